@@ -1,0 +1,151 @@
+//! The only file that reads the environment.
+
+use std::{env, time::Duration};
+
+use super::{ClerkConfig, ConfigError, Setting};
+
+/// The value of an environment variable that is set.
+pub(super) fn variable(name: &str) -> Result<Option<String>, NotUnicode> {
+    match env::var(name) {
+        Ok(value) => Ok(Some(value)),
+        Err(env::VarError::NotPresent) => Ok(None),
+        Err(env::VarError::NotUnicode(_)) => Err(NotUnicode),
+    }
+}
+
+/// A variable holds bytes that are no text.
+pub(super) struct NotUnicode;
+
+pub(super) fn read(
+    lookup: impl Fn(&str) -> Result<Option<String>, NotUnicode>,
+) -> Result<ClerkConfig, ConfigError> {
+    let raw = |field: &'static str, name: &'static str| {
+        lookup(name).map_err(|NotUnicode| ConfigError::invalid(Setting::field(field).read_from(name), "is not UTF-8"))
+    };
+    let filled = |field, name| Ok(raw(field, name)?.filter(|value| !value.trim().is_empty()));
+
+    let mut config = ClerkConfig::empty();
+    if let Some(url) = filled("frontend_api_url", FRONTEND_API_URL)? {
+        config = config.frontend_api_url(url).map_err(|error| error.read_from(FRONTEND_API_URL))?;
+    }
+    if let Some(key) = filled("publishable_key", PUBLISHABLE_KEY)? {
+        config = config.publishable_key(key).map_err(|error| match error {
+            ConfigError::Conflict { reason, .. } => ConfigError::conflict(
+                Setting::field("frontend_api_url").read_from(FRONTEND_API_URL),
+                Setting::field("publishable_key").read_from(PUBLISHABLE_KEY),
+                reason,
+            ),
+            error => error.read_from(PUBLISHABLE_KEY),
+        })?;
+    }
+    if let Some(key) = filled("secret_key", SECRET_KEY)? {
+        config = config.secret_key(key).map_err(|error| error.read_from(SECRET_KEY))?;
+    }
+    if let Some(pem) = filled("jwt_key", JWT_KEY)? {
+        config = config.jwt_key(pem).map_err(|error| error.read_from(JWT_KEY))?;
+    }
+    if let Some(url) = filled("api_url", API_URL)? {
+        config = config.api_url(url).map_err(|error| error.read_from(API_URL))?;
+    }
+    if let Some(list) = raw("authorized_parties", AUTHORIZED_PARTIES)? {
+        let origins = list.split(',').map(str::trim);
+        config = config.authorized_parties(origins).map_err(|error| error.read_from(AUTHORIZED_PARTIES))?;
+    }
+    if let Some(seconds) = filled("jwks_refresh_interval", JWKS_REFRESH_SECONDS)? {
+        let interval = seconds.trim().parse().map(Duration::from_secs).map_err(|_| {
+            ConfigError::invalid("jwks_refresh_interval", "must be a whole number of seconds")
+                .read_from(JWKS_REFRESH_SECONDS)
+        })?;
+        config = config.jwks_refresh_interval(interval).map_err(|error| error.read_from(JWKS_REFRESH_SECONDS))?;
+    }
+    if matches!(config.key_location(), super::KeyLocation::Unknown) {
+        return Err(ConfigError::missing(
+            Setting::field("frontend_api_url").read_from(FRONTEND_API_URL),
+            "set it, or CLERK_PUBLISHABLE_KEY, CLERK_JWT_KEY or CLERK_SECRET_KEY, to name the Clerk instance to trust",
+        ));
+    }
+    Ok(config)
+}
+
+const API_URL: &str = "CLERK_API_URL";
+const AUTHORIZED_PARTIES: &str = "CLERK_AUTHORIZED_PARTIES";
+const FRONTEND_API_URL: &str = "CLERK_FRONTEND_API_URL";
+const JWKS_REFRESH_SECONDS: &str = "CLERK_JWKS_REFRESH_SECONDS";
+const JWT_KEY: &str = "CLERK_JWT_KEY";
+const PUBLISHABLE_KEY: &str = "CLERK_PUBLISHABLE_KEY";
+const SECRET_KEY: &str = "CLERK_SECRET_KEY";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::KeyLocation;
+
+    fn from(variables: &[(&str, &str)]) -> Result<ClerkConfig, ConfigError> {
+        read(|name| {
+            let value = variables.iter().find(|(key, _)| *key == name);
+            Ok(value.map(|(_, value)| (*value).to_owned()))
+        })
+    }
+
+    const KEY: (&str, &str) = (PUBLISHABLE_KEY, "pk_test_Y2xlcmsuY2xlcmsuZGV2JA");
+
+    #[test]
+    fn each_way_of_naming_the_instance_is_enough() {
+        let config = from(&[(FRONTEND_API_URL, "https://clerk.clerk.dev")]).unwrap();
+        assert!(matches!(config.key_location(), KeyLocation::FrontendApi { url } if url == "https://clerk.clerk.dev/.well-known/jwks.json"));
+        assert!(matches!(from(&[KEY]).unwrap().key_location(), KeyLocation::FrontendApi { .. }));
+        assert!(matches!(from(&[(JWT_KEY, "AAAA")]).unwrap().key_location(), KeyLocation::JwtKey(_)));
+        let config = from(&[(SECRET_KEY, "sk_test_a"), (API_URL, "http://127.0.0.1:9/")]).unwrap();
+        assert!(matches!(config.key_location(), KeyLocation::BackendApi { url, .. } if url == "http://127.0.0.1:9/v1/jwks"));
+    }
+
+    #[test]
+    fn the_pem_wins_over_the_frontend_api_and_that_over_the_backend_api() {
+        let secret = (SECRET_KEY, "sk_test_a");
+        let config = from(&[KEY, secret, (JWT_KEY, "AAAA")]).unwrap();
+        assert!(matches!(config.key_location(), KeyLocation::JwtKey(_)));
+        assert_eq!(config.issuers(), ["https://clerk.clerk.dev"]);
+        assert!(matches!(from(&[KEY, secret]).unwrap().key_location(), KeyLocation::FrontendApi { .. }));
+    }
+
+    #[test]
+    fn an_error_names_the_variable_and_never_the_value() {
+        for (variables, name) in [
+            (vec![], FRONTEND_API_URL),
+            (vec![(FRONTEND_API_URL, "http://hunter2.example")], FRONTEND_API_URL),
+            (vec![(PUBLISHABLE_KEY, "hunter2")], PUBLISHABLE_KEY),
+            (vec![(SECRET_KEY, "hunter2")], SECRET_KEY),
+            (vec![(JWT_KEY, "hunter2 !")], JWT_KEY),
+            (vec![KEY, (API_URL, "ftp://hunter2")], API_URL),
+            (vec![KEY, (AUTHORIZED_PARTIES, "")], AUTHORIZED_PARTIES),
+            (vec![KEY, (AUTHORIZED_PARTIES, "https://a.b,")], AUTHORIZED_PARTIES),
+            (vec![KEY, (AUTHORIZED_PARTIES, "hunter2")], AUTHORIZED_PARTIES),
+            (vec![KEY, (JWKS_REFRESH_SECONDS, "hunter2")], JWKS_REFRESH_SECONDS),
+            (vec![KEY, (JWKS_REFRESH_SECONDS, "0")], JWKS_REFRESH_SECONDS),
+            (vec![KEY, (FRONTEND_API_URL, "https://hunter2.example")], PUBLISHABLE_KEY),
+        ] {
+            let error = from(&variables).unwrap_err();
+            assert!(error.to_string().contains(name), "{error}");
+            assert!(!format!("{error} {error:?}").contains("hunter2"), "{error:?}");
+        }
+    }
+
+    #[test]
+    fn a_variable_set_to_nothing_is_not_set() {
+        assert!(from(&[KEY, (JWT_KEY, ""), (SECRET_KEY, " "), (FRONTEND_API_URL, "")]).is_ok());
+        let error = read(|_| Err(NotUnicode)).unwrap_err();
+        assert_eq!(error.to_string(), "frontend_api_url (CLERK_FRONTEND_API_URL) is not UTF-8");
+    }
+
+    #[test]
+    fn lists_and_seconds_are_read() {
+        let config = from(&[
+            KEY,
+            (AUTHORIZED_PARTIES, "https://a.example, http://localhost:3000"),
+            (JWKS_REFRESH_SECONDS, "1"),
+        ])
+        .unwrap();
+        assert_eq!(config.parties(), ["https://a.example", "http://localhost:3000"]);
+        assert_eq!(config.refresh_interval(), Duration::from_secs(1));
+    }
+}

@@ -1,0 +1,506 @@
+//! Whom a verifier trusts and how strictly it checks.
+//!
+//! A [`ClerkConfig`] is plain data: making one does no I/O. Settings are parsed into types that cannot be
+//! wrong as they come in, so a mistake is a [`ConfigError`] at start and never a refused request later.
+//!
+//! | setting | environment variable | default |
+//! |---|---|---|
+//! | [`from_frontend_api_url`](ClerkConfig::from_frontend_api_url) | `CLERK_FRONTEND_API_URL` | one of these |
+//! | [`from_publishable_key`](ClerkConfig::from_publishable_key) | `CLERK_PUBLISHABLE_KEY` | four names |
+//! | [`from_jwt_key`](ClerkConfig::from_jwt_key) | `CLERK_JWT_KEY` | the |
+//! | [`from_secret_key`](ClerkConfig::from_secret_key) | `CLERK_SECRET_KEY` | instance |
+//! | [`api_url`](ClerkConfig::api_url) | `CLERK_API_URL` | `https://api.clerk.com` |
+//! | [`authorized_parties`](ClerkConfig::authorized_parties) | `CLERK_AUTHORIZED_PARTIES` (comma list) | not checked |
+//! | [`jwks_refresh_interval`](ClerkConfig::jwks_refresh_interval) | `CLERK_JWKS_REFRESH_SECONDS` | 5 minutes |
+//! | [`audience`](ClerkConfig::audience) | | not checked |
+//! | [`clock_skew`](ClerkConfig::clock_skew) | | 5 seconds |
+//! | [`max_token_length`](ClerkConfig::max_token_length) | | 16 KiB |
+//! | [`max_token_lifetime`](ClerkConfig::max_token_lifetime) | | not checked |
+//! | [`jwks_stale_limit`](ClerkConfig::jwks_stale_limit) | | 24 hours |
+//! | [`jwks_timeout`](ClerkConfig::jwks_timeout) | | 3 seconds |
+//!
+//! Where several settings could supply keys, the PEM wins over a document, that over the Frontend API, and
+//! the Frontend API over the Backend API.
+
+mod env;
+mod error;
+mod frontend_api;
+mod gateway;
+
+use std::{sync::Arc, time::Duration};
+
+use self::frontend_api::{HttpUrl, parse_origin};
+pub use self::{
+    error::{ConfigError, Setting},
+    frontend_api::{FrontendApi, JwtKey, PublishableKey, SecretKey},
+    gateway::{GatewayPolicy, GatewayPolicyOptions},
+};
+
+/// Configuration of one Clerk instance: where its keys are and which tokens of it count.
+///
+/// ```
+/// use std::time::Duration;
+/// use tower_clerk::ClerkConfig;
+///
+/// let config = ClerkConfig::from_publishable_key("pk_test_Y2xlcmsuY2xlcmsuZGV2JA")?
+///     .authorized_parties(["https://app.example.com"])?
+///     .clock_skew(Duration::from_secs(10))?;
+/// assert_eq!(config.issuers(), ["https://clerk.clerk.dev"]);
+/// # Ok::<(), tower_clerk::ConfigError>(())
+/// ```
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct ClerkConfig {
+    api_url: Option<HttpUrl>,
+    audience: Vec<String>,
+    authorized_parties: Vec<String>,
+    clock_skew: Duration,
+    danger_cookie_without_authorized_parties: bool,
+    frontend_api: Option<FrontendApi>,
+    instance_name: Option<String>,
+    issuers: Vec<String>,
+    jwks: Option<Arc<str>>,
+    jwks_refresh_interval: Duration,
+    jwks_stale_limit: Duration,
+    jwks_timeout: Duration,
+    jwt_key: Option<JwtKey>,
+    max_token_length: usize,
+    max_token_lifetime: Option<Duration>,
+    missing_azp_allowed: bool,
+    pending_sessions_allowed: bool,
+    publishable_key: Option<PublishableKey>,
+    secret_key: Option<SecretKey>,
+    template_tokens_allowed: bool,
+}
+
+/// Where the keys of an instance come from.
+pub(crate) enum KeyLocation<'a> {
+    BackendApi { url: String, secret_key: &'a SecretKey },
+    Document(&'a Arc<str>),
+    FrontendApi { url: String },
+    JwtKey(&'a JwtKey),
+    Unknown,
+}
+
+/// # Naming the instance
+impl ClerkConfig {
+    /// Trusts the instance with this Frontend API URL and fetches its keys from there.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::Invalid`] if `url` is not one; see [`FrontendApi::parse`].
+    pub fn from_frontend_api_url(url: impl AsRef<str>) -> Result<Self, ConfigError> {
+        Self::empty().frontend_api_url(url)
+    }
+
+    /// Trusts the instance that this publishable key names and fetches its keys from its Frontend API.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::Invalid`] if `key` is not one; see [`PublishableKey::parse`].
+    pub fn from_publishable_key(key: impl AsRef<str>) -> Result<Self, ConfigError> {
+        Self::empty().publishable_key(key)
+    }
+
+    /// Trusts tokens signed by this public key, without any request ever.
+    ///
+    /// A key alone does not say who the issuer is, so any `iss` passes until
+    /// [`issuer`](Self::issuer), a Frontend API URL or a publishable key names it.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::Invalid`] if `pem` is not a public key; see [`JwtKey::parse`].
+    pub fn from_jwt_key(pem: impl AsRef<str>) -> Result<Self, ConfigError> {
+        Self::empty().jwt_key(pem)
+    }
+
+    /// Trusts the instance of this secret key and fetches its keys from Clerk's Backend API.
+    ///
+    /// Prefer [`from_frontend_api_url`](Self::from_frontend_api_url), which needs no secret and knows the
+    /// issuer.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::Invalid`] if `key` is not one; see [`SecretKey::parse`].
+    pub fn from_secret_key(key: impl AsRef<str>) -> Result<Self, ConfigError> {
+        Self::empty().secret_key(key)
+    }
+
+    /// Trusts the keys of this JWKS document (RFC 7517, section 5), without any request ever.
+    ///
+    /// # Errors
+    ///
+    /// None here; a document without a usable key is refused when the verifier is made.
+    pub fn from_jwks(document: impl Into<String>) -> Result<Self, ConfigError> {
+        Ok(Self { jwks: Some(Arc::from(document.into())), ..Self::empty() })
+    }
+
+    /// Reads the environment variables of the [table above](self).
+    ///
+    /// A variable that is set to nothing counts as not set, except `CLERK_AUTHORIZED_PARTIES`: an empty
+    /// list must not read as "any party".
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::Missing`] if no variable names an instance, [`ConfigError::Invalid`] and
+    /// [`ConfigError::Conflict`] as for the settings; each names the variable.
+    pub fn from_env() -> Result<Self, ConfigError> {
+        env::read(|name| env::variable(name))
+    }
+
+    /// Adds the Frontend API URL; see [`from_frontend_api_url`](Self::from_frontend_api_url).
+    ///
+    /// # Errors
+    ///
+    /// As there, and [`ConfigError::Conflict`] if the publishable key names another host.
+    pub fn frontend_api_url(self, url: impl AsRef<str>) -> Result<Self, ConfigError> {
+        Self { frontend_api: Some(FrontendApi::parse(url.as_ref())?), ..self }.agreeing()
+    }
+
+    /// Adds the publishable key; see [`from_publishable_key`](Self::from_publishable_key).
+    ///
+    /// # Errors
+    ///
+    /// As there, and [`ConfigError::Conflict`] if the Frontend API URL names another host.
+    pub fn publishable_key(self, key: impl AsRef<str>) -> Result<Self, ConfigError> {
+        Self { publishable_key: Some(PublishableKey::parse(key.as_ref().trim())?), ..self }.agreeing()
+    }
+
+    /// Adds the public key; see [`from_jwt_key`](Self::from_jwt_key).
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn jwt_key(self, pem: impl AsRef<str>) -> Result<Self, ConfigError> {
+        Ok(Self { jwt_key: Some(JwtKey::parse(pem.as_ref())?), ..self })
+    }
+
+    /// Adds the secret key; see [`from_secret_key`](Self::from_secret_key).
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn secret_key(self, key: impl AsRef<str>) -> Result<Self, ConfigError> {
+        Ok(Self { secret_key: Some(SecretKey::parse(key.as_ref().trim())?), ..self })
+    }
+
+    /// Base URL of the Backend API, used only with a secret key.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::Invalid`] if `url` is not an `https` URL (or `http` on loopback).
+    pub fn api_url(self, url: impl AsRef<str>) -> Result<Self, ConfigError> {
+        let api_url = HttpUrl::parse(url.as_ref()).map_err(|reason| ConfigError::invalid("api_url", reason))?;
+        Ok(Self { api_url: Some(api_url), ..self })
+    }
+
+    /// Accepts tokens of this issuer (`iss`) too; one trailing slash is dropped.
+    ///
+    /// The Frontend API URL is an issuer already. This is for a PEM or a secret key alone, and for an
+    /// instance behind a proxy whose tokens name its own host.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::Invalid`] if `issuer` is empty or has white space in it.
+    pub fn issuer(mut self, issuer: impl AsRef<str>) -> Result<Self, ConfigError> {
+        let issuer = issuer.as_ref();
+        let issuer = issuer.strip_suffix('/').unwrap_or(issuer);
+        if issuer.is_empty() || !issuer.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(ConfigError::invalid("issuer", "must be a URL"));
+        }
+        self.issuers.push(issuer.to_owned());
+        Ok(self)
+    }
+
+    /// What [`ClerkAuth::instance`](crate::ClerkAuth::instance) calls this instance; its first issuer by default.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::Invalid`] if `name` is empty.
+    pub fn instance_name(self, name: impl Into<String>) -> Result<Self, ConfigError> {
+        let name = name.into();
+        if name.is_empty() {
+            return Err(ConfigError::invalid("instance_name", "must not be empty"));
+        }
+        Ok(Self { instance_name: Some(name), ..self })
+    }
+}
+
+/// # Which tokens count
+impl ClerkConfig {
+    /// Accepts only tokens whose `azp` is one of these origins, compared byte for byte.
+    ///
+    /// Clerk recommends it: it keeps a token that was minted for one subdomain from being used on another.
+    /// A token without `azp` is then refused, unless [`allow_missing_azp`](Self::allow_missing_azp).
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::Invalid`] if there are none, or one is not a bare origin `scheme://host[:port]`.
+    pub fn authorized_parties<I>(self, origins: I) -> Result<Self, ConfigError>
+    where
+        I: IntoIterator<Item: AsRef<str>>,
+    {
+        let setting = "authorized_parties";
+        let origins: Result<Vec<String>, _> =
+            origins.into_iter().map(|origin| parse_origin(origin.as_ref(), setting)).collect();
+        Ok(Self { authorized_parties: not_empty(origins?, setting)?, ..self })
+    }
+
+    /// Accepts only tokens whose `aud` names one of these audiences, compared byte for byte.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::Invalid`] if there are none, or one is empty.
+    pub fn audience<I>(self, audiences: I) -> Result<Self, ConfigError>
+    where
+        I: IntoIterator<Item: Into<String>>,
+    {
+        let audience: Vec<String> = audiences.into_iter().map(Into::into).collect();
+        if audience.iter().any(String::is_empty) {
+            return Err(ConfigError::invalid("audience", "must not hold an empty text"));
+        }
+        Ok(Self { audience: not_empty(audience, "audience")?, ..self })
+    }
+
+    /// How far the clocks of Clerk and this machine may lie apart: `exp`, `nbf` and `iat` hold with this
+    /// much tolerance. 0 to 300 seconds.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::Invalid`] if it is longer.
+    pub fn clock_skew(self, skew: Duration) -> Result<Self, ConfigError> {
+        if skew > Duration::from_secs(300) {
+            return Err(ConfigError::invalid("clock_skew", "must be at most 300 seconds"));
+        }
+        Ok(Self { clock_skew: skew, ..self })
+    }
+
+    /// Refuses tokens longer than this many bytes as a malformed request; 16 384 by default.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::Invalid`] if it is less than 512 bytes or more than 1 MiB.
+    pub fn max_token_length(self, bytes: usize) -> Result<Self, ConfigError> {
+        if !(512..=1024 * 1024).contains(&bytes) {
+            return Err(ConfigError::invalid("max_token_length", "must be 512 bytes to 1 MiB"));
+        }
+        Ok(Self { max_token_length: bytes, ..self })
+    }
+
+    /// Refuses tokens that live longer than this, from `iat` to `exp`, and those without `iat`.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::Invalid`] if it is zero or more than 10 years.
+    pub fn max_token_lifetime(self, lifetime: Duration) -> Result<Self, ConfigError> {
+        if lifetime.is_zero() || lifetime > Duration::from_secs(10 * 366 * 24 * 60 * 60) {
+            return Err(ConfigError::invalid("max_token_lifetime", "must be more than zero and at most 10 years"));
+        }
+        Ok(Self { max_token_lifetime: Some(lifetime), ..self })
+    }
+
+    /// Accepts tokens without `azp` although authorized parties are set; a cookie without it still counts
+    /// only on GET and HEAD.
+    ///
+    /// Clerk leaves `azp` out of tokens minted by a top-level navigation, a native app or the Backend API.
+    pub fn allow_missing_azp(self) -> Self {
+        Self { missing_azp_allowed: true, ..self }
+    }
+
+    /// Accepts sessions whose status is `pending`: signed in, with tasks such as choosing an organization
+    /// still to do.
+    pub fn allow_pending_sessions(self) -> Self {
+        Self { pending_sessions_allowed: true, ..self }
+    }
+
+    /// Accepts tokens made from a JWT template.
+    ///
+    /// They carry no session id and outlive the session they were made in.
+    pub fn allow_template_tokens(self) -> Self {
+        Self { template_tokens_allowed: true, ..self }
+    }
+
+    /// Lets a cookie authenticate without authorized parties being set.
+    ///
+    /// Any site that can make a browser send the cookie can then act as the user. Only for services that
+    /// are protected against cross-site requests in another way.
+    pub fn danger_cookie_without_authorized_parties(self) -> Self {
+        Self { danger_cookie_without_authorized_parties: true, ..self }
+    }
+}
+
+/// # Keys
+impl ClerkConfig {
+    /// How long a fetched key set is used before it is refreshed; at least 1 second, 5 minutes by default.
+    ///
+    /// The refresh runs in the background once 90 % of it has passed, and no request waits for it.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::Invalid`] if it is shorter than a second or longer than a day.
+    pub fn jwks_refresh_interval(self, interval: Duration) -> Result<Self, ConfigError> {
+        if !(Duration::from_secs(1)..=DAY).contains(&interval) {
+            return Err(ConfigError::invalid("jwks_refresh_interval", "must be 1 second to 1 day"));
+        }
+        Ok(Self { jwks_refresh_interval: interval, ..self })
+    }
+
+    /// How long the last good key set is served while refreshing it fails; at least 5 minutes, 24 hours by
+    /// default.
+    ///
+    /// It is also the longest that a withdrawn key lives on when Clerk cannot be reached.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::Invalid`] if it is shorter than 5 minutes or longer than 30 days.
+    pub fn jwks_stale_limit(self, limit: Duration) -> Result<Self, ConfigError> {
+        if !(Duration::from_secs(300)..=DAY * 30).contains(&limit) {
+            return Err(ConfigError::invalid("jwks_stale_limit", "must be 5 minutes to 30 days"));
+        }
+        Ok(Self { jwks_stale_limit: limit, ..self })
+    }
+
+    /// How long one fetch of keys may take, connecting, headers and body together; 3 seconds by default.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::Invalid`] if it is shorter than 10 milliseconds or longer than a minute.
+    pub fn jwks_timeout(self, timeout: Duration) -> Result<Self, ConfigError> {
+        if !(Duration::from_millis(10)..=Duration::from_secs(60)).contains(&timeout) {
+            return Err(ConfigError::invalid("jwks_timeout", "must be 10 milliseconds to 1 minute"));
+        }
+        Ok(Self { jwks_timeout: timeout, ..self })
+    }
+}
+
+/// # Reading it back
+impl ClerkConfig {
+    /// The issuers whose tokens are accepted; none means that any is, since only a key is configured.
+    #[must_use]
+    pub fn issuers(&self) -> Vec<&str> {
+        self.known_frontend_api().map(FrontendApi::as_str).into_iter().chain(self.issuers.iter().map(String::as_str)).collect()
+    }
+
+    pub(crate) fn name(&self) -> String {
+        let issuers = self.issuers();
+        let name = self.instance_name.as_deref().or(issuers.first().copied()).unwrap_or("clerk");
+        name.to_owned()
+    }
+
+    pub(crate) fn key_location(&self) -> KeyLocation<'_> {
+        if let Some(key) = &self.jwt_key {
+            return KeyLocation::JwtKey(key);
+        }
+        if let Some(document) = &self.jwks {
+            return KeyLocation::Document(document);
+        }
+        if let Some(api) = self.known_frontend_api() {
+            return KeyLocation::FrontendApi { url: api.jwks_url() };
+        }
+        match &self.secret_key {
+            Some(secret_key) => {
+                let base = self.api_url.as_ref().map_or(API_URL, HttpUrl::as_str);
+                KeyLocation::BackendApi { url: format!("{base}/v1/jwks"), secret_key }
+            }
+            None => KeyLocation::Unknown,
+        }
+    }
+
+    /// The authorized parties; empty if none were set.
+    pub(crate) fn parties(&self) -> &[String] {
+        &self.authorized_parties
+    }
+
+    pub(crate) fn audiences(&self) -> &[String] {
+        &self.audience
+    }
+
+    pub(crate) fn skew(&self) -> Duration {
+        self.clock_skew
+    }
+
+    pub(crate) fn token_length_limit(&self) -> usize {
+        self.max_token_length
+    }
+
+    pub(crate) fn token_lifetime_limit(&self) -> Option<Duration> {
+        self.max_token_lifetime
+    }
+
+    pub(crate) fn missing_azp_is_allowed(&self) -> bool {
+        self.missing_azp_allowed
+    }
+
+    pub(crate) fn pending_sessions_are_allowed(&self) -> bool {
+        self.pending_sessions_allowed
+    }
+
+    pub(crate) fn template_tokens_are_allowed(&self) -> bool {
+        self.template_tokens_allowed
+    }
+
+    pub(crate) fn cookies_need_no_parties(&self) -> bool {
+        self.danger_cookie_without_authorized_parties
+    }
+
+    pub(crate) fn cookie_key(&self) -> Option<&PublishableKey> {
+        self.publishable_key.as_ref()
+    }
+
+    pub(crate) fn refresh_interval(&self) -> Duration {
+        self.jwks_refresh_interval
+    }
+
+    pub(crate) fn stale_limit(&self) -> Duration {
+        self.jwks_stale_limit
+    }
+
+    pub(crate) fn fetch_timeout(&self) -> Duration {
+        self.jwks_timeout
+    }
+
+    fn known_frontend_api(&self) -> Option<&FrontendApi> {
+        self.frontend_api.as_ref().or(self.publishable_key.as_ref().map(PublishableKey::frontend_api))
+    }
+
+    fn agreeing(self) -> Result<Self, ConfigError> {
+        match (&self.frontend_api, &self.publishable_key) {
+            (Some(api), Some(key)) if api.authority() != key.frontend_api().authority() => {
+                Err(ConfigError::conflict("frontend_api_url", "publishable_key", "name different hosts"))
+            }
+            _ => Ok(self),
+        }
+    }
+
+    fn empty() -> Self {
+        Self {
+            api_url: None,
+            audience: Vec::new(),
+            authorized_parties: Vec::new(),
+            clock_skew: Duration::from_secs(5),
+            danger_cookie_without_authorized_parties: false,
+            frontend_api: None,
+            instance_name: None,
+            issuers: Vec::new(),
+            jwks: None,
+            jwks_refresh_interval: Duration::from_secs(300),
+            jwks_stale_limit: DAY,
+            jwks_timeout: Duration::from_secs(3),
+            jwt_key: None,
+            max_token_length: 16 * 1024,
+            max_token_lifetime: None,
+            missing_azp_allowed: false,
+            pending_sessions_allowed: false,
+            publishable_key: None,
+            secret_key: None,
+            template_tokens_allowed: false,
+        }
+    }
+}
+
+fn not_empty(list: Vec<String>, setting: &'static str) -> Result<Vec<String>, ConfigError> {
+    if list.is_empty() { Err(ConfigError::invalid(setting, "must not be empty")) } else { Ok(list) }
+}
+
+const API_URL: &str = "https://api.clerk.com";
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);

@@ -1,0 +1,261 @@
+//! Strict reading of one JSON object.
+//!
+//! RFC 7519, section 4, lets a parser choose between refusing duplicate members and taking the last;
+//! this one refuses, since two readers that choose differently can be played against each other.
+//! Values stay as the text they were written in, so a number of any size survives, but every value,
+//! read or skipped, obeys the grammar, the nesting limit and the Unicode rules.
+
+use std::{borrow::Cow, fmt};
+
+use serde::{
+    Deserialize, Deserializer,
+    de::{MapAccess, Visitor},
+};
+use serde_json::value::RawValue;
+
+/// The members of a JSON object in the order in which they stand, names unescaped and unique.
+pub(crate) struct Object<'a> {
+    members: Vec<(Cow<'a, str>, &'a RawValue)>,
+}
+
+/// One JSON value, as far as a reader of claims looks into it.
+pub(crate) enum Value<'a> {
+    Array(&'a str),
+    Bool(bool),
+    Null,
+    Number(&'a str),
+    Object(&'a str),
+    String(Cow<'a, str>),
+}
+
+/// The text is no JSON object that this crate reads.
+#[derive(Debug)]
+pub(crate) struct NotAnObject;
+
+impl<'a> Object<'a> {
+    /// Reads `text`, which must hold one object and nothing after it.
+    pub(crate) fn parse(text: &'a str) -> Result<Self, NotAnObject> {
+        let Members(members) = serde_json::from_str(text).map_err(|_| NotAnObject)?;
+        let object = Self { members };
+        if object.has_duplicates() || !values_are_sound(text) {
+            return Err(NotAnObject);
+        }
+        Ok(object)
+    }
+
+    /// The value of the member called `name`; a member that is `null` is present.
+    pub(crate) fn get(&self, name: &str) -> Option<Value<'a>> {
+        self.members
+            .iter()
+            .find(|(member, _)| member == name)
+            .map(|(_, raw)| Value::read(raw.get()))
+    }
+
+    /// The value of the member called `name` if it is a string.
+    pub(crate) fn string(&self, name: &str) -> Option<Cow<'a, str>> {
+        match self.get(name) {
+            Some(Value::String(text)) => Some(text),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.members.iter().map(|(name, _)| name.as_ref())
+    }
+
+    fn has_duplicates(&self) -> bool {
+        let mut names: Vec<&str> = self.names().collect();
+        names.sort_unstable();
+        names.windows(2).any(|pair| matches!(pair, [a, b] if a == b))
+    }
+}
+
+impl<'a> Value<'a> {
+    /// Reads the text of a value that the grammar has already been checked for.
+    pub(crate) fn read(text: &'a str) -> Self {
+        match text.as_bytes().first() {
+            Some(b'"') => unescape(text).map_or(Self::Null, Self::String),
+            Some(b'{') => Self::Object(text),
+            Some(b'[') => Self::Array(text),
+            Some(b't') => Self::Bool(true),
+            Some(b'f') => Self::Bool(false),
+            Some(b'-' | b'0'..=b'9') => Self::Number(text),
+            _ => Self::Null,
+        }
+    }
+
+    /// The elements of an array, each as its own text; `None` for anything else.
+    pub(crate) fn elements(&self) -> Option<Vec<Value<'a>>> {
+        let Self::Array(text) = self else { return None };
+        let elements: Vec<&'a RawValue> = serde_json::from_str(text).ok()?;
+        Some(elements.into_iter().map(|raw| Self::read(raw.get())).collect())
+    }
+}
+
+fn unescape(text: &str) -> Option<Cow<'_, str>> {
+    if text.contains('\\') {
+        return serde_json::from_str(text).ok().map(Cow::Owned);
+    }
+    text.strip_prefix('"')?.strip_suffix('"').map(Cow::Borrowed)
+}
+
+/// Checks what `serde_json` leaves unchecked in a value that it only skips over: how deep it nests and
+/// whether its `\u` escapes spell Unicode. The grammar holds already.
+fn values_are_sound(text: &str) -> bool {
+    let opening = text.bytes().filter(|byte| matches!(byte, b'{' | b'[')).count();
+    if opening <= MAX_DEPTH && !text.contains('\\') {
+        return true;
+    }
+    let mut depth = 0_usize;
+    let mut rest = text;
+    while let Some(at) = rest.find(['"', '{', '[', '}', ']']) {
+        let (_, from) = rest.split_at(at);
+        let mut next = from.chars();
+        match next.next() {
+            Some('{' | '[') => depth += 1,
+            Some('"') => {
+                let Some(end) = string_end(from) else { return false };
+                let (string, after) = from.split_at(end);
+                if unescape(string).is_none() {
+                    return false;
+                }
+                rest = after;
+                continue;
+            }
+            _ => depth = depth.saturating_sub(1),
+        }
+        if depth > MAX_DEPTH {
+            return false;
+        }
+        rest = next.as_str();
+    }
+    true
+}
+
+/// The length in bytes of the string literal that `text` starts with.
+fn string_end(text: &str) -> Option<usize> {
+    let mut escaped = false;
+    text.bytes().enumerate().skip(1).find_map(|(at, byte)| match byte {
+        _ if escaped => {
+            escaped = false;
+            None
+        }
+        b'\\' => {
+            escaped = true;
+            None
+        }
+        b'"' => Some(at + 1),
+        _ => None,
+    })
+}
+
+struct Members<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
+
+impl<'de> Deserialize<'de> for Members<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(MembersVisitor)
+    }
+}
+
+struct MembersVisitor;
+
+impl<'de> Visitor<'de> for MembersVisitor {
+    type Value = Members<'de>;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a JSON object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut members = Vec::with_capacity(24);
+        while let Some(Name(name)) = map.next_key()? {
+            members.push((name, map.next_value()?));
+        }
+        Ok(Members(members))
+    }
+}
+
+struct Name<'a>(Cow<'a, str>);
+
+impl<'de> Deserialize<'de> for Name<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_str(NameVisitor)
+    }
+}
+
+struct NameVisitor;
+
+impl<'de> Visitor<'de> for NameVisitor {
+    type Value = Name<'de>;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a member name")
+    }
+
+    fn visit_borrowed_str<E: serde::de::Error>(self, name: &'de str) -> Result<Self::Value, E> {
+        Ok(Name(Cow::Borrowed(name)))
+    }
+
+    fn visit_str<E: serde::de::Error>(self, name: &str) -> Result<Self::Value, E> {
+        Ok(Name(Cow::Owned(name.to_owned())))
+    }
+}
+
+/// `serde_json` reads values up to this depth; what it could not hand to a user's own type is refused
+/// at the door.
+const MAX_DEPTH: usize = 127;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn is_object(text: &str) -> bool {
+        Object::parse(text).is_ok()
+    }
+
+    #[test]
+    fn only_one_object_and_nothing_after_it_is_read() {
+        assert!(is_object(" {\"a\": [1, {\"b\": null}]} "));
+        for other in ["", "[]", "null", "\"a\"", "1", "{} {}", "{\"a\":1,}", "{a:1}", "{\"a\":01}", "\u{feff}{}"] {
+            assert!(!is_object(other), "{other}");
+        }
+    }
+
+    #[test]
+    fn duplicate_names_are_refused_after_unescaping() {
+        assert!(is_object(r#"{"sub":1,"Sub":2}"#));
+        assert!(!is_object(r#"{"sub":1,"sub":2}"#));
+        assert!(!is_object(r#"{"sub":1,"s\u0075b":2}"#));
+    }
+
+    #[test]
+    fn skipped_values_obey_the_unicode_rules() {
+        assert!(is_object(r#"{"a":["\ud83d\ude00"]}"#));
+        assert!(!is_object(r#"{"a":["\ud83d"]}"#));
+        assert!(!is_object(r#"{"a":{"\ude00":1}}"#));
+        assert!(is_object(r#"{"a":"[[\"{{"}"#));
+    }
+
+    #[test]
+    fn nesting_stands_at_the_limit_and_falls_past_it() {
+        let nested = |depth: usize| format!("{{\"a\":{}{}}}", "[".repeat(depth - 1), "]".repeat(depth - 1));
+        assert!(is_object(&nested(127)));
+        assert!(serde_json::from_str::<serde_json::Value>(&nested(127)).is_ok());
+        assert!(!is_object(&nested(128)));
+        assert!(serde_json::from_str::<serde_json::Value>(&nested(128)).is_err());
+    }
+
+    #[test]
+    fn numbers_of_any_size_are_carried_as_written() {
+        let object = Object::parse(r#"{"n":1e400,"m":123456789012345678901234567890}"#).unwrap();
+        assert!(matches!(object.get("n"), Some(Value::Number("1e400"))));
+        assert!(matches!(object.get("m"), Some(Value::Number("123456789012345678901234567890"))));
+    }
+
+    #[test]
+    fn a_null_member_is_present() {
+        let object = Object::parse(r#"{"a":null}"#).unwrap();
+        assert!(matches!(object.get("a"), Some(Value::Null)));
+        assert!(object.get("b").is_none());
+    }
+}

@@ -1,0 +1,146 @@
+//! The one fetch in flight and those who wait for it.
+
+use std::{
+    future::{Future, poll_fn},
+    panic::catch_unwind,
+    pin::{Pin, pin},
+    sync::{Arc, Weak},
+    task::Poll,
+    time::Duration,
+};
+
+use tokio::{runtime::Handle, sync::watch, task::AbortHandle, time::Sleep};
+
+use super::{
+    source::{FetchErrorKind, KeySource},
+    store::Shared,
+};
+use crate::telemetry;
+
+/// A fetch running in a task of its own, so that no request's end stops it.
+#[derive(Clone)]
+pub(super) struct Flight {
+    outcome: watch::Receiver<Option<Result<(), FetchErrorKind>>>,
+    task: AbortHandle,
+}
+
+/// How a flight ended for someone who waited for it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Outcome {
+    Failed(FetchErrorKind),
+    Fetched,
+    /// Its task was stopped; another flight may do better.
+    Lost,
+}
+
+/// Waiting for a flight to end.
+pub(crate) struct Wait {
+    flight: Flight,
+    is_own: bool,
+    shared: Arc<Shared>,
+    timer: Pin<Box<Sleep>>,
+}
+
+/// A timer on the current runtime; `None` without a runtime, or with one that has no timers, which shows
+/// only as a panic.
+pub(super) fn timer(duration: Duration) -> Option<Pin<Box<Sleep>>> {
+    Handle::try_current().ok()?;
+    catch_unwind(|| tokio::time::sleep(duration)).ok().map(Box::pin)
+}
+
+impl Flight {
+    /// Starts a fetch; `None` without a runtime.
+    pub(super) fn start(store: &Arc<Shared>, source: Arc<dyn KeySource>, timeout: Duration) -> Option<Self> {
+        let runtime = Handle::try_current().ok()?;
+        let (sender, outcome) = watch::channel(None);
+        let landing = Landing { sender, store: Arc::downgrade(store) };
+        let fetch = async move {
+            let result = Shared::fetch(source.as_ref(), timeout).await;
+            landing.land(result);
+        };
+        let task = runtime.spawn(telemetry::in_fetch_span(fetch)).abort_handle();
+        Some(Self { outcome, task })
+    }
+
+    pub(super) fn abort(&self) {
+        self.task.abort();
+    }
+
+    /// Whether its task may still bring something: not if it panicked, was stopped, or its runtime ended.
+    pub(super) fn is_live(&self) -> bool {
+        !self.task.is_finished()
+    }
+
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        self.outcome.same_channel(&other.outcome)
+    }
+}
+
+impl Wait {
+    pub(super) fn new(shared: Arc<Shared>, flight: Flight, timer: Pin<Box<Sleep>>, is_own: bool) -> Self {
+        Self { flight, is_own, shared, timer }
+    }
+
+    /// Whether the fetch started for this request. One that was joined may have been answered before the
+    /// key in question existed.
+    pub(crate) fn is_own(&self) -> bool {
+        self.is_own
+    }
+
+    pub(crate) async fn ended(mut self) -> Outcome {
+        let outcome = self.landed().await;
+        if outcome == Outcome::Failed(FetchErrorKind::Timeout) {
+            self.shared.give_up(&self.flight);
+        }
+        outcome
+    }
+
+    async fn landed(&mut self) -> Outcome {
+        let mut timer = self.timer.as_mut();
+        let mut landed = pin!(self.flight.outcome.wait_for(Option::is_some));
+        let result = poll_fn(|context| match landed.as_mut().poll(context) {
+            Poll::Ready(result) => Poll::Ready(Some(result.map(|outcome| *outcome).ok().flatten())),
+            Poll::Pending => timer.as_mut().poll(context).map(|()| None),
+        });
+        match result.await {
+            Some(Some(Ok(()))) => Outcome::Fetched,
+            Some(Some(Err(kind))) => Outcome::Failed(kind),
+            Some(None) => Outcome::Lost,
+            None => Outcome::Failed(FetchErrorKind::Timeout),
+        }
+    }
+}
+
+impl Drop for Wait {
+    fn drop(&mut self) {
+        self.shared.stop_waiting();
+    }
+}
+
+/// The end of a flight, whichever way it comes.
+struct Landing {
+    sender: watch::Sender<Option<Result<(), FetchErrorKind>>>,
+    store: Weak<Shared>,
+}
+
+impl Landing {
+    fn land(self, result: Result<super::key_set::KeySet, super::source::FetchError>) {
+        if let Some(store) = self.store.upgrade() {
+            let outcome = store.finish(result);
+            self.sender.send_replace(Some(outcome));
+        }
+    }
+}
+
+impl Drop for Landing {
+    fn drop(&mut self) {
+        // A task that is stopped drops this as well, but not while panicking: that is no failure of the
+        // source, and the next request starts another flight.
+        if std::thread::panicking() {
+            if let Some(store) = self.store.upgrade() {
+                store.finish_panicked();
+            }
+            self.sender.send_replace(Some(Err(FetchErrorKind::Panicked)));
+        }
+    }
+}

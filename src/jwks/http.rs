@@ -1,0 +1,111 @@
+//! The only file that names `reqwest`.
+
+use std::time::Duration;
+use std::{future::Future, pin::Pin};
+
+use bytes::{Bytes, BytesMut};
+use http::{
+    HeaderValue, StatusCode,
+    header::{ACCEPT, AUTHORIZATION, CONTENT_ENCODING, HeaderMap, RETRY_AFTER},
+};
+use reqwest::{Client, redirect, retry};
+
+use super::{
+    key_set::MAX_DOCUMENT,
+    source::{FetchError, FetchErrorKind, KeySource},
+};
+use crate::config::{ConfigError, SecretKey};
+
+/// Fetches a JWKS document over HTTP.
+pub(crate) struct HttpKeySource {
+    authorization: Option<HeaderValue>,
+    client: Client,
+    url: reqwest::Url,
+}
+
+impl HttpKeySource {
+    /// A source at `url`, with the user's own client or one made for this.
+    pub(crate) fn new(
+        url: &str,
+        secret_key: Option<&SecretKey>,
+        client: Option<Client>,
+        timeout: Duration,
+    ) -> Result<Self, ConfigError> {
+        let url: reqwest::Url = url.parse().map_err(|_| ConfigError::invalid("frontend_api_url", "is not a URL"))?;
+        let authorization = match secret_key {
+            Some(key) => {
+                let mut value = HeaderValue::try_from(format!("Bearer {}", key.expose()))
+                    .map_err(|_| ConfigError::invalid("secret_key", "has characters that no secret key has"))?;
+                value.set_sensitive(true);
+                Some(value)
+            }
+            None => None,
+        };
+        let client = match client {
+            Some(client) => client,
+            None => own_client(&url, timeout)?,
+        };
+        Ok(Self { authorization, client, url })
+    }
+
+    async fn document(&self) -> Result<Bytes, FetchError> {
+        let mut request = self.client.get(self.url.clone()).header(ACCEPT, "application/json");
+        if let Some(authorization) = &self.authorization {
+            request = request.header(AUTHORIZATION, authorization.clone());
+        }
+        let mut response = request.send().await.map_err(unreachable)?;
+        if *response.url() != self.url || response.headers().contains_key(CONTENT_ENCODING) {
+            return Err(FetchError::of_kind(FetchErrorKind::Answer));
+        }
+        if response.status() != StatusCode::OK {
+            let error = FetchError::of_kind(FetchErrorKind::Status);
+            return Err(match retry_after(response.headers()) {
+                Some(delay) => error.retry_after(delay),
+                None => error,
+            });
+        }
+        let mut document = BytesMut::new();
+        while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
+            if document.len() + chunk.len() > MAX_DOCUMENT {
+                return Err(FetchError::of_kind(FetchErrorKind::TooLarge));
+            }
+            document.extend_from_slice(&chunk);
+        }
+        Ok(document.freeze())
+    }
+}
+
+impl KeySource for HttpKeySource {
+    fn fetch(&self) -> Pin<Box<dyn Future<Output = Result<Bytes, FetchError>> + Send + '_>> {
+        Box::pin(self.document())
+    }
+}
+
+/// A client that asks once and takes what it gets: no redirect can point it at another server's keys, no
+/// compressed answer can outgrow the cap unseen, and a connection that went bad is not used again.
+fn own_client(url: &reqwest::Url, timeout: Duration) -> Result<Client, ConfigError> {
+    let mut builder = Client::builder()
+        .connect_timeout(timeout)
+        .no_brotli()
+        .no_deflate()
+        .no_gzip()
+        .no_zstd()
+        .pool_max_idle_per_host(0)
+        .redirect(redirect::Policy::none())
+        .retry(retry::never())
+        .user_agent(concat!("tower-clerk/", env!("CARGO_PKG_VERSION")));
+    // Plain http is configured for loopback only.
+    if url.scheme() == "http" {
+        builder = builder.no_proxy();
+    }
+    builder.build().map_err(|error| ConfigError::HttpClient { source: error.without_url().into() })
+}
+
+fn unreachable(error: reqwest::Error) -> FetchError {
+    FetchError::new(error.without_url())
+}
+
+/// The delay that a `Retry-After` in seconds asks for (RFC 9110, section 10.2.3).
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok().map(Duration::from_secs)
+}

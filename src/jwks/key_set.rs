@@ -1,0 +1,164 @@
+use std::collections::HashMap;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::source::FetchErrorKind;
+use crate::jwt::VerifyingKey;
+
+/// The keys of one instance by their `kid`.
+#[derive(Debug)]
+pub(crate) struct KeySet {
+    by_kid: HashMap<String, Vec<VerifyingKey>>,
+    skipped: usize,
+}
+
+#[derive(Deserialize)]
+struct Document<'a> {
+    #[serde(borrow)]
+    keys: Vec<&'a RawValue>,
+}
+
+impl KeySet {
+    /// Reads a JWKS (RFC 7517, section 5); members that are not usable keys are skipped.
+    pub(crate) fn parse(document: &[u8]) -> Result<Self, FetchErrorKind> {
+        if document.len() > MAX_DOCUMENT {
+            return Err(FetchErrorKind::TooLarge);
+        }
+        let text = std::str::from_utf8(document).map_err(|_| FetchErrorKind::Document)?;
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        // A derived struct would read an array as well.
+        if !text.trim_start().starts_with('{') {
+            return Err(FetchErrorKind::Document);
+        }
+        let Document { keys } = serde_json::from_str(text).map_err(|_| FetchErrorKind::Document)?;
+        if keys.len() > MAX_MEMBERS {
+            return Err(FetchErrorKind::TooLarge);
+        }
+        let mut set = Self { by_kid: HashMap::new(), skipped: 0 };
+        for raw in keys {
+            match VerifyingKey::from_jwk(raw.get()) {
+                Ok((kid, key)) => set.insert(kid, key),
+                Err(_) => set.skipped += 1,
+            }
+        }
+        if set.by_kid.is_empty() { Err(FetchErrorKind::NoUsableKey) } else { Ok(set) }
+    }
+
+    /// The keys that go by `kid`, one to four of them.
+    pub(crate) fn keys(&self, kid: &str) -> Option<&[VerifyingKey]> {
+        self.by_kid.get(kid).map(Vec::as_slice)
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.by_kid.values().map(Vec::len).sum()
+    }
+
+    /// How many members did not count as keys.
+    pub(super) fn skipped(&self) -> usize {
+        self.skipped
+    }
+
+    fn insert(&mut self, kid: String, key: VerifyingKey) {
+        let keys = self.by_kid.entry(kid).or_default();
+        let is_there = |other: &VerifyingKey| {
+            other.thumbprint() == key.thumbprint() && other.algorithm() == key.algorithm()
+        };
+        if keys.iter().any(is_there) {
+            return;
+        }
+        if keys.len() == MAX_KEYS_OF_A_KID {
+            self.skipped += 1;
+        } else {
+            keys.push(key);
+        }
+    }
+}
+
+/// In bytes, decoded. A set of Clerk's is about half a kilobyte.
+pub(super) const MAX_DOCUMENT: usize = 512 * 1024;
+const MAX_MEMBERS: usize = 1024;
+/// A Clerk kid is the instance's id, so a rotation may reuse it; each further key costs one more
+/// verification per forged token.
+const MAX_KEYS_OF_A_KID: usize = 4;
+
+#[cfg(test)]
+mod tests {
+    use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+
+    use super::*;
+
+    fn jwk(kid: &str, seed: u8) -> String {
+        let n = BASE64_URL_SAFE_NO_PAD.encode([seed | 0x81; 256]);
+        format!(r#"{{"kty":"RSA","kid":"{kid}","n":"{n}","e":"AQAB"}}"#)
+    }
+
+    fn set(keys: &[String]) -> Result<KeySet, FetchErrorKind> {
+        KeySet::parse(format!("{{\"keys\":[{}]}}", keys.join(",")).as_bytes())
+    }
+
+    #[test]
+    fn odd_members_are_skipped_and_the_good_key_stays() {
+        let odd = ["7", "null", "[]", "{}", r#"{"kty":"EC"}"#, r#"{"a":"\ud800"}"#, r#"{"kid":1,"kid":2}"#];
+        let mut keys: Vec<String> = odd.iter().map(ToString::to_string).collect();
+        keys.push(jwk("ins_a", 0));
+        keys.push(format!("{{\"deep\":{}{}}}", "[".repeat(500), "]".repeat(500)));
+        let set = set(&keys).unwrap();
+        assert_eq!((set.len(), set.skipped()), (1, 8));
+        assert!(set.keys("ins_a").is_some() && set.keys("ins_b").is_none());
+    }
+
+    #[test]
+    fn a_kid_has_up_to_four_different_keys() {
+        let same = set(&[jwk("a", 0), jwk("a", 0)]).unwrap();
+        assert_eq!((same.len(), same.skipped()), (1, 0));
+        let keys: Vec<String> = [0, 2, 4, 8, 16].iter().map(|seed| jwk("a", *seed)).collect();
+        let five = set(&keys).unwrap();
+        assert_eq!((five.len(), five.skipped()), (4, 1));
+        let two = set(&[jwk("a", 0), jwk("b", 0)]).unwrap();
+        assert_eq!(two.len(), 2);
+    }
+
+    #[test]
+    fn a_document_without_a_usable_key_is_a_failure() {
+        for (document, kind) in [
+            (&b""[..], FetchErrorKind::Document),
+            (b"<html>", FetchErrorKind::Document),
+            (b"[]", FetchErrorKind::Document),
+            (b"[[]]", FetchErrorKind::Document),
+            (b"{}", FetchErrorKind::Document),
+            (b"{\"keys\":{}}", FetchErrorKind::Document),
+            (b"{\"keys\":[]", FetchErrorKind::Document),
+            (b"{\"keys\":[]} x", FetchErrorKind::Document),
+            (b"{\"keys\":[],\"keys\":[]}", FetchErrorKind::Document),
+            (b"{\"keys\":[\"\xff\"]}", FetchErrorKind::Document),
+            (b"{\"keys\":[]}", FetchErrorKind::NoUsableKey),
+            (b"{\"keys\":[7]}", FetchErrorKind::NoUsableKey),
+        ] {
+            assert_eq!(KeySet::parse(document).unwrap_err(), kind, "{document:?}");
+        }
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_skipped() {
+        let document = format!("\u{feff}{{\"keys\":[{}]}}", jwk("a", 0));
+        assert!(KeySet::parse(document.as_bytes()).is_ok());
+    }
+
+    #[test]
+    fn size_stands_at_its_limits() {
+        let members = |count: usize| {
+            let mut keys = vec!["7".to_owned(); count - 1];
+            keys.push(jwk("a", 0));
+            set(&keys).map(|set| set.len())
+        };
+        assert_eq!(members(1024), Ok(1));
+        assert_eq!(members(1025), Err(FetchErrorKind::TooLarge));
+        let padded = |length: usize| {
+            let document = format!("{{\"keys\":[{}]}}", jwk("a", 0));
+            KeySet::parse(format!("{document}{}", " ".repeat(length - document.len())).as_bytes()).map(|set| set.len())
+        };
+        assert_eq!(padded(512 * 1024), Ok(1));
+        assert_eq!(padded(512 * 1024 + 1), Err(FetchErrorKind::TooLarge));
+    }
+}

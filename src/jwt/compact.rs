@@ -1,0 +1,101 @@
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+
+use crate::json::Object;
+
+/// A token split and decoded, its signature not yet looked at.
+pub(crate) struct Compact<'a> {
+    signing_input: &'a str,
+    header: String,
+    payload: String,
+    signature: Vec<u8>,
+}
+
+/// Not three segments of canonical base64url, the first two of them UTF-8 (RFC 7515, section 5.2).
+#[derive(Debug)]
+pub(crate) struct MalformedToken;
+
+impl<'a> Compact<'a> {
+    pub(crate) fn parse(token: &'a str) -> Result<Self, MalformedToken> {
+        let (signing_input, signature) = token.rsplit_once('.').ok_or(MalformedToken)?;
+        let (header, payload) = signing_input.split_once('.').ok_or(MalformedToken)?;
+        if payload.contains('.') || signature.len() > MAX_SIGNATURE {
+            return Err(MalformedToken);
+        }
+        Ok(Self {
+            signing_input,
+            header: decode_text(header)?,
+            payload: decode_text(payload)?,
+            signature: decode(signature)?,
+        })
+    }
+
+    /// The members of the JOSE header.
+    pub(crate) fn header(&self) -> Result<Object<'_>, MalformedToken> {
+        Object::parse(&self.header).map_err(|_| MalformedToken)
+    }
+
+    /// The members of the payload. They mean nothing before the signature holds.
+    pub(crate) fn payload(&self) -> Result<Object<'_>, MalformedToken> {
+        Object::parse(&self.payload).map_err(|_| MalformedToken)
+    }
+
+    pub(crate) fn payload_text(&self) -> &str {
+        &self.payload
+    }
+
+    pub(crate) fn into_payload(self) -> String {
+        self.payload
+    }
+
+    pub(super) fn signing_input(&self) -> &[u8] {
+        self.signing_input.as_bytes()
+    }
+
+    pub(super) fn signature(&self) -> &[u8] {
+        &self.signature
+    }
+}
+
+fn decode(segment: &str) -> Result<Vec<u8>, MalformedToken> {
+    BASE64_URL_SAFE_NO_PAD.decode(segment).map_err(|_| MalformedToken)
+}
+
+fn decode_text(segment: &str) -> Result<String, MalformedToken> {
+    String::from_utf8(decode(segment)?).map_err(|_| MalformedToken)
+}
+
+/// In base64url characters: the signature of an RSA key of 8192 bits, the longest that counts as a key.
+const MAX_SIGNATURE: usize = 1366;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn three_canonical_segments_are_read() {
+        let compact = Compact::parse("eyJhIjoxfQ.eyJiIjoyfQ.AQI").unwrap();
+        assert_eq!(compact.signing_input(), b"eyJhIjoxfQ.eyJiIjoyfQ");
+        assert_eq!(compact.signature(), [1, 2]);
+        assert!(compact.header().unwrap().get("a").is_some());
+        assert!(compact.payload().unwrap().get("b").is_some());
+    }
+
+    #[test]
+    fn anything_else_is_malformed() {
+        for token in [
+            "", ".", "..", "eyJhIjoxfQ", "eyJhIjoxfQ.eyJiIjoyfQ", "eyJhIjoxfQ.eyJiIjoyfQ.AQI.", "eyJhIjoxfQ==.eyJiIjoyfQ.AQI",
+            "eyJhIjoxfQ.eyJiIjoyfQ.AQJ", "eyJhIjoxfQ.eyJiIjoyfQ.A", "eyJhIjoxfQ.eyJiIjoyfQ.A+/I", "eyJhIjoxfQ .eyJiIjoyfQ.AQI",
+            "_w.eyJiIjoyfQ.AQI", "eyJhIjoxfQ._w.AQI",
+        ] {
+            let read = Compact::parse(token).and_then(|compact| compact.header().map(|_| ()).and(compact.payload().map(|_| ())));
+            assert!(read.is_err(), "{token}");
+        }
+    }
+
+    #[test]
+    fn a_signature_longer_than_any_key_makes_is_not_decoded() {
+        let token = |length: usize| format!("eyJhIjoxfQ.eyJiIjoyfQ.{}", "A".repeat(length));
+        assert!(Compact::parse(&token(1366)).is_ok());
+        assert!(Compact::parse(&token(1368)).is_err());
+    }
+}

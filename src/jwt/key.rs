@@ -1,0 +1,271 @@
+use std::fmt;
+
+use aws_lc_rs::{
+    rsa::{PublicKey, PublicKeyComponents},
+    signature::{
+        ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_2048_8192_SHA384, RSA_PKCS1_2048_8192_SHA512,
+        RsaParameters,
+    },
+};
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use jsonwebtoken::jwk::{AlgorithmParameters, Jwk, KeyAlgorithm, KeyOperations, PublicKeyUse};
+
+use super::{compact::Compact, digest::sha256};
+use crate::json::{Object, Value};
+
+/// A signature algorithm of RFC 7518, section 3.3, that Clerk uses.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Algorithm {
+    Rs256,
+    Rs384,
+    Rs512,
+}
+
+/// A public RSA key, checked and parsed once, with the one algorithm it verifies (RFC 8725, section 3.1).
+pub(crate) struct VerifyingKey {
+    algorithm: Algorithm,
+    key: ParsedPublicKey,
+    thumbprint: [u8; 32],
+}
+
+/// Proof that a key's signature over a token holds: what says that the payload may be believed.
+///
+/// [`VerifyingKey::verify`] is the only place that makes one.
+pub(crate) struct SignatureHolds(());
+
+/// Why a member of a key set does not count as a key.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Unusable(pub(crate) &'static str);
+
+impl Algorithm {
+    /// The algorithm that `alg` names, compared exactly.
+    pub(crate) fn from_name(alg: &str) -> Option<Self> {
+        match alg {
+            "RS256" => Some(Self::Rs256),
+            "RS384" => Some(Self::Rs384),
+            "RS512" => Some(Self::Rs512),
+            _ => None,
+        }
+    }
+
+    fn parameters(self) -> &'static RsaParameters {
+        match self {
+            Self::Rs256 => &RSA_PKCS1_2048_8192_SHA256,
+            Self::Rs384 => &RSA_PKCS1_2048_8192_SHA384,
+            Self::Rs512 => &RSA_PKCS1_2048_8192_SHA512,
+        }
+    }
+}
+
+impl VerifyingKey {
+    /// Reads one member of a key set and the `kid` it goes by.
+    pub(crate) fn from_jwk(text: &str) -> Result<(String, Self), Unusable> {
+        let members = Object::parse(text).map_err(|_| Unusable("not a JSON object with unique members"))?;
+        if ["alg", "key_ops", "use"].iter().any(|name| matches!(members.get(name), Some(Value::Null))) {
+            return Err(Unusable("a null member"));
+        }
+        let jwk: Jwk = serde_json::from_str(text).map_err(|_| Unusable("a member of a wrong type"))?;
+        let AlgorithmParameters::RSA(rsa) = jwk.algorithm else {
+            return Err(Unusable("not an RSA key"));
+        };
+        if jwk.common.public_key_use.is_some_and(|usage| usage != PublicKeyUse::Signature) {
+            return Err(Unusable("not for signatures"));
+        }
+        if jwk.common.key_operations.is_some_and(|operations| !operations.contains(&KeyOperations::Verify)) {
+            return Err(Unusable("not for verifying"));
+        }
+        let algorithm = match jwk.common.key_algorithm {
+            None | Some(KeyAlgorithm::RS256) => Algorithm::Rs256,
+            Some(KeyAlgorithm::RS384) => Algorithm::Rs384,
+            Some(KeyAlgorithm::RS512) => Algorithm::Rs512,
+            Some(_) => return Err(Unusable("not an algorithm that Clerk uses")),
+        };
+        let kid = jwk.common.key_id.unwrap_or_default();
+        if kid.is_empty() || kid.len() > MAX_KID {
+            return Err(Unusable("no usable kid"));
+        }
+        let decode = |text: &str| BASE64_URL_SAFE_NO_PAD.decode(text).map_err(|_| Unusable("not base64url"));
+        Ok((kid, Self::from_components(&decode(&rsa.n)?, &decode(&rsa.e)?, algorithm)?))
+    }
+
+    /// Reads a public key in DER, SPKI (RFC 5280) or PKCS#1 (RFC 8017); it verifies RS256.
+    pub(crate) fn from_der(der: &[u8]) -> Result<Self, Unusable> {
+        let key = PublicKey::from_der(der).map_err(|_| Unusable("is not an RSA public key"))?;
+        Self::from_components(
+            key.modulus().big_endian_without_leading_zero(),
+            key.exponent().big_endian_without_leading_zero(),
+            Algorithm::Rs256,
+        )
+    }
+
+    pub(crate) fn algorithm(&self) -> Algorithm {
+        self.algorithm
+    }
+
+    /// The key's JWK thumbprint (RFC 7638).
+    pub(crate) fn thumbprint(&self) -> &[u8; 32] {
+        &self.thumbprint
+    }
+
+    /// Whether the token's signature is this key's.
+    pub(crate) fn verify(&self, token: &Compact<'_>) -> Option<SignatureHolds> {
+        self.key.verify_sig(token.signing_input(), token.signature()).ok().map(|()| SignatureHolds(()))
+    }
+
+    /// The crypto library finds fault with weak components only when it verifies, so they are checked here.
+    fn from_components(n: &[u8], e: &[u8], algorithm: Algorithm) -> Result<Self, Unusable> {
+        let (n, e) = (strip_leading_zeros(n), strip_leading_zeros(e));
+        if !(2048..=8192).contains(&bit_length(n)) {
+            return Err(Unusable("is not an RSA key of 2048 to 8192 bits"));
+        }
+        if !is_odd(n) {
+            return Err(Unusable("has an even modulus"));
+        }
+        if !is_odd(e) || !(2..=33).contains(&bit_length(e)) {
+            return Err(Unusable("has an exponent that is not odd and 3 to 2^33"));
+        }
+        let key = PublicKeyComponents { n, e }
+            .to_parsed_public_key(algorithm.parameters())
+            .map_err(|_| Unusable("is not an RSA key"))?;
+        let [n, e] = [n, e].map(|component| BASE64_URL_SAFE_NO_PAD.encode(component));
+        let thumbprint = sha256(format!(r#"{{"e":"{e}","kty":"RSA","n":"{n}"}}"#).as_bytes());
+        Ok(Self { algorithm, key, thumbprint })
+    }
+}
+
+impl fmt::Debug for VerifyingKey {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("VerifyingKey").field("algorithm", &self.algorithm).finish_non_exhaustive()
+    }
+}
+
+fn strip_leading_zeros(bytes: &[u8]) -> &[u8] {
+    let zeros = bytes.iter().take_while(|byte| **byte == 0).count();
+    bytes.split_at_checked(zeros).map_or(bytes, |(_, rest)| rest)
+}
+
+/// Of a big-endian number without leading zero octets.
+fn bit_length(bytes: &[u8]) -> usize {
+    let unused = bytes.first().map_or(0, |byte| usize::try_from(byte.leading_zeros()).unwrap_or(8));
+    bytes.len() * 8 - unused
+}
+
+fn is_odd(bytes: &[u8]) -> bool {
+    bytes.last().is_some_and(|byte| byte & 1 == 1)
+}
+
+/// In bytes; Clerk's are instance ids of about 30.
+pub(crate) const MAX_KID: usize = 255;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn jwk(n: &[u8], e: &[u8], more: &str) -> String {
+        let [n, e] = [n, e].map(|component| BASE64_URL_SAFE_NO_PAD.encode(component));
+        format!(r#"{{"kty":"RSA","kid":"ins_a","n":"{n}","e":"{e}"{more}}}"#)
+    }
+
+    /// An odd number of `bits` bits; nothing here needs its factors.
+    fn modulus(bits: usize) -> Vec<u8> {
+        let mut bytes = vec![0xa5; bits.div_ceil(8)];
+        if bits % 8 != 0 {
+            bytes[0] = 1 << (bits % 8 - 1);
+        }
+        bytes
+    }
+
+    const E: &[u8] = &[1, 0, 1];
+
+    fn reason(text: &str) -> &'static str {
+        VerifyingKey::from_jwk(text).unwrap_err().0
+    }
+
+    #[test]
+    fn sizes_stand_from_2048_to_8192_bits() {
+        for bits in [2048, 2049, 3072, 4096, 8192] {
+            assert!(VerifyingKey::from_jwk(&jwk(&modulus(bits), E, "")).is_ok(), "{bits}");
+        }
+        for bits in [0, 512, 1024, 2047, 8193, 16384] {
+            assert!(reason(&jwk(&modulus(bits), E, "")).contains("2048 to 8192"), "{bits}");
+        }
+    }
+
+    #[test]
+    fn leading_zero_octets_count_for_nothing() {
+        let mut padded = vec![0; 3];
+        padded.extend(modulus(2048));
+        let (_, key) = VerifyingKey::from_jwk(&jwk(&padded, &[0, 1, 0, 1], "")).unwrap();
+        let (_, plain) = VerifyingKey::from_jwk(&jwk(&modulus(2048), E, "")).unwrap();
+        assert_eq!(key.thumbprint(), plain.thumbprint());
+        let mut short = vec![0; 129];
+        short.extend(modulus(1024));
+        assert!(reason(&jwk(&short, E, "")).contains("2048 to 8192"));
+    }
+
+    #[test]
+    fn weak_components_are_no_keys() {
+        let mut even = modulus(2048);
+        *even.last_mut().unwrap() = 2;
+        assert_eq!(reason(&jwk(&even, E, "")), "has an even modulus");
+        assert!(VerifyingKey::from_jwk(&jwk(&modulus(2048), &[3], "")).is_ok());
+        assert!(VerifyingKey::from_jwk(&jwk(&modulus(2048), &[1, 0xff, 0xff, 0xff, 0xff], "")).is_ok());
+        for e in [&[][..], &[0], &[1], &[2], &[1, 0, 0], &[3, 0, 0, 0, 1]] {
+            assert!(reason(&jwk(&modulus(2048), e, "")).contains("exponent"), "{e:?}");
+        }
+    }
+
+    #[test]
+    fn members_say_what_a_key_is_for() {
+        let with = |more: &str| VerifyingKey::from_jwk(&jwk(&modulus(2048), E, more));
+        for more in [
+            r#","use":"sig""#, r#","alg":"RS256""#, r#","alg":"RS384""#, r#","alg":"RS512""#, r#","key_ops":["verify"]"#,
+            r#","key_ops":["sign","verify"]"#, r#","d":"AQAB","p":7"#, r#","x":[1,{"y":null}]"#,
+        ] {
+            assert!(with(more).is_ok(), "{more}");
+        }
+        for more in [
+            r#","use":"enc""#, r#","use":"SIG""#, r#","use":null"#, r#","use":1"#, r#","alg":"PS256""#, r#","alg":"HS256""#,
+            r#","alg":"RSA-OAEP""#, r#","alg":"rs256""#, r#","alg":null"#, r#","alg":7"#, r#","key_ops":["sign"]"#,
+            r#","key_ops":[]"#, r#","key_ops":"verify""#, r#","key_ops":null"#, r#","kid":"ins_b""#,
+        ] {
+            assert!(with(more).is_err(), "{more}");
+        }
+    }
+
+    #[test]
+    fn a_kid_is_a_text_of_1_to_255_bytes() {
+        let with = |kid: &str| {
+            let text = jwk(&modulus(2048), E, "").replace(r#""ins_a""#, kid);
+            VerifyingKey::from_jwk(&text).map(|(kid, _)| kid)
+        };
+        assert_eq!(with(r#""ins_\u0062""#).unwrap(), "ins_b");
+        assert!(with(&format!("\"{}\"", "a".repeat(255))).is_ok());
+        for kid in [format!("\"{}\"", "a".repeat(256)), "\"\"".into(), "7".into(), "null".into(), "[\"a\"]".into()] {
+            assert!(with(&kid).is_err(), "{kid}");
+        }
+        let without = jwk(&modulus(2048), E, "").replace(r#""kid":"ins_a","#, "");
+        assert_eq!(reason(&without), "no usable kid");
+    }
+
+    #[test]
+    fn other_kinds_of_keys_are_no_keys() {
+        for text in [
+            r#"{"kty":"oct","kid":"a","k":"AAAA"}"#,
+            r#"{"kty":"EC","kid":"a","crv":"P-256","x":"AAAA","y":"AAAA"}"#,
+            r#"{"kty":"OKP","kid":"a","crv":"Ed25519","x":"AAAA"}"#,
+            r#"{"kty":"rsa","kid":"a"}"#, r#"{"kid":"a"}"#, "{}", "[]", "7", "null", "\"a\"",
+        ] {
+            assert!(VerifyingKey::from_jwk(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_thumbprint_is_that_of_rfc_7638() {
+        // The example of RFC 7638, section 3.1.
+        let n = "0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiAFbWhM78LhWx4cbbfAAtVT86zwu1RK7aPFFxuhDR1L6tSoc_BJECPebWKRXjBZCiFV4n3oknjhMstn64tZ_2W-5JsGY4Hc5n9yBXArwl93lqt7_RN5w6Cf0h4QyQ5v-65YGjQR0_FDW2QvzqY368QQMicAtaSqzs8KJZgnYb9c7d0zgdAZHzu6qMQvRL5hajrn1n91CbOpbISD08qNLyrdkt-bFTWhAI4vMQFh6WeZu0fM4lFd2NcRwr3XPksINHaQ-G_xBniIqbw0Ls1jF44-csFCur-kEgU8awapJzKnqDKgw";
+        let text = format!(r#"{{"kty":"RSA","n":"{n}","e":"AQAB","alg":"RS256","kid":"2011-04-29"}}"#);
+        let (_, key) = VerifyingKey::from_jwk(&text).unwrap();
+        assert_eq!(BASE64_URL_SAFE_NO_PAD.encode(key.thumbprint()), "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs");
+    }
+}

@@ -1,0 +1,74 @@
+//! The only file that names `tracing`.
+//!
+//! Without the feature every function here does nothing.
+
+use std::{future::Future, time::Duration};
+
+use crate::jwks::FetchError;
+
+/// A fetch brought `keys` usable keys and `skipped` others.
+pub(crate) fn keys_fetched(keys: usize, skipped: usize) {
+    #[cfg(feature = "tracing")]
+    tracing::debug!(target: TARGET, keys, skipped, "keys fetched");
+    #[cfg(not(feature = "tracing"))]
+    let _ = (keys, skipped);
+}
+
+/// A fetch failed while the set in use, if any, was `age` old. Answers whether it was worth an operator's
+/// attention; `is_quiet` keeps it from being said twice in a minute.
+pub(crate) fn fetch_failed(error: &FetchError, age: Option<Duration>, is_quiet: bool) -> bool {
+    let is_grave = age.is_some_and(|age| age >= GRAVE);
+    let is_worth_saying = age.is_none_or(|age| age >= STALE);
+    #[cfg(feature = "tracing")]
+    {
+        let source = std::error::Error::source(error).map(tracing::field::display);
+        let age = age.map(|age| age.as_secs());
+        match (is_worth_saying && !is_quiet, is_grave) {
+            (false, _) => tracing::debug!(target: TARGET, %error, source, age, "fetching keys failed"),
+            (true, false) => tracing::warn!(target: TARGET, %error, source, age, "fetching keys failed"),
+            (true, true) => tracing::error!(target: TARGET, %error, source, age, "fetching keys has failed for an hour"),
+        }
+    }
+    #[cfg(not(feature = "tracing"))]
+    let _ = (error, is_grave);
+    is_worth_saying && !is_quiet
+}
+
+/// A request was refused, or passed on without a user.
+pub(crate) fn refused(kind: &dyn std::fmt::Debug, passed: bool) {
+    #[cfg(feature = "tracing")]
+    tracing::debug!(target: TARGET, ?kind, passed, "request not authenticated");
+    #[cfg(not(feature = "tracing"))]
+    let _ = (kind, passed);
+}
+
+/// A verifier was made that has nothing to compare issuers with.
+pub(crate) fn any_issuer(instance: &str) {
+    #[cfg(feature = "tracing")]
+    tracing::info!(target: TARGET, instance, "only a key is configured: tokens of any issuer that it signed pass");
+    #[cfg(not(feature = "tracing"))]
+    let _ = instance;
+}
+
+/// A handler asked for a user where no layer has run.
+#[cfg(feature = "axum")]
+pub(crate) fn layer_missing() {
+    #[cfg(feature = "tracing")]
+    tracing::error!(target: TARGET, "no `ClerkAuthLayer` has seen this request; perhaps you forgot to add it to the router");
+}
+
+/// Runs a fetch in a span of its own: it serves all requests and belongs to none.
+pub(crate) fn in_fetch_span<F: Future>(fetch: F) -> impl Future<Output = F::Output> {
+    #[cfg(feature = "tracing")]
+    {
+        use tracing::Instrument;
+        fetch.instrument(tracing::debug_span!(target: TARGET, parent: None, "fetch_keys"))
+    }
+    #[cfg(not(feature = "tracing"))]
+    fetch
+}
+
+#[cfg(feature = "tracing")]
+const TARGET: &str = "tower_clerk";
+const STALE: Duration = Duration::from_secs(15 * 60);
+const GRAVE: Duration = Duration::from_secs(60 * 60);

@@ -1,0 +1,315 @@
+use std::{sync::Arc, time::Duration};
+
+use super::{
+    Halt, Inner, Verifier,
+    checks::{CheckedHeader, Checks},
+    error::{VerifyError, VerifyErrorKind},
+};
+use crate::{
+    clock::{Clock, SystemClock},
+    config::{ClerkConfig, ConfigError, KeyLocation},
+    jwks::{Answer, FetchErrorKind, KeySet, KeySource, KeyStore, KeysStatus, Need, Outcome, RefreshPolicy, SourceId, Wait},
+    jwt::{Compact, MAX_KID, SignatureHolds, VerifyingKey},
+    telemetry,
+};
+
+/// Makes a [`Verifier`] with parts of your own.
+#[must_use]
+pub struct VerifierBuilder {
+    clock: Arc<dyn Clock>,
+    config: ClerkConfig,
+    #[cfg(feature = "reqwest")]
+    http_client: Option<reqwest::Client>,
+    key_source: Option<Arc<dyn KeySource>>,
+}
+
+impl VerifierBuilder {
+    pub(super) fn new(config: ClerkConfig) -> Self {
+        Self {
+            clock: Arc::new(SystemClock::new()),
+            config,
+            #[cfg(feature = "reqwest")]
+            http_client: None,
+            key_source: None,
+        }
+    }
+
+    /// Tells the time by `clock`.
+    pub fn clock(self, clock: impl Clock + 'static) -> Self {
+        Self { clock: Arc::new(clock), ..self }
+    }
+
+    /// Fetches keys with `client`.
+    ///
+    /// An answer that it was redirected to, or that comes with a `Content-Encoding`, does not count; size
+    /// and deadline are capped as always.
+    #[cfg(feature = "reqwest")]
+    pub fn http_client(self, client: reqwest::Client) -> Self {
+        Self { http_client: Some(client), ..self }
+    }
+
+    /// Takes keys from `source`, whatever the configuration says about them.
+    pub fn key_source(self, source: impl KeySource + 'static) -> Self {
+        Self { key_source: Some(Arc::new(source)), ..self }
+    }
+
+    /// Makes the verifier.
+    ///
+    /// # Errors
+    ///
+    /// As [`Verifier::new`].
+    pub fn build(mut self) -> Result<Verifier, ConfigError> {
+        let checks = Checks::new(&self.config);
+        let keys = match self.key_source.take() {
+            Some(source) => {
+                let address = Arc::as_ptr(&source).cast::<()>().addr();
+                self.store(source, SourceId { credential: None, source: address, url: String::new() })
+            }
+            None => self.configured_keys()?,
+        };
+        let instance: Arc<str> = Arc::from(self.config.name());
+        if !checks.compares_issuers() {
+            telemetry::any_issuer(&instance);
+        }
+        Ok(Verifier { inner: Arc::new(Inner { checks, clock: self.clock, config: self.config, instance, keys }) })
+    }
+
+    fn configured_keys(&self) -> Result<Keys, ConfigError> {
+        match self.config.key_location() {
+            KeyLocation::JwtKey(key) => VerifyingKey::from_der(key.der())
+                .map(Keys::Pem)
+                .map_err(|unusable| ConfigError::invalid("jwt_key", unusable.0)),
+            KeyLocation::Document(document) => KeySet::parse(document.as_bytes())
+                .map(Keys::Set)
+                .map_err(|_| ConfigError::invalid("jwks", "is not a JWKS with a usable key")),
+            #[cfg(feature = "reqwest")]
+            KeyLocation::FrontendApi { url } => self.http_keys(url, None),
+            #[cfg(feature = "reqwest")]
+            KeyLocation::BackendApi { url, secret_key } => self.http_keys(url, Some(secret_key)),
+            #[cfg(not(feature = "reqwest"))]
+            KeyLocation::FrontendApi { .. } | KeyLocation::BackendApi { .. } => {
+                Err(ConfigError::missing("key_source", "fetching keys needs the feature `reqwest`"))
+            }
+            KeyLocation::Unknown => Err(ConfigError::missing("frontend_api_url", "nothing names the instance to trust")),
+        }
+    }
+
+    #[cfg(feature = "reqwest")]
+    fn http_keys(&self, url: String, secret_key: Option<&crate::config::SecretKey>) -> Result<Keys, ConfigError> {
+        let client = self.http_client.clone();
+        let source = crate::jwks::HttpKeySource::new(&url, secret_key, client, self.config.fetch_timeout())?;
+        let source: Arc<dyn KeySource> = Arc::new(source);
+        let id = SourceId {
+            credential: secret_key.map(|key| crate::jwt::sha256(key.expose().as_bytes())),
+            source: Arc::as_ptr(&source).cast::<()>().addr(),
+            url,
+        };
+        Ok(self.store(source, id))
+    }
+
+    fn store(&self, source: Arc<dyn KeySource>, id: SourceId) -> Keys {
+        let policy = RefreshPolicy {
+            interval: self.config.refresh_interval(),
+            stale_limit: self.config.stale_limit(),
+            timeout: self.config.fetch_timeout(),
+        };
+        Keys::Store(KeyStore::new(KeyStore::cache(policy), id, source, policy, Arc::clone(&self.clock)))
+    }
+}
+
+impl std::fmt::Debug for VerifierBuilder {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("VerifierBuilder").field("config", &self.config).finish_non_exhaustive()
+    }
+}
+
+/// The keys that a verifier trusts.
+pub(super) enum Keys {
+    /// One key, whatever `kid` a token names.
+    Pem(VerifyingKey),
+    Set(KeySet),
+    Store(KeyStore),
+}
+
+/// What a token waits for.
+pub(crate) struct Pending {
+    need: Lack,
+    wait: Wait,
+}
+
+/// What was tried for one token so far.
+#[derive(Default)]
+pub(crate) struct Progress {
+    /// The keys that did not make its signature.
+    failed: Vec<[u8; 32]>,
+    /// Fetches that ended without bringing its key.
+    fruitless: u32,
+    /// Whether a fetch that started after the token came has brought a set.
+    is_settled: bool,
+}
+
+#[derive(Clone, Copy, Eq, PartialEq)]
+enum Lack {
+    Key,
+    Signature,
+}
+
+impl Keys {
+    /// Proves the token's signature, or says what is missing.
+    pub(super) fn verify(
+        &self,
+        token: &Compact<'_>,
+        header: &CheckedHeader<'_>,
+        progress: &mut Progress,
+    ) -> Result<SignatureHolds, Halt> {
+        if let Self::Pem(key) = self {
+            return Ok(verify_with(std::slice::from_ref(key), token, header)?);
+        }
+        let kid = match header.kid.as_deref() {
+            Some(kid) if !kid.is_empty() && kid.len() <= MAX_KID => kid,
+            _ => return Err(VerifyErrorKind::InvalidKeyId.into()),
+        };
+        match self {
+            Self::Pem(_) => Err(VerifyErrorKind::UnknownKey.into()),
+            Self::Set(set) => {
+                let keys = set.keys(kid).ok_or(VerifyErrorKind::UnknownKey)?;
+                Ok(verify_with(keys, token, header)?)
+            }
+            Self::Store(store) => verify_with_store(store, kid, token, header, progress),
+        }
+    }
+
+    /// Waits for what a token lacks.
+    pub(super) async fn wait(&self, pending: Pending, progress: &mut Progress) -> Result<(), VerifyError> {
+        let is_own = pending.wait.is_own();
+        match (pending.wait.ended().await, pending.need) {
+            (Outcome::Fetched, _) => {
+                progress.fruitless += 1;
+                progress.is_settled = is_own || progress.fruitless >= MAX_FRUITLESS;
+                Ok(())
+            }
+            (Outcome::Failed(_), Lack::Signature) => Err(VerifyErrorKind::InvalidSignature.into()),
+            (Outcome::Failed(cause), Lack::Key) => Err(self.unavailable(cause)),
+            (Outcome::Lost, _) if progress.fruitless < MAX_FRUITLESS => {
+                progress.fruitless += 1;
+                Ok(())
+            }
+            (Outcome::Lost, _) => Err(self.unavailable(FetchErrorKind::Source)),
+        }
+    }
+
+    pub(super) async fn warm_up(&self) -> Result<(), VerifyError> {
+        match self {
+            Self::Store(store) if store.current().is_none() => self.settle(store.request(Need::Keys)).await,
+            _ => Ok(()),
+        }
+    }
+
+    pub(super) async fn refresh(&self) -> Result<(), VerifyError> {
+        match self {
+            Self::Store(store) => self.settle(store.refresh()).await,
+            Self::Pem(_) | Self::Set(_) => Ok(()),
+        }
+    }
+
+    pub(super) fn forget(&self) {
+        if let Self::Store(store) = self {
+            store.forget();
+        }
+    }
+
+    pub(super) fn status(&self) -> KeysStatus {
+        match self {
+            Self::Pem(_) => KeysStatus::fixed(1),
+            Self::Set(set) => KeysStatus::fixed(set.len()),
+            Self::Store(store) => store.status(),
+        }
+    }
+
+    async fn settle(&self, answer: Answer) -> Result<(), VerifyError> {
+        match answer {
+            Answer::LookAgain | Answer::Refuse => Ok(()),
+            Answer::Unavailable { cause, retry_after } => Err(VerifyError::keys_unavailable(cause, retry_after)),
+            Answer::Wait(wait) => match wait.ended().await {
+                Outcome::Fetched => Ok(()),
+                Outcome::Failed(cause) => Err(self.unavailable(cause)),
+                Outcome::Lost => Err(self.unavailable(FetchErrorKind::Source)),
+            },
+        }
+    }
+
+    fn unavailable(&self, cause: FetchErrorKind) -> VerifyError {
+        let delay = match self {
+            Self::Store(store) => store.retry_after(),
+            Self::Pem(_) | Self::Set(_) => Duration::ZERO,
+        };
+        VerifyError::keys_unavailable(cause, delay)
+    }
+}
+
+fn verify_with_store(
+    store: &KeyStore,
+    kid: &str,
+    token: &Compact<'_>,
+    header: &CheckedHeader<'_>,
+    progress: &mut Progress,
+) -> Result<SignatureHolds, Halt> {
+    // The set is replaced rarely; a token that keeps finding another one is not worth a third look.
+    for _ in 0..3 {
+        let held = store.current();
+        let keys = held.as_ref().and_then(|held| held.set.keys(kid));
+        let (need, refusal) = match (&held, keys) {
+            (None, _) => (Need::Keys, VerifyErrorKind::KeysUnavailable),
+            (Some(held), None) => (Need::Kid(held), VerifyErrorKind::UnknownKey),
+            (Some(held), Some(keys)) => {
+                if progress.has_failed_with(keys) {
+                    return Err(VerifyErrorKind::InvalidSignature.into());
+                }
+                match verify_with(keys, token, header) {
+                    Err(VerifyErrorKind::InvalidSignature) => {}
+                    decided => return Ok(decided?),
+                }
+                progress.failed = keys.iter().map(|key| *key.thumbprint()).collect();
+                (Need::Signature(held), VerifyErrorKind::InvalidSignature)
+            }
+        };
+        if progress.is_settled {
+            return Err(refusal.into());
+        }
+        match store.request(need) {
+            Answer::LookAgain => {}
+            Answer::Refuse => return Err(refusal.into()),
+            Answer::Unavailable { cause, retry_after } => {
+                return Err(Halt::Refused(VerifyError::keys_unavailable(cause, retry_after)));
+            }
+            Answer::Wait(wait) => {
+                let need = if matches!(need, Need::Signature(_)) { Lack::Signature } else { Lack::Key };
+                return Err(Halt::Waiting(Pending { need, wait }));
+            }
+        }
+    }
+    Err(VerifyErrorKind::UnknownKey.into())
+}
+
+/// Tries the keys of one `kid` in turn.
+fn verify_with(
+    keys: &[VerifyingKey],
+    token: &Compact<'_>,
+    header: &CheckedHeader<'_>,
+) -> Result<SignatureHolds, VerifyErrorKind> {
+    let mut fitting = keys.iter().filter(|key| key.algorithm() == header.algorithm).peekable();
+    if fitting.peek().is_none() {
+        return Err(VerifyErrorKind::AlgorithmMismatch);
+    }
+    fitting.find_map(|key| key.verify(token)).ok_or(VerifyErrorKind::InvalidSignature)
+}
+
+impl Progress {
+    /// Whether these are the keys that did not make the signature before.
+    fn has_failed_with(&self, keys: &[VerifyingKey]) -> bool {
+        self.failed.len() == keys.len() && self.failed.iter().zip(keys).all(|(failed, key)| failed == key.thumbprint())
+    }
+}
+
+/// Two fetches that were joined, or one of its own, and what is missing is missing.
+const MAX_FRUITLESS: u32 = 2;
