@@ -45,10 +45,7 @@ impl<'a> Object<'a> {
 
     /// The value of the member called `name`; a member that is `null` is present.
     pub(crate) fn get(&self, name: &str) -> Option<Value<'a>> {
-        self.members
-            .iter()
-            .find(|(member, _)| member == name)
-            .map(|(_, raw)| Value::read(raw.get()))
+        self.members.iter().find(|(member, _)| member == name).map(|(_, raw)| Value::read(raw.get()))
     }
 
     /// The value of the member called `name` if it is a string.

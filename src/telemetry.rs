@@ -26,7 +26,9 @@ pub(crate) fn fetch_failed(error: &FetchError, age: Option<Duration>, is_quiet: 
         match (is_worth_saying && !is_quiet, is_grave) {
             (false, _) => tracing::debug!(target: TARGET, %error, source, age, "fetching keys failed"),
             (true, false) => tracing::warn!(target: TARGET, %error, source, age, "fetching keys failed"),
-            (true, true) => tracing::error!(target: TARGET, %error, source, age, "fetching keys has failed for an hour"),
+            (true, true) => {
+                tracing::error!(target: TARGET, %error, source, age, "fetching keys has failed for an hour")
+            }
         }
     }
     #[cfg(not(feature = "tracing"))]

@@ -79,7 +79,10 @@ mod tests {
 
     #[test]
     fn items_keep_their_order_and_scope() {
-        assert_eq!(list("o:reservations, u:dashboard,ou:chat,uo:billing"), ["o:reservations", "u:dashboard", "uo:chat", "uo:billing"]);
+        assert_eq!(
+            list("o:reservations, u:dashboard,ou:chat,uo:billing"),
+            ["o:reservations", "u:dashboard", "uo:chat", "uo:billing"]
+        );
         assert_eq!(list("o:a:b"), ["o:a:b"]);
         assert_eq!(list("x:a,o:b"), ["o:b"]);
     }

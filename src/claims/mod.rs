@@ -19,11 +19,11 @@ use std::{
 use serde::de::DeserializeOwned;
 
 use self::text::Text;
+pub(crate) use self::wire::{Claim, FactorAges, Version, Wire};
 pub use self::{
     entitlement::{Entitlement, Scope},
     organization::Organization,
 };
-pub(crate) use self::wire::{Claim, FactorAges, Version, Wire};
 use crate::{json::Object, jwt::SignatureHolds};
 
 /// The claims of a token that was verified; cloning them copies a pointer.

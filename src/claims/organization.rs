@@ -173,16 +173,34 @@ mod tests {
         for (fea, per, fpm, expected) in [
             ("o:dashboard,o:teams", "manage,read", "3,2", "dashboard:manage dashboard:read teams:read"),
             ("o:impersonation", "read,manage", "3", "impersonation:read impersonation:manage"),
-            ("o:impersonation,o:memberships", "read,manage", "1,3", "impersonation:read memberships:read memberships:manage"),
+            (
+                "o:impersonation,o:memberships",
+                "read,manage",
+                "1,3",
+                "impersonation:read memberships:read memberships:manage",
+            ),
             ("o:a,o:b,o:c", "read,manage", "1,3,0", "a:read b:read b:manage"),
             ("uo:a,o:b,uo:c", "read,manage", "1,3,1", "a:read b:read b:manage c:read"),
             ("ou:memberships,u:impersonation", "read,manage", "3,0", "memberships:read memberships:manage"),
-            ("o:repositories,o:projects", "read,create,update,delete,revoke", "7,21",
-             "repositories:read repositories:create repositories:update projects:read projects:update projects:revoke"),
-            ("o:a,uo:b,u:c", "read,create,update,delete,revoke", "7,21,0", "a:read a:create a:update b:read b:update b:revoke"),
+            (
+                "o:repositories,o:projects",
+                "read,create,update,delete,revoke",
+                "7,21",
+                "repositories:read repositories:create repositories:update projects:read projects:update projects:revoke",
+            ),
+            (
+                "o:a,uo:b,u:c",
+                "read,create,update,delete,revoke",
+                "7,21,0",
+                "a:read a:create a:update b:read b:update b:revoke",
+            ),
             ("o:a,o:b,o:c", "manage,read,update", "6,0,3", "a:read a:update c:manage c:read"),
             ("o:a,o:b", "read,manage", "3", "a:read a:manage"),
-            ("u:a,u:b", "", "", ""), ("o:a", "read", "", ""), ("o:a", "", "1", ""), ("", "read", "1", ""), ("a,o:b", "read", "1,1", ""),
+            ("u:a,u:b", "", "", ""),
+            ("o:a", "read", "", ""),
+            ("o:a", "", "1", ""),
+            ("", "read", "1", ""),
+            ("a,o:b", "read", "1,1", ""),
         ] {
             let expected: Vec<String> = expected.split_whitespace().map(|name| format!("org:{name}")).collect();
             assert_eq!(permissions(fea, per, fpm), expected, "{fea} {per} {fpm}");
@@ -205,7 +223,10 @@ mod tests {
         let names: Vec<String> = (0..54).map(|index| format!("permission_{index}")).collect();
         let names = names.join(",");
         let granted = |mask: &str| -> Vec<String> {
-            permissions("o:feature", &names, mask).iter().map(|name| name.replace("org:feature:permission_", "")).collect()
+            permissions("o:feature", &names, mask)
+                .iter()
+                .map(|name| name.replace("org:feature:permission_", ""))
+                .collect()
         };
         assert_eq!(granted("9007199254740993"), ["0", "53"]);
         assert_eq!(granted("9007199254740995"), ["0", "1", "53"]);

@@ -188,7 +188,9 @@ mod tests {
         let minutes = |count: u64| Some(Duration::from_secs(count * 60));
         assert_eq!(ages("[5,-1]"), Some((minutes(5), None)));
         assert_eq!(ages("[0,1.5]"), Some((minutes(0), Some(Duration::from_secs(90)))));
-        for value in ["[-0.5,0]", "[-2,0]", "[0]", "[0,0,0]", "[\"0\",\"0\"]", "null", "7", "{}", "[0,null]", "[0,1e99]"] {
+        for value in
+            ["[-0.5,0]", "[-2,0]", "[0]", "[0,0,0]", "[\"0\",\"0\"]", "null", "7", "{}", "[0,null]", "[0,1e99]"]
+        {
             assert_eq!(ages(value), None, "{value}");
         }
     }

@@ -16,9 +16,7 @@ pub(super) fn variable(name: &str) -> Result<Option<String>, NotUnicode> {
 /// A variable holds bytes that are no text.
 pub(super) struct NotUnicode;
 
-pub(super) fn read(
-    lookup: impl Fn(&str) -> Result<Option<String>, NotUnicode>,
-) -> Result<ClerkConfig, ConfigError> {
+pub(super) fn read(lookup: impl Fn(&str) -> Result<Option<String>, NotUnicode>) -> Result<ClerkConfig, ConfigError> {
     let raw = |field: &'static str, name: &'static str| {
         lookup(name).map_err(|NotUnicode| ConfigError::invalid(Setting::field(field).read_from(name), "is not UTF-8"))
     };
@@ -92,11 +90,15 @@ mod tests {
     #[test]
     fn each_way_of_naming_the_instance_is_enough() {
         let config = from(&[(FRONTEND_API_URL, "https://clerk.clerk.dev")]).unwrap();
-        assert!(matches!(config.key_location(), KeyLocation::FrontendApi { url } if url == "https://clerk.clerk.dev/.well-known/jwks.json"));
+        assert!(
+            matches!(config.key_location(), KeyLocation::FrontendApi { url } if url == "https://clerk.clerk.dev/.well-known/jwks.json")
+        );
         assert!(matches!(from(&[KEY]).unwrap().key_location(), KeyLocation::FrontendApi { .. }));
         assert!(matches!(from(&[(JWT_KEY, "AAAA")]).unwrap().key_location(), KeyLocation::JwtKey(_)));
         let config = from(&[(SECRET_KEY, "sk_test_a"), (API_URL, "http://127.0.0.1:9/")]).unwrap();
-        assert!(matches!(config.key_location(), KeyLocation::BackendApi { url, .. } if url == "http://127.0.0.1:9/v1/jwks"));
+        assert!(
+            matches!(config.key_location(), KeyLocation::BackendApi { url, .. } if url == "http://127.0.0.1:9/v1/jwks")
+        );
     }
 
     #[test]
@@ -139,12 +141,9 @@ mod tests {
 
     #[test]
     fn lists_and_seconds_are_read() {
-        let config = from(&[
-            KEY,
-            (AUTHORIZED_PARTIES, "https://a.example, http://localhost:3000"),
-            (JWKS_REFRESH_SECONDS, "1"),
-        ])
-        .unwrap();
+        let config =
+            from(&[KEY, (AUTHORIZED_PARTIES, "https://a.example, http://localhost:3000"), (JWKS_REFRESH_SECONDS, "1")])
+                .unwrap();
         assert_eq!(config.parties(), ["https://a.example", "http://localhost:3000"]);
         assert_eq!(config.refresh_interval(), Duration::from_secs(1));
     }

@@ -39,9 +39,7 @@ impl FrontendApi {
     /// # Ok::<(), tower_clerk::ConfigError>(())
     /// ```
     pub fn parse(url: &str) -> Result<Self, ConfigError> {
-        HttpUrl::parse(url)
-            .map(|url| Self { url })
-            .map_err(|reason| ConfigError::invalid("frontend_api_url", reason))
+        HttpUrl::parse(url).map(|url| Self { url }).map_err(|reason| ConfigError::invalid("frontend_api_url", reason))
     }
 
     /// The URL without a trailing slash: the issuer (`iss`) of this instance's tokens.
@@ -270,7 +268,9 @@ impl HttpUrl {
 
 fn is_authority(authority: &str) -> bool {
     let (host, port) = match authority.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
-        Some((host, port)) if host.parse::<Ipv6Addr>().is_ok() => (None, port.strip_prefix(':').or(none_if_empty(port))),
+        Some((host, port)) if host.parse::<Ipv6Addr>().is_ok() => {
+            (None, port.strip_prefix(':').or(none_if_empty(port)))
+        }
         Some(_) => return false,
         None => match authority.split_once(':') {
             Some((host, port)) => (Some(host), Some(port)),
@@ -315,7 +315,8 @@ fn decode_like_atob(text: &str) -> Option<String> {
         0 => text.strip_suffix("==").or(text.strip_suffix('=')).unwrap_or(&text),
         _ => &text,
     };
-    let engine = GeneralPurpose::new(&STANDARD, GeneralPurposeConfig::from(NO_PAD).with_decode_allow_trailing_bits(true));
+    let engine =
+        GeneralPurpose::new(&STANDARD, GeneralPurposeConfig::from(NO_PAD).with_decode_allow_trailing_bits(true));
     String::from_utf8(engine.decode(unpadded).ok()?).ok()
 }
 
@@ -339,10 +340,31 @@ mod tests {
             assert_eq!(FrontendApi::parse(text).unwrap().as_str(), url, "{text}");
         }
         for text in [
-            "", "https://", "http://clerk.example.com", "http://localhost.example.com", "http://128.0.0.1", "ftp://a.b",
-            "https://u@a.b", "https://u:p@a.b", "https://a.b?x", "https://a.b#x", "https://a.b//", "https://a.b/../c",
-            "https://a b", "https://a..b", "https://-a.b", "https://a.b:0", "https://a.b:65536", "https://a.b:x",
-            "https://a.b:", "https://a.b:+1", "http://[::2]", "https://[::1", "https://[x]", "https://ü.example", "https://a.b/%2e",
+            "",
+            "https://",
+            "http://clerk.example.com",
+            "http://localhost.example.com",
+            "http://128.0.0.1",
+            "ftp://a.b",
+            "https://u@a.b",
+            "https://u:p@a.b",
+            "https://a.b?x",
+            "https://a.b#x",
+            "https://a.b//",
+            "https://a.b/../c",
+            "https://a b",
+            "https://a..b",
+            "https://-a.b",
+            "https://a.b:0",
+            "https://a.b:65536",
+            "https://a.b:x",
+            "https://a.b:",
+            "https://a.b:+1",
+            "http://[::2]",
+            "https://[::1",
+            "https://[x]",
+            "https://ü.example",
+            "https://a.b/%2e",
         ] {
             assert!(FrontendApi::parse(text).is_err(), "{text}");
         }
@@ -364,8 +386,14 @@ mod tests {
             assert!(PublishableKey::parse(&encode(text)).is_err(), "{text}");
         }
         for key in [
-            "", "pk_test_", "PK_test_Y2xlcmsuY2xlcmsuZGV2JA", "sk_test_Y2xlcmsuY2xlcmsuZGV2JA", "pk_test_a_b",
-            "pk_test_Y2xlcmsuY2xlcmsuZGV2JA=", "pk_test_Y", "pk_test_Y2xl-msuY2xlcmsuZGV2JA",
+            "",
+            "pk_test_",
+            "PK_test_Y2xlcmsuY2xlcmsuZGV2JA",
+            "sk_test_Y2xlcmsuY2xlcmsuZGV2JA",
+            "pk_test_a_b",
+            "pk_test_Y2xlcmsuY2xlcmsuZGV2JA=",
+            "pk_test_Y",
+            "pk_test_Y2xl-msuY2xlcmsuZGV2JA",
         ] {
             assert!(PublishableKey::parse(key).is_err(), "{key}");
         }
@@ -415,10 +443,23 @@ mod tests {
 
     #[test]
     fn an_authorized_party_is_a_bare_origin() {
-        for origin in ["https://app.example.com", "http://localhost:3000", "chrome-extension://abcdef", "https://[::1]:3000"] {
+        for origin in
+            ["https://app.example.com", "http://localhost:3000", "chrome-extension://abcdef", "https://[::1]:3000"]
+        {
             assert!(parse_origin(origin, "authorized_parties").is_ok(), "{origin}");
         }
-        for text in ["", "*", "app.example.com", "https://", "https://a.b/", "https://a.b/c", "https://*.a.b", "https://u@a.b", "://a.b", "https://a.b:"] {
+        for text in [
+            "",
+            "*",
+            "app.example.com",
+            "https://",
+            "https://a.b/",
+            "https://a.b/c",
+            "https://*.a.b",
+            "https://u@a.b",
+            "://a.b",
+            "https://a.b:",
+        ] {
             assert!(parse_origin(text, "authorized_parties").is_err(), "{text}");
         }
     }

@@ -145,9 +145,8 @@ impl From<&GatewayPolicy> for ClerkConfig {
 }
 
 fn policies(document: &str) -> Result<Vec<Node<'_>>, ConfigError> {
-    let node = Node::read(String::new(), document).ok_or_else(|| {
-        ConfigError::invalid("policy document", "must be a JSON object without duplicate members")
-    })?;
+    let node = Node::read(String::new(), document)
+        .ok_or_else(|| ConfigError::invalid("policy document", "must be a JSON object without duplicate members"))?;
     let Some(list) = node.members.get("policies") else {
         return Ok(vec![node]);
     };
@@ -220,11 +219,7 @@ impl<'a> Node<'a> {
         Self::read(self.setting(field).name().to_owned(), text).ok_or_else(invalid)
     }
 
-    fn resolved(
-        &self,
-        field: &str,
-        variable: &dyn Fn(&str) -> Option<String>,
-    ) -> Result<Cow<'a, str>, ConfigError> {
+    fn resolved(&self, field: &str, variable: &dyn Fn(&str) -> Option<String>) -> Result<Cow<'a, str>, ConfigError> {
         let text = self.string(field)?;
         let Some(reference) = text.strip_prefix("$env(") else { return Ok(text) };
         let name = reference

@@ -378,7 +378,11 @@ impl ClerkConfig {
     /// The issuers whose tokens are accepted; none means that any is, since only a key is configured.
     #[must_use]
     pub fn issuers(&self) -> Vec<&str> {
-        self.known_frontend_api().map(FrontendApi::as_str).into_iter().chain(self.issuers.iter().map(String::as_str)).collect()
+        self.known_frontend_api()
+            .map(FrontendApi::as_str)
+            .into_iter()
+            .chain(self.issuers.iter().map(String::as_str))
+            .collect()
     }
 
     pub(crate) fn name(&self) -> String {

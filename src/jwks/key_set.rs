@@ -61,9 +61,8 @@ impl KeySet {
 
     fn insert(&mut self, kid: String, key: VerifyingKey) {
         let keys = self.by_kid.entry(kid).or_default();
-        let is_there = |other: &VerifyingKey| {
-            other.thumbprint() == key.thumbprint() && other.algorithm() == key.algorithm()
-        };
+        let is_there =
+            |other: &VerifyingKey| other.thumbprint() == key.thumbprint() && other.algorithm() == key.algorithm();
         if keys.iter().any(is_there) {
             return;
         }

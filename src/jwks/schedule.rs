@@ -108,7 +108,9 @@ mod tests {
     fn back_off_doubles_up_to_its_cap_and_jitter_only_shortens_it() {
         let mut schedule = Schedule::new();
         assert_eq!(schedule.delay(at(7), false), Duration::ZERO);
-        for (failure, without, with) in [(1, 250, 250), (2, 500, 500), (3, 1000, 1000), (4, 1000, 2000), (9, 1000, 30_000), (99, 1000, 30_000)] {
+        for (failure, without, with) in
+            [(1, 250, 250), (2, 500, 500), (3, 1000, 1000), (4, 1000, 2000), (9, 1000, 30_000), (99, 1000, 30_000)]
+        {
             while schedule.failures < failure {
                 schedule.failed(at(7), None);
             }

@@ -58,7 +58,10 @@ pub(crate) enum Answer {
     /// No fetch for this need; what is missing is missing.
     Refuse,
     /// No fetch now.
-    Unavailable { cause: FetchErrorKind, retry_after: Duration },
+    Unavailable {
+        cause: FetchErrorKind,
+        retry_after: Duration,
+    },
     Wait(Wait),
 }
 

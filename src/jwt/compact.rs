@@ -83,11 +83,22 @@ mod tests {
     #[test]
     fn anything_else_is_malformed() {
         for token in [
-            "", ".", "..", "eyJhIjoxfQ", "eyJhIjoxfQ.eyJiIjoyfQ", "eyJhIjoxfQ.eyJiIjoyfQ.AQI.", "eyJhIjoxfQ==.eyJiIjoyfQ.AQI",
-            "eyJhIjoxfQ.eyJiIjoyfQ.AQJ", "eyJhIjoxfQ.eyJiIjoyfQ.A", "eyJhIjoxfQ.eyJiIjoyfQ.A+/I", "eyJhIjoxfQ .eyJiIjoyfQ.AQI",
-            "_w.eyJiIjoyfQ.AQI", "eyJhIjoxfQ._w.AQI",
+            "",
+            ".",
+            "..",
+            "eyJhIjoxfQ",
+            "eyJhIjoxfQ.eyJiIjoyfQ",
+            "eyJhIjoxfQ.eyJiIjoyfQ.AQI.",
+            "eyJhIjoxfQ==.eyJiIjoyfQ.AQI",
+            "eyJhIjoxfQ.eyJiIjoyfQ.AQJ",
+            "eyJhIjoxfQ.eyJiIjoyfQ.A",
+            "eyJhIjoxfQ.eyJiIjoyfQ.A+/I",
+            "eyJhIjoxfQ .eyJiIjoyfQ.AQI",
+            "_w.eyJiIjoyfQ.AQI",
+            "eyJhIjoxfQ._w.AQI",
         ] {
-            let read = Compact::parse(token).and_then(|compact| compact.header().map(|_| ()).and(compact.payload().map(|_| ())));
+            let read = Compact::parse(token)
+                .and_then(|compact| compact.header().map(|_| ()).and(compact.payload().map(|_| ())));
             assert!(read.is_err(), "{token}");
         }
     }

@@ -219,15 +219,33 @@ mod tests {
     fn members_say_what_a_key_is_for() {
         let with = |more: &str| VerifyingKey::from_jwk(&jwk(&modulus(2048), E, more));
         for more in [
-            r#","use":"sig""#, r#","alg":"RS256""#, r#","alg":"RS384""#, r#","alg":"RS512""#, r#","key_ops":["verify"]"#,
-            r#","key_ops":["sign","verify"]"#, r#","d":"AQAB","p":7"#, r#","x":[1,{"y":null}]"#,
+            r#","use":"sig""#,
+            r#","alg":"RS256""#,
+            r#","alg":"RS384""#,
+            r#","alg":"RS512""#,
+            r#","key_ops":["verify"]"#,
+            r#","key_ops":["sign","verify"]"#,
+            r#","d":"AQAB","p":7"#,
+            r#","x":[1,{"y":null}]"#,
         ] {
             assert!(with(more).is_ok(), "{more}");
         }
         for more in [
-            r#","use":"enc""#, r#","use":"SIG""#, r#","use":null"#, r#","use":1"#, r#","alg":"PS256""#, r#","alg":"HS256""#,
-            r#","alg":"RSA-OAEP""#, r#","alg":"rs256""#, r#","alg":null"#, r#","alg":7"#, r#","key_ops":["sign"]"#,
-            r#","key_ops":[]"#, r#","key_ops":"verify""#, r#","key_ops":null"#, r#","kid":"ins_b""#,
+            r#","use":"enc""#,
+            r#","use":"SIG""#,
+            r#","use":null"#,
+            r#","use":1"#,
+            r#","alg":"PS256""#,
+            r#","alg":"HS256""#,
+            r#","alg":"RSA-OAEP""#,
+            r#","alg":"rs256""#,
+            r#","alg":null"#,
+            r#","alg":7"#,
+            r#","key_ops":["sign"]"#,
+            r#","key_ops":[]"#,
+            r#","key_ops":"verify""#,
+            r#","key_ops":null"#,
+            r#","kid":"ins_b""#,
         ] {
             assert!(with(more).is_err(), "{more}");
         }
@@ -254,7 +272,13 @@ mod tests {
             r#"{"kty":"oct","kid":"a","k":"AAAA"}"#,
             r#"{"kty":"EC","kid":"a","crv":"P-256","x":"AAAA","y":"AAAA"}"#,
             r#"{"kty":"OKP","kid":"a","crv":"Ed25519","x":"AAAA"}"#,
-            r#"{"kty":"rsa","kid":"a"}"#, r#"{"kid":"a"}"#, "{}", "[]", "7", "null", "\"a\"",
+            r#"{"kty":"rsa","kid":"a"}"#,
+            r#"{"kid":"a"}"#,
+            "{}",
+            "[]",
+            "7",
+            "null",
+            "\"a\"",
         ] {
             assert!(VerifyingKey::from_jwk(text).is_err(), "{text}");
         }

@@ -8,7 +8,9 @@ use super::{
 use crate::{
     clock::{Clock, SystemClock},
     config::{ClerkConfig, ConfigError, KeyLocation},
-    jwks::{Answer, FetchErrorKind, KeySet, KeySource, KeyStore, KeysStatus, Need, Outcome, RefreshPolicy, SourceId, Wait},
+    jwks::{
+        Answer, FetchErrorKind, KeySet, KeySource, KeyStore, KeysStatus, Need, Outcome, RefreshPolicy, SourceId, Wait,
+    },
     jwt::{Compact, MAX_KID, SignatureHolds, VerifyingKey},
     telemetry,
 };
@@ -90,7 +92,9 @@ impl VerifierBuilder {
             KeyLocation::FrontendApi { .. } | KeyLocation::BackendApi { .. } => {
                 Err(ConfigError::missing("key_source", "fetching keys needs the feature `reqwest`"))
             }
-            KeyLocation::Unknown => Err(ConfigError::missing("frontend_api_url", "nothing names the instance to trust")),
+            KeyLocation::Unknown => {
+                Err(ConfigError::missing("frontend_api_url", "nothing names the instance to trust"))
+            }
         }
     }
 

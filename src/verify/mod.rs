@@ -25,10 +25,8 @@ mod keys;
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use self::{
-    checks::Checks,
-    keys::{Keys, Pending, Progress},
-};
+pub(crate) use self::keys::{Pending, Progress};
+use self::{checks::Checks, keys::Keys};
 pub use self::{
     error::{VerifyError, VerifyErrorKind},
     keys::VerifierBuilder,

@@ -1,0 +1,43 @@
+//! An API behind Clerk, with an issuer of its own to try it without an account.
+//!
+//! ```text
+//! cargo run --example axum
+//! CLERK_PUBLISHABLE_KEY=pk_test_… PORT=8080 cargo run --example axum
+//! ```
+
+mod routes;
+mod settings;
+
+use std::process::ExitCode;
+
+use tower_clerk::ClerkAuthLayer;
+
+use self::settings::Settings;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match run().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("error: {message}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+async fn run() -> Result<(), String> {
+    let settings = Settings::read().await?;
+    let clerk = ClerkAuthLayer::from_config(settings.config.clone()).map_err(|error| error.to_string())?;
+    let listener = tokio::net::TcpListener::bind(("127.0.0.1", settings.port))
+        .await
+        .map_err(|error| format!("PORT: 127.0.0.1:{} cannot be listened on: {error}", settings.port))?;
+    let address = listener.local_addr().map_err(|error| error.to_string())?;
+    settings.print_what_to_try(address);
+    axum::serve(listener, routes::app(clerk))
+        .with_graceful_shutdown(async {
+            // Without a handler for it the signal ends the process by itself.
+            let _ = tokio::signal::ctrl_c().await;
+        })
+        .await
+        .map_err(|error| error.to_string())
+}

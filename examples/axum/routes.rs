@@ -1,0 +1,62 @@
+use axum::{Json, Router, response::IntoResponse, routing::get};
+use serde::Serialize;
+use serde_json::value::RawValue;
+use tower_clerk::{ClerkAuth, ClerkAuthLayer, claims::Organization};
+
+/// `GET /` for everyone, `GET /protected` for users, `GET /optional` for both.
+pub(crate) fn app(clerk: ClerkAuthLayer) -> Router {
+    let protected = Router::new().route("/protected", get(protected)).route_layer(clerk.clone());
+    let optional = Router::new().route("/optional", get(optional)).route_layer(clerk.allow_unauthenticated_requests());
+    Router::new().route("/", get(|| async { "everyone may read this\n" })).merge(protected).merge(optional)
+}
+
+/// What a user is granted, and all that the token says.
+#[derive(Serialize)]
+struct User {
+    sub: String,
+    organization: Option<Membership>,
+    features: Vec<String>,
+    plans: Vec<String>,
+    claims: Box<RawValue>,
+}
+
+#[derive(Serialize)]
+struct Membership {
+    id: String,
+    slug: Option<String>,
+    role: Option<String>,
+    permissions: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct Visitor {
+    authenticated: bool,
+    sub: Option<String>,
+}
+
+async fn protected(user: ClerkAuth) -> impl IntoResponse {
+    RawValue::from_string(user.as_json().to_owned()).map_err(|error| error.to_string()).map(|claims| {
+        Json(User {
+            sub: user.user_id().to_owned(),
+            organization: user.organization().map(Membership::from),
+            features: user.features().map(|feature| feature.to_string()).collect(),
+            plans: user.plans().map(|plan| plan.to_string()).collect(),
+            claims,
+        })
+    })
+}
+
+async fn optional(user: Option<ClerkAuth>) -> Json<Visitor> {
+    Json(Visitor { authenticated: user.is_some(), sub: user.map(|user| user.user_id().to_owned()) })
+}
+
+impl From<&Organization> for Membership {
+    fn from(organization: &Organization) -> Self {
+        Self {
+            id: organization.id().to_owned(),
+            slug: organization.slug().map(str::to_owned),
+            role: organization.role().map(str::to_owned),
+            permissions: organization.permissions().to_vec(),
+        }
+    }
+}

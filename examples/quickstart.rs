@@ -1,0 +1,22 @@
+//! Protects an axum app with one line.
+//!
+//! ```text
+//! cargo run --example quickstart -- https://your-app.clerk.accounts.dev
+//! ```
+
+use axum::{Router, routing::get};
+use tower_clerk::{ClerkAuth, ClerkAuthLayer};
+
+async fn me(user: ClerkAuth) -> String {
+    format!("hello {}", user.user_id())
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let url = std::env::args().nth(1).ok_or("usage: quickstart <Frontend API URL>")?;
+    let clerk = ClerkAuthLayer::new(url)?;
+    let app = Router::new().route("/me", get(me)).route_layer(clerk);
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:3000").await?;
+    axum::serve(listener, app).await?;
+    Ok(())
+}

@@ -1,0 +1,225 @@
+use std::{fmt, future::Future, pin::Pin, sync::Arc};
+
+use bytes::Bytes;
+use http::{
+    HeaderMap, HeaderValue, Method, Request, Response,
+    header::{AUTHORIZATION, Entry},
+};
+
+use super::{
+    extension::{ClerkAuth, CustomClaimsType},
+    resource_metadata,
+};
+use crate::{
+    claims::Claims,
+    rejection::{GrpcForm, OnRejection, Refusals, Rejection, RejectionKind},
+    telemetry,
+    token::{Found, Token, TokenSources},
+    verify::{Halt, Progress, Verifier, VerifyError, VerifyErrorKind},
+};
+
+/// Everything that a layer and its services share.
+#[derive(Clone)]
+pub(super) struct Settings {
+    pub(super) custom_claims: Vec<CustomClaimsType>,
+    mode: Mode,
+    pub(super) on_rejection: Option<Arc<dyn OnRejection>>,
+    pub(super) refusals: Refusals,
+    pub(super) resource_metadata: bool,
+    pub(super) sources: TokenSources,
+    strips_unverified: bool,
+    pub(super) verifier: Verifier,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Mode {
+    Anonymous,
+    Strict,
+    Unauthenticated,
+}
+
+/// What becomes of a request.
+pub(super) enum Decision {
+    Forward,
+    Refuse(Response<Bytes>),
+}
+
+/// What becomes of a request at first sight.
+pub(super) enum FirstDecision {
+    Decided(Decision),
+    Wait(Wait),
+}
+
+/// Waiting for keys, and what is needed to decide afterwards.
+pub(super) struct Wait {
+    pub(super) is_cookie: bool,
+    pub(super) verified: Pin<Box<dyn Future<Output = Result<Claims, VerifyError>> + Send>>,
+}
+
+impl Settings {
+    pub(super) fn new(verifier: Verifier) -> Self {
+        Self {
+            custom_claims: Vec::new(),
+            mode: Mode::Strict,
+            on_rejection: None,
+            refusals: Refusals::Auto,
+            resource_metadata: false,
+            sources: TokenSources::authorization_only(),
+            strips_unverified: false,
+            verifier,
+        }
+    }
+
+    pub(super) fn allow_anonymous(&mut self) {
+        self.mode = Mode::Anonymous;
+    }
+
+    pub(super) fn allow_unauthenticated(&mut self) {
+        self.mode = Mode::Unauthenticated;
+    }
+
+    pub(super) fn strip_unverified(&mut self) {
+        self.strips_unverified = true;
+    }
+
+    pub(super) fn decide<B>(&self, request: &mut Request<B>) -> FirstDecision {
+        // What an outer layer of this kind found does not count here: this one decides alone.
+        let extensions = request.extensions_mut();
+        extensions.remove::<ClerkAuth>();
+        extensions.remove::<Rejection>();
+        for custom in &self.custom_claims {
+            custom.remove(extensions);
+        }
+        mark_sensitive(request.headers_mut());
+        if self.resource_metadata {
+            if let Some(response) = resource_metadata::response(request, self.verifier.config()) {
+                return FirstDecision::Decided(Decision::Refuse(response));
+            }
+        }
+        let config = self.verifier.config();
+        let outcome = match self.sources.find(request.method(), request.headers(), config) {
+            Found::None => Err((RejectionKind::MissingToken, None)),
+            Found::Malformed => Err((RejectionKind::MalformedRequest, None)),
+            Found::CrossSite => Err((RejectionKind::CrossSite, None)),
+            Found::Token(Token { is_cookie, text }) => {
+                let mut progress = Progress::default();
+                match self.verifier.attempt(&text, &mut progress) {
+                    Ok(claims) => Ok((claims, is_cookie)),
+                    Err(Halt::Refused(error)) => Err(refused(error)),
+                    Err(Halt::Waiting(pending)) => {
+                        let (verifier, token) = (self.verifier.clone(), text.into_owned());
+                        let verified = Box::pin(async move { verifier.resume(&token, pending, progress).await });
+                        return FirstDecision::Wait(Wait { is_cookie, verified });
+                    }
+                }
+            }
+        };
+        FirstDecision::Decided(self.conclude(outcome, request))
+    }
+
+    /// Decides about a request that has waited.
+    pub(super) fn decide_after_wait<B>(
+        &self,
+        verified: Result<Claims, VerifyError>,
+        is_cookie: bool,
+        request: &mut Request<B>,
+    ) -> Decision {
+        self.conclude(verified.map(|claims| (claims, is_cookie)).map_err(refused), request)
+    }
+
+    fn conclude<B>(
+        &self,
+        outcome: Result<(Claims, bool), (RejectionKind, Option<VerifyError>)>,
+        request: &mut Request<B>,
+    ) -> Decision {
+        let admitted = outcome.and_then(|(claims, is_cookie)| {
+            self.admit(claims, is_cookie, request).map_err(|kind| refused(kind.into()))
+        });
+        match admitted {
+            Ok(()) => Decision::Forward,
+            Err((kind, error)) => self.reject(kind, error, request),
+        }
+    }
+
+    /// Puts the user into the extensions.
+    fn admit<B>(&self, claims: Claims, is_cookie: bool, request: &mut Request<B>) -> Result<(), VerifyErrorKind> {
+        let has_party = claims.authorized_party().is_some() || self.verifier.config().parties().is_empty();
+        if is_cookie && !has_party && ![Method::GET, Method::HEAD].contains(request.method()) {
+            return Err(VerifyErrorKind::InvalidAuthorizedParty);
+        }
+        for (index, custom) in self.custom_claims.iter().enumerate() {
+            if custom.insert(&claims, request.extensions_mut()).is_err() {
+                for inserted in self.custom_claims.iter().take(index) {
+                    inserted.remove(request.extensions_mut());
+                }
+                return Err(VerifyErrorKind::MissingCustomClaims);
+            }
+        }
+        request.extensions_mut().insert(ClerkAuth::from(claims));
+        Ok(())
+    }
+
+    fn reject<B>(&self, kind: RejectionKind, error: Option<VerifyError>, request: &mut Request<B>) -> Decision {
+        let passes = match (self.mode, kind) {
+            (_, RejectionKind::MalformedRequest) | (Mode::Strict, _) => false,
+            (Mode::Anonymous, kind) => kind == RejectionKind::MissingToken,
+            (Mode::Unauthenticated, _) => true,
+        };
+        match error {
+            Some(error) => telemetry::refused(&error.kind(), passes),
+            None => telemetry::refused(&kind, passes),
+        }
+        let form = GrpcForm::of(self.refusals, request.method(), request.headers());
+        let challenge = self.challenge(request);
+        let rejection = Rejection::new(kind, error, form, challenge, self.on_rejection.clone());
+        if passes {
+            if self.strips_unverified {
+                request.headers_mut().remove(AUTHORIZATION);
+            }
+            request.extensions_mut().insert(rejection);
+            return Decision::Forward;
+        }
+        Decision::Refuse(self.respond(&rejection, request))
+    }
+
+    /// Answers a request, whose head goes to the hook and whose body is left alone.
+    fn respond<B>(&self, rejection: &Rejection, request: &mut Request<B>) -> Response<Bytes> {
+        let mut head = Request::new(());
+        *head.method_mut() = request.method().clone();
+        *head.version_mut() = request.version();
+        std::mem::swap(head.uri_mut(), request.uri_mut());
+        std::mem::swap(head.headers_mut(), request.headers_mut());
+        std::mem::swap(head.extensions_mut(), request.extensions_mut());
+        let (parts, ()) = head.into_parts();
+        rejection.response(&parts)
+    }
+
+    fn challenge<B>(&self, request: &Request<B>) -> Option<HeaderValue> {
+        if self.resource_metadata { resource_metadata::challenge(request) } else { None }
+    }
+}
+
+impl fmt::Debug for Settings {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Settings")
+            .field("mode", &self.mode)
+            .field("refusals", &self.refusals)
+            .field("sources", &self.sources)
+            .field("verifier", &self.verifier)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Keeps `Debug` of the request, and so logs, from showing credentials.
+fn mark_sensitive(headers: &mut HeaderMap) {
+    if headers.contains_key(AUTHORIZATION) {
+        if let Ok(Entry::Occupied(mut values)) = headers.try_entry(AUTHORIZATION) {
+            values.iter_mut().for_each(|value| value.set_sensitive(true));
+        }
+    }
+}
+
+fn refused(error: VerifyError) -> (RejectionKind, Option<VerifyError>) {
+    (RejectionKind::of(error.kind()), Some(error))
+}

@@ -1,0 +1,167 @@
+//! What a client sees when it is refused.
+//!
+//! A refusal is a response, never an error of the service. Its text is fixed: what exactly was wrong goes
+//! to the extensions of the response, as a [`Rejection`], and to a debug event, but not to the client.
+//!
+//! | kind | code | HTTP | gRPC |
+//! |---|---|---|---|
+//! | no Bearer credential | `missing_token` | 401 | 16 |
+//! | malformed request | `malformed_request` | 400 | 3 |
+//! | bad token | `invalid_token` | 401 | 16 |
+//! | a good token past its `exp` | `token_expired` | 401 | 16 |
+//! | a cookie that may come from another site | `cross_site` | 403 | 7 |
+//! | keys unavailable | `keys_unavailable` | 503 | 14 |
+//!
+//! Over HTTP it is a problem document (RFC 9457) with a challenge (RFC 6750, section 3). A gRPC call is
+//! answered with trailers only, in the form that every gRPC client reads.
+
+mod grpc;
+mod hook;
+mod http;
+mod kind;
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use ::http::{HeaderValue, Method, Response, StatusCode, header::CONTENT_LENGTH, request::Parts};
+use bytes::Bytes;
+
+pub(crate) use self::grpc::GrpcForm;
+pub use self::{
+    hook::OnRejection,
+    kind::{Refusals, RejectionKind},
+};
+use crate::{
+    jwks::FetchErrorKind,
+    verify::{VerifyError, VerifyErrorKind},
+};
+
+/// A refusal: why, and how it is answered.
+///
+/// It lies in the extensions of a refused response; where the layer lets a request pass without a user, in
+/// those of the request.
+#[derive(Clone)]
+pub struct Rejection {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    challenge: Option<HeaderValue>,
+    error: Option<VerifyError>,
+    form: Option<GrpcForm>,
+    kind: RejectionKind,
+    on_rejection: Option<Arc<dyn OnRejection>>,
+}
+
+impl Rejection {
+    pub(crate) fn new(
+        kind: RejectionKind,
+        error: Option<VerifyError>,
+        form: Option<GrpcForm>,
+        challenge: Option<HeaderValue>,
+        on_rejection: Option<Arc<dyn OnRejection>>,
+    ) -> Self {
+        Self { inner: Arc::new(Inner { challenge, error, form, kind, on_rejection }) }
+    }
+
+    /// The coarse reason, all that the client learns.
+    #[must_use]
+    pub fn kind(&self) -> RejectionKind {
+        self.inner.kind
+    }
+
+    /// The exact reason, for logs; `None` if there was no token to verify.
+    #[must_use]
+    pub fn error(&self) -> Option<&VerifyError> {
+        self.inner.error.as_ref()
+    }
+
+    /// The exact reason's kind.
+    #[must_use]
+    pub fn verify_error_kind(&self) -> Option<VerifyErrorKind> {
+        self.inner.error.as_ref().map(VerifyError::kind)
+    }
+
+    /// What was wrong with the last fetch of keys, if it was that.
+    #[must_use]
+    pub fn fetch_error(&self) -> Option<FetchErrorKind> {
+        self.inner.error.as_ref().and_then(VerifyError::fetch_error)
+    }
+
+    /// The public code, such as `invalid_token`.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        self.inner.kind.code()
+    }
+
+    /// The HTTP status of the refusal, also where it is answered in the gRPC form.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        self.inner.kind.status()
+    }
+
+    /// The gRPC status code of the refusal.
+    #[must_use]
+    pub fn grpc_code(&self) -> u8 {
+        self.inner.kind.grpc_code()
+    }
+
+    /// Whether the request was a gRPC call and is answered as one.
+    #[must_use]
+    pub fn is_grpc(&self) -> bool {
+        self.inner.form.is_some()
+    }
+
+    /// After how long the client may try again, in whole seconds, at least one; only if keys are unavailable.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        let delay = self.inner.error.as_ref()?.retry_after()?;
+        let seconds = delay.as_secs() + u64::from(delay.subsec_nanos() > 0);
+        Some(Duration::from_secs(seconds.max(1)))
+    }
+
+    /// The response as it is without a hook.
+    #[must_use]
+    pub fn default_response(&self) -> Response<Bytes> {
+        match self.inner.form {
+            Some(form) => grpc::response(self, form),
+            None => http::response(self, self.inner.challenge.as_ref()),
+        }
+    }
+
+    /// The response to the request with this head: the hook's, if there is one. A HEAD request gets the
+    /// headers alone.
+    pub(crate) fn response(&self, request: &Parts) -> Response<Bytes> {
+        let mut response = match &self.inner.on_rejection {
+            Some(hook) => hook.response(self, request),
+            None => self.default_response(),
+        };
+        if request.method == Method::HEAD {
+            let length = HeaderValue::from(response.body().len());
+            response.headers_mut().entry(CONTENT_LENGTH).or_insert(length);
+            *response.body_mut() = Bytes::new();
+        }
+        response.extensions_mut().insert(self.clone());
+        response
+    }
+}
+
+impl fmt::Debug for Rejection {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Rejection")
+            .field("kind", &self.inner.kind)
+            .field("error", &self.inner.error)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Display for Rejection {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.inner.error {
+            Some(error) => error.fmt(formatter),
+            None => self.inner.kind.fmt(formatter),
+        }
+    }
+}
+
+impl std::error::Error for Rejection {}

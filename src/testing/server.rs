@@ -1,0 +1,136 @@
+//! The JWKS endpoint of a test issuer.
+
+use std::{
+    convert::Infallible,
+    future::{Future, pending},
+    io,
+    net::SocketAddr,
+    pin::Pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll},
+};
+
+use http::{
+    HeaderValue, Request, Response, StatusCode,
+    header::{AUTHORIZATION, CONTENT_TYPE},
+};
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo},
+    server::conn::auto,
+    service::TowerToHyperService,
+};
+use tokio::{net::TcpListener, task::JoinHandle};
+use tower_service::Service;
+
+pub(super) struct Server {
+    accepting: JoinHandle<()>,
+    address: SocketAddr,
+    endpoint: Endpoint,
+}
+
+/// What the endpoint does with a request.
+#[derive(Clone)]
+pub(super) enum Answer {
+    Document(String),
+    Nothing,
+    Status(u16),
+}
+
+#[derive(Clone)]
+struct Endpoint {
+    state: Arc<Mutex<State>>,
+}
+
+struct State {
+    answer: Answer,
+    last_authorization: Option<String>,
+    requests: usize,
+}
+
+impl Server {
+    pub(super) async fn start() -> io::Result<Self> {
+        let listener = TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, 0)).await?;
+        let address = listener.local_addr()?;
+        let state = State { answer: Answer::Status(503), last_authorization: None, requests: 0 };
+        let endpoint = Endpoint { state: Arc::new(Mutex::new(state)) };
+        let accepting = tokio::spawn(accept(listener, endpoint.clone()));
+        Ok(Self { accepting, address, endpoint })
+    }
+
+    pub(super) fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    pub(super) fn answer(&self, answer: Answer) {
+        self.endpoint.state().answer = answer;
+    }
+
+    pub(super) fn requests(&self) -> usize {
+        self.endpoint.state().requests
+    }
+
+    pub(super) fn last_authorization(&self) -> Option<String> {
+        self.endpoint.state().last_authorization.clone()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.accepting.abort();
+    }
+}
+
+async fn accept(listener: TcpListener, endpoint: Endpoint) {
+    while let Ok((stream, _)) = listener.accept().await {
+        let service = TowerToHyperService::new(endpoint.clone());
+        tokio::spawn(async move {
+            // A client that goes away has its answer or no longer wants it.
+            let _ = auto::Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(stream), service).await;
+        });
+    }
+}
+
+impl Endpoint {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn take<B>(&self, request: &Request<B>) -> Answer {
+        if !["/.well-known/jwks.json", "/v1/jwks"].contains(&request.uri().path()) {
+            return Answer::Status(404);
+        }
+        let mut state = self.state();
+        state.requests += 1;
+        state.last_authorization =
+            request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok()).map(str::to_owned);
+        state.answer.clone()
+    }
+}
+
+impl<B> Service<Request<B>> for Endpoint {
+    type Response = Response<String>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let answer = self.take(&request);
+        Box::pin(async move {
+            let mut response = Response::new(String::new());
+            match answer {
+                Answer::Document(document) => {
+                    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+                    *response.body_mut() = document;
+                }
+                Answer::Nothing => pending().await,
+                Answer::Status(status) => {
+                    *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::SERVICE_UNAVAILABLE);
+                }
+            }
+            Ok(response)
+        })
+    }
+}

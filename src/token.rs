@@ -1,0 +1,278 @@
+//! Where the token of a request comes from.
+
+use std::{borrow::Cow, fmt, sync::Arc};
+
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use http::{
+    HeaderMap, HeaderName, Method,
+    header::{AUTHORIZATION, COOKIE, ORIGIN, UPGRADE},
+};
+use percent_encoding::percent_decode;
+
+use crate::{
+    config::{ClerkConfig, ConfigError, PublishableKey},
+    jwt::sha1,
+};
+
+/// A place in a request where a token may be.
+///
+/// The query and the body are no such places: tokens in URLs end up in logs and histories.
+#[derive(Clone)]
+pub struct TokenSource(Kind);
+
+#[derive(Clone)]
+enum Kind {
+    Authorization,
+    Cookie(String),
+    Custom(Arc<CustomSource>),
+    Header(HeaderName),
+    SessionCookie,
+}
+
+/// Looks for a token in the headers of a request.
+type CustomSource = dyn for<'a> Fn(&'a HeaderMap) -> Option<Cow<'a, str>> + Send + Sync;
+
+impl TokenSource {
+    /// `Authorization: Bearer <token>` (RFC 6750, section 2.1), the default.
+    #[must_use]
+    pub fn authorization() -> Self {
+        Self(Kind::Authorization)
+    }
+
+    /// Clerk's own session cookie, `__session_<suffix>`, or `__session` if that is absent.
+    ///
+    /// The suffix is known if the configuration has a publishable key. Cookies need
+    /// [`authorized_parties`](ClerkConfig::authorized_parties).
+    #[must_use]
+    pub fn session_cookie() -> Self {
+        Self(Kind::SessionCookie)
+    }
+
+    /// The cookie called `name`. Cookies need [`authorized_parties`](ClerkConfig::authorized_parties).
+    #[must_use]
+    pub fn cookie(name: impl Into<String>) -> Self {
+        Self(Kind::Cookie(name.into()))
+    }
+
+    /// Another header, holding a token with or without `Bearer` before it.
+    #[must_use]
+    pub fn header(name: HeaderName) -> Self {
+        Self(Kind::Header(name))
+    }
+
+    /// Wherever `find` finds it in the headers, such as a WebSocket's subprotocols.
+    #[must_use]
+    pub fn custom<F>(find: F) -> Self
+    where
+        F: for<'a> Fn(&'a HeaderMap) -> Option<Cow<'a, str>> + Send + Sync + 'static,
+    {
+        Self(Kind::Custom(Arc::new(find)))
+    }
+}
+
+impl fmt::Debug for TokenSource {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Kind::Authorization => formatter.write_str("Authorization"),
+            Kind::Cookie(name) => formatter.debug_tuple("Cookie").field(name).finish(),
+            Kind::Custom(_) => formatter.write_str("Custom"),
+            Kind::Header(name) => formatter.debug_tuple("Header").field(name).finish(),
+            Kind::SessionCookie => formatter.write_str("SessionCookie"),
+        }
+    }
+}
+
+/// The sources of a layer in their order, with what they need to know of its configuration.
+#[derive(Clone, Debug)]
+pub(crate) struct TokenSources {
+    sources: Vec<TokenSource>,
+    suffixed_cookie: Option<String>,
+}
+
+/// What the sources found.
+pub(crate) enum Found<'a> {
+    /// A cookie that another site may have made the browser send.
+    CrossSite,
+    /// A credential that cannot be a token (RFC 6750, section 3.1).
+    Malformed,
+    None,
+    Token(Token<'a>),
+}
+
+/// A credential that may be a token, not verified.
+pub(crate) struct Token<'a> {
+    pub(crate) is_cookie: bool,
+    pub(crate) text: Cow<'a, str>,
+}
+
+impl TokenSources {
+    pub(crate) fn authorization_only() -> Self {
+        Self { sources: vec![TokenSource::authorization()], suffixed_cookie: None }
+    }
+
+    pub(crate) fn new(sources: Vec<TokenSource>, config: &ClerkConfig) -> Result<Self, ConfigError> {
+        if sources.is_empty() {
+            return Err(ConfigError::invalid("token_sources", "must not be empty"));
+        }
+        let has_cookie = sources.iter().any(|source| matches!(source.0, Kind::Cookie(_) | Kind::SessionCookie));
+        if has_cookie && config.parties().is_empty() && !config.cookies_need_no_parties() {
+            return Err(ConfigError::missing(
+                "authorized_parties",
+                "a cookie counts only for the parties it is meant for",
+            ));
+        }
+        Ok(Self { sources, suffixed_cookie: config.cookie_key().map(suffixed_cookie) })
+    }
+
+    /// Asks the sources in order; the first that has something decides, good or bad.
+    pub(crate) fn find<'a>(&self, method: &Method, headers: &'a HeaderMap, config: &ClerkConfig) -> Found<'a> {
+        let limit = config.token_length_limit();
+        for TokenSource(kind) in &self.sources {
+            let (found, is_cookie) = match kind {
+                Kind::Authorization => (authorization(headers), false),
+                Kind::Cookie(name) => (cookie(headers, name), true),
+                Kind::Custom(find) => (find(headers).map_or(Credential::None, Credential::Token), false),
+                Kind::Header(name) => (header(headers, name), false),
+                Kind::SessionCookie => (self.session_cookie(headers), true),
+            };
+            match found {
+                Credential::None => {}
+                Credential::Malformed => return Found::Malformed,
+                Credential::Token(text) if text.len() > limit => return Found::Malformed,
+                Credential::Token(_) if is_cookie && may_be_cross_site(method, headers, config) => {
+                    return Found::CrossSite;
+                }
+                Credential::Token(text) => return Found::Token(Token { is_cookie, text }),
+            }
+        }
+        Found::None
+    }
+
+    fn session_cookie<'a>(&self, headers: &'a HeaderMap) -> Credential<'a> {
+        let suffixed = self.suffixed_cookie.as_deref().map_or(Credential::None, |name| cookie(headers, name));
+        match suffixed {
+            Credential::None => cookie(headers, SESSION_COOKIE),
+            found => found,
+        }
+    }
+}
+
+enum Credential<'a> {
+    Malformed,
+    None,
+    Token(Cow<'a, str>),
+}
+
+fn authorization(headers: &HeaderMap) -> Credential<'_> {
+    match single_line(headers, &AUTHORIZATION) {
+        Line::None => Credential::None,
+        Line::Malformed => Credential::Malformed,
+        Line::Text(line) => bearer(line).unwrap_or(Credential::None),
+    }
+}
+
+fn header<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Credential<'a> {
+    match single_line(headers, name) {
+        Line::None => Credential::None,
+        Line::Malformed => Credential::Malformed,
+        Line::Text(line) => bearer(line).unwrap_or_else(|| match line.contains(' ') {
+            true => Credential::Malformed,
+            false => Credential::Token(Cow::Borrowed(line)),
+        }),
+    }
+}
+
+enum Line<'a> {
+    Malformed,
+    None,
+    Text(&'a str),
+}
+
+/// The one value of a header that must stand once (RFC 9110, section 5.3), trimmed.
+fn single_line<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Line<'a> {
+    let mut values = headers.get_all(name).iter();
+    let value = match (values.next(), values.next()) {
+        (None, _) => return Line::None,
+        (Some(value), None) => value.as_bytes(),
+        (Some(_), Some(_)) => return Line::Malformed,
+    };
+    match std::str::from_utf8(value) {
+        Ok(text) => {
+            let text = text.trim_matches([' ', '\t']);
+            let is_sound = text.bytes().all(|byte| matches!(byte, b' '..=b'~') && byte != b',');
+            if text.is_empty() || !is_sound { Line::Malformed } else { Line::Text(text) }
+        }
+        Err(_) => Line::Malformed,
+    }
+}
+
+/// The word after `Bearer`; `None` if the scheme is another one (RFC 9110, section 11.1).
+fn bearer(line: &str) -> Option<Credential<'_>> {
+    let (scheme, rest) = line.split_once(' ').unwrap_or((line, ""));
+    if !scheme.eq_ignore_ascii_case("Bearer") {
+        return None;
+    }
+    let token = rest.trim_start_matches(' ');
+    let is_one_word = !token.is_empty() && !token.contains(' ');
+    Some(if is_one_word { Credential::Token(Cow::Borrowed(token)) } else { Credential::Malformed })
+}
+
+/// The cookie called `name` in all `Cookie` headers, of which HTTP/2 may send several. Split on the delimiters
+/// of RFC 6265 first and decoded after, as Clerk's SDKs do.
+fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Credential<'a> {
+    let mut found: Option<&[u8]> = None;
+    for pair in headers.get_all(COOKIE).iter().flat_map(|line| line.as_bytes().split(|byte| *byte == b';')) {
+        let Some(value) = pair.trim_ascii().strip_prefix(name.as_bytes()).and_then(|rest| rest.strip_prefix(b"="))
+        else {
+            continue;
+        };
+        match found {
+            _ if value.is_empty() => {}
+            Some(other) if other != value => return Credential::Malformed,
+            _ => found = Some(value),
+        }
+    }
+    match found {
+        // What is not text is no token either; the empty text says so further on.
+        Some(value) => Credential::Token(percent_decode(value).decode_utf8().unwrap_or_default()),
+        None => Credential::None,
+    }
+}
+
+/// Whether the request may have been made by another site with the user's cookies.
+fn may_be_cross_site(method: &Method, headers: &HeaderMap, config: &ClerkConfig) -> bool {
+    let is_safe = [Method::GET, Method::HEAD, Method::OPTIONS].contains(method) && !headers.contains_key(UPGRADE);
+    if is_safe || config.parties().is_empty() {
+        return false;
+    }
+    let mut origins = headers.get_all(ORIGIN).iter();
+    match (origins.next(), origins.next()) {
+        (Some(origin), None) => !config.parties().iter().any(|party| party.as_bytes() == origin.as_bytes()),
+        (None, _) => headers.get("sec-fetch-site").is_none_or(|site| site != "same-origin"),
+        (Some(_), Some(_)) => true,
+    }
+}
+
+/// Clerk suffixes its cookies with the beginning of a digest of the publishable key.
+fn suffixed_cookie(key: &PublishableKey) -> String {
+    let digest = BASE64_URL_SAFE_NO_PAD.encode(sha1(key.as_str().as_bytes()));
+    let suffix: String = digest.chars().take(8).collect();
+    format!("{SESSION_COOKIE}_{suffix}")
+}
+
+const SESSION_COOKIE: &str = "__session";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cookie_suffixes_are_those_of_clerks_sdks() {
+        for (key, suffix) in
+            [("pk_test_Y2xlcmsuY2xlcmsuZGV2JA", "QvfNY2dr"), ("pk_test_Y2xlcmsuY2xlcmsuZGV2JA==", "X-AJuTs9")]
+        {
+            let key = PublishableKey::parse(key).unwrap();
+            assert_eq!(suffixed_cookie(&key), format!("__session_{suffix}"));
+        }
+    }
+}
