@@ -17,7 +17,7 @@ use crate::{ClerkAuth, CustomClaims, Rejection, telemetry};
 /// 500: a mistake in the program, with advice in the log.
 #[derive(Debug)]
 pub struct ExtractRejection {
-    response: http::Response<Bytes>,
+    response: Box<http::Response<Bytes>>,
 }
 
 /// The verified user; answers with the layer's refusal where there is none.
@@ -66,7 +66,7 @@ where
 
 impl IntoResponse for ExtractRejection {
     fn into_response(self) -> Response {
-        self.response.map(Body::from)
+        (*self.response).map(Body::from)
     }
 }
 
@@ -78,7 +78,7 @@ impl IntoResponse for Rejection {
 
 fn required<T: Clone + Send + Sync + 'static>(parts: &Parts) -> Result<T, ExtractRejection> {
     optional(parts)?.ok_or_else(|| match parts.extensions.get::<Rejection>() {
-        Some(rejection) => ExtractRejection { response: rejection.response(parts) },
+        Some(rejection) => ExtractRejection { response: Box::new(rejection.response(parts)) },
         None => layer_missing(),
     })
 }
@@ -96,5 +96,5 @@ fn layer_missing() -> ExtractRejection {
     let mut response = http::Response::new(Bytes::from_static(body.as_bytes()));
     *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-    ExtractRejection { response }
+    ExtractRejection { response: Box::new(response) }
 }

@@ -82,7 +82,7 @@ impl<'a> Value<'a> {
     }
 
     /// The elements of an array, each as its own text; `None` for anything else.
-    pub(crate) fn elements(&self) -> Option<Vec<Value<'a>>> {
+    pub(crate) fn elements(&self) -> Option<Vec<Self>> {
         let Self::Array(text) = self else { return None };
         let elements: Vec<&'a RawValue> = serde_json::from_str(text).ok()?;
         Some(elements.into_iter().map(|raw| Self::read(raw.get())).collect())

@@ -27,7 +27,7 @@ pub(crate) fn fetch_failed(error: &FetchError, age: Option<Duration>, is_quiet: 
             (false, _) => tracing::debug!(target: TARGET, %error, source, age, "fetching keys failed"),
             (true, false) => tracing::warn!(target: TARGET, %error, source, age, "fetching keys failed"),
             (true, true) => {
-                tracing::error!(target: TARGET, %error, source, age, "fetching keys has failed for an hour")
+                tracing::error!(target: TARGET, %error, source, age, "fetching keys has failed for an hour");
             }
         }
     }

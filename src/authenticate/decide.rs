@@ -91,10 +91,10 @@ impl Settings {
             custom.remove(extensions);
         }
         mark_sensitive(request.headers_mut());
-        if self.resource_metadata {
-            if let Some(response) = resource_metadata::response(request, self.verifier.config()) {
-                return FirstDecision::Decided(Decision::Refuse(response));
-            }
+        if self.resource_metadata
+            && let Some(response) = resource_metadata::response(request, self.verifier.config())
+        {
+            return FirstDecision::Decided(Decision::Refuse(response));
         }
         let config = self.verifier.config();
         let outcome = match self.sources.find(request.method(), request.headers(), config) {
@@ -213,10 +213,10 @@ impl fmt::Debug for Settings {
 
 /// Keeps `Debug` of the request, and so logs, from showing credentials.
 fn mark_sensitive(headers: &mut HeaderMap) {
-    if headers.contains_key(AUTHORIZATION) {
-        if let Ok(Entry::Occupied(mut values)) = headers.try_entry(AUTHORIZATION) {
-            values.iter_mut().for_each(|value| value.set_sensitive(true));
-        }
+    if headers.contains_key(AUTHORIZATION)
+        && let Ok(Entry::Occupied(mut values)) = headers.try_entry(AUTHORIZATION)
+    {
+        values.iter_mut().for_each(|value| value.set_sensitive(true));
     }
 }
 

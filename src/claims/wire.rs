@@ -62,16 +62,16 @@ impl<'a> Wire<'a> {
         };
         let granted = |name| payload.string(name).filter(|_| version != Version::Unknown);
         Self {
-            act: actor(payload.get("act")),
+            act: actor(payload.get("act").as_ref()),
             aud: payload.get("aud"),
             azp: string(payload.get("azp")),
-            exp: numeric_date(payload.get("exp")),
+            exp: numeric_date(payload.get("exp").as_ref()),
             fea: granted("fea"),
             fva: payload.get("fva").and_then(|ages| factor_ages(&ages)),
-            iat: numeric_date(payload.get("iat")),
+            iat: numeric_date(payload.get("iat").as_ref()),
             iss: string(payload.get("iss")),
             jti: payload.string("jti"),
-            nbf: numeric_date(payload.get("nbf")),
+            nbf: numeric_date(payload.get("nbf").as_ref()),
             pla: granted("pla"),
             sid: string(payload.get("sid")),
             sts: string(payload.get("sts")),
@@ -98,7 +98,7 @@ fn string(value: Option<Value<'_>>) -> Claim<Cow<'_, str>> {
     }
 }
 
-fn numeric_date(value: Option<Value<'_>>) -> Claim<i64> {
+fn numeric_date(value: Option<&Value<'_>>) -> Claim<i64> {
     match value {
         None => Claim::Absent,
         Some(Value::Number(text)) => parse_millis(text).map_or(Claim::Invalid, Claim::Value),
@@ -106,7 +106,7 @@ fn numeric_date(value: Option<Value<'_>>) -> Claim<i64> {
     }
 }
 
-fn actor(value: Option<Value<'_>>) -> Claim<WireActor<'_>> {
+fn actor<'a>(value: Option<&Value<'a>>) -> Claim<WireActor<'a>> {
     let text = match value {
         None => return Claim::Absent,
         Some(Value::Object(text)) => text,

@@ -7,7 +7,7 @@ use std::{
 use base64::{
     Engine,
     alphabet::STANDARD,
-    engine::{GeneralPurpose, GeneralPurposeConfig, general_purpose::NO_PAD},
+    engine::{GeneralPurpose, general_purpose::NO_PAD},
 };
 use http::Uri;
 
@@ -315,8 +315,7 @@ fn decode_like_atob(text: &str) -> Option<String> {
         0 => text.strip_suffix("==").or(text.strip_suffix('=')).unwrap_or(&text),
         _ => &text,
     };
-    let engine =
-        GeneralPurpose::new(&STANDARD, GeneralPurposeConfig::from(NO_PAD).with_decode_allow_trailing_bits(true));
+    let engine = GeneralPurpose::new(&STANDARD, NO_PAD.with_decode_allow_trailing_bits(true));
     String::from_utf8(engine.decode(unpadded).ok()?).ok()
 }
 

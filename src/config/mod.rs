@@ -145,7 +145,7 @@ impl ClerkConfig {
     /// [`ConfigError::Missing`] if no variable names an instance, [`ConfigError::Invalid`] and
     /// [`ConfigError::Conflict`] as for the settings; each names the variable.
     pub fn from_env() -> Result<Self, ConfigError> {
-        env::read(|name| env::variable(name))
+        env::read(env::variable)
     }
 
     /// Adds the Frontend API URL; see [`from_frontend_api_url`](Self::from_frontend_api_url).

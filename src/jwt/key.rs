@@ -169,7 +169,7 @@ mod tests {
     /// An odd number of `bits` bits; nothing here needs its factors.
     fn modulus(bits: usize) -> Vec<u8> {
         let mut bytes = vec![0xa5; bits.div_ceil(8)];
-        if bits % 8 != 0 {
+        if !bits.is_multiple_of(8) {
             bytes[0] = 1 << (bits % 8 - 1);
         }
         bytes

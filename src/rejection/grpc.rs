@@ -93,12 +93,12 @@ const RETRY_PUSHBACK: HeaderName = HeaderName::from_static("grpc-retry-pushback-
 mod tests {
     use super::*;
 
-    fn form(method: Method, media_types: &[&str]) -> Option<GrpcForm> {
+    fn form(method: &Method, media_types: &[&str]) -> Option<GrpcForm> {
         let mut headers = HeaderMap::new();
         for media_type in media_types {
             headers.append(CONTENT_TYPE, HeaderValue::from_bytes(media_type.as_bytes()).unwrap());
         }
-        GrpcForm::of(Refusals::Auto, &method, &headers)
+        GrpcForm::of(Refusals::Auto, method, &headers)
     }
 
     #[test]
@@ -112,9 +112,9 @@ mod tests {
             ("application/grpc-web-text", GrpcForm::WebText),
             ("application/grpc-web-text+proto;a=b", GrpcForm::WebText),
         ] {
-            assert_eq!(form(Method::POST, &[media_type]), Some(expected), "{media_type}");
-            assert_eq!(form(Method::GET, &[media_type]), None, "{media_type}");
-            assert_eq!(form(Method::POST, &[media_type, media_type]), None, "{media_type}");
+            assert_eq!(form(&Method::POST, &[media_type]), Some(expected), "{media_type}");
+            assert_eq!(form(&Method::GET, &[media_type]), None, "{media_type}");
+            assert_eq!(form(&Method::POST, &[media_type, media_type]), None, "{media_type}");
         }
         for media_type in [
             "",
@@ -129,8 +129,8 @@ mod tests {
             "application/grpc+a b",
             "application/grpc\u{a0}",
         ] {
-            assert_eq!(form(Method::POST, &[media_type]), None, "{media_type}");
+            assert_eq!(form(&Method::POST, &[media_type]), None, "{media_type}");
         }
-        assert_eq!(form(Method::POST, &[]), None);
+        assert_eq!(form(&Method::POST, &[]), None);
     }
 }

@@ -97,7 +97,6 @@ impl TestIssuer {
     }
 
     /// A token for this user, a version 2 session token that lives for a minute unless told otherwise.
-    #[must_use]
     pub fn token(&self, user_id: &str) -> TokenBuilder {
         TokenBuilder::new(self.keys().current.clone(), &self.url, self.now(), user_id)
     }

@@ -135,10 +135,9 @@ impl TokenBuilder {
     #[must_use]
     pub fn payload(&self) -> String {
         let mut claims = self.claims.clone();
-        if self.version == 1 {
-            self.write_v1(&mut claims)
-        } else {
-            self.write_v2(&mut claims)
+        match self.version {
+            1 => self.write_v1(&mut claims),
+            _ => self.write_v2(&mut claims),
         }
         claims.extend(self.replaced.clone());
         for name in &self.removed {
