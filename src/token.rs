@@ -115,18 +115,18 @@ impl TokenSources {
             return Err(ConfigError::invalid("token_sources", "must not be empty"));
         }
         let has_cookie = sources.iter().any(|source| matches!(source.0, Kind::Cookie(_) | Kind::SessionCookie));
-        if has_cookie && config.parties().is_empty() && !config.cookies_need_no_parties() {
+        if has_cookie && config.authorized_parties.is_empty() && !config.danger_cookie_without_authorized_parties {
             return Err(ConfigError::missing(
                 "authorized_parties",
                 "a cookie counts only for the parties it is meant for",
             ));
         }
-        Ok(Self { sources, suffixed_cookie: config.cookie_key().map(suffixed_cookie) })
+        Ok(Self { sources, suffixed_cookie: config.publishable_key.as_ref().map(suffixed_cookie) })
     }
 
     /// Asks the sources in order; the first that has something decides, good or bad.
     pub(crate) fn find<'a>(&self, method: &Method, headers: &'a HeaderMap, config: &ClerkConfig) -> Found<'a> {
-        let limit = config.token_length_limit();
+        let limit = config.max_token_length;
         for TokenSource(kind) in &self.sources {
             let (found, is_cookie) = match kind {
                 Kind::Authorization => (authorization(headers), false),
@@ -242,12 +242,12 @@ fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Credential<'a> {
 /// Whether the request may have been made by another site with the user's cookies.
 fn may_be_cross_site(method: &Method, headers: &HeaderMap, config: &ClerkConfig) -> bool {
     let is_safe = [Method::GET, Method::HEAD, Method::OPTIONS].contains(method) && !headers.contains_key(UPGRADE);
-    if is_safe || config.parties().is_empty() {
+    if is_safe || config.authorized_parties.is_empty() {
         return false;
     }
     let mut origins = headers.get_all(ORIGIN).iter();
     match (origins.next(), origins.next()) {
-        (Some(origin), None) => !config.parties().iter().any(|party| party.as_bytes() == origin.as_bytes()),
+        (Some(origin), None) => !config.authorized_parties.iter().any(|party| party.as_bytes() == origin.as_bytes()),
         (None, _) => headers.get("sec-fetch-site").is_none_or(|site| site != "same-origin"),
         (Some(_), Some(_)) => true,
     }

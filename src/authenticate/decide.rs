@@ -143,7 +143,7 @@ impl Settings {
 
     /// Puts the user into the extensions.
     fn admit<B>(&self, claims: Claims, is_cookie: bool, request: &mut Request<B>) -> Result<(), VerifyErrorKind> {
-        let has_party = claims.authorized_party().is_some() || self.verifier.config().parties().is_empty();
+        let has_party = claims.authorized_party().is_some() || self.verifier.config().authorized_parties.is_empty();
         if is_cookie && !has_party && ![Method::GET, Method::HEAD].contains(request.method()) {
             return Err(VerifyErrorKind::InvalidAuthorizedParty);
         }

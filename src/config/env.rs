@@ -91,13 +91,13 @@ mod tests {
     fn each_way_of_naming_the_instance_is_enough() {
         let config = from(&[(FRONTEND_API_URL, "https://clerk.clerk.dev")]).unwrap();
         assert!(
-            matches!(config.key_location(), KeyLocation::FrontendApi { url } if url == "https://clerk.clerk.dev/.well-known/jwks.json")
+            matches!(config.key_location(), KeyLocation::Remote { url, secret_key: None } if url == "https://clerk.clerk.dev/.well-known/jwks.json")
         );
-        assert!(matches!(from(&[KEY]).unwrap().key_location(), KeyLocation::FrontendApi { .. }));
+        assert!(matches!(from(&[KEY]).unwrap().key_location(), KeyLocation::Remote { secret_key: None, .. }));
         assert!(matches!(from(&[(JWT_KEY, "AAAA")]).unwrap().key_location(), KeyLocation::JwtKey(_)));
         let config = from(&[(SECRET_KEY, "sk_test_a"), (API_URL, "http://127.0.0.1:9/")]).unwrap();
         assert!(
-            matches!(config.key_location(), KeyLocation::BackendApi { url, .. } if url == "http://127.0.0.1:9/v1/jwks")
+            matches!(config.key_location(), KeyLocation::Remote { url, secret_key: Some(_) } if url == "http://127.0.0.1:9/v1/jwks")
         );
     }
 
@@ -107,7 +107,7 @@ mod tests {
         let config = from(&[KEY, secret, (JWT_KEY, "AAAA")]).unwrap();
         assert!(matches!(config.key_location(), KeyLocation::JwtKey(_)));
         assert_eq!(config.issuers(), ["https://clerk.clerk.dev"]);
-        assert!(matches!(from(&[KEY, secret]).unwrap().key_location(), KeyLocation::FrontendApi { .. }));
+        assert!(matches!(from(&[KEY, secret]).unwrap().key_location(), KeyLocation::Remote { secret_key: None, .. }));
     }
 
     #[test]
@@ -144,7 +144,7 @@ mod tests {
         let config =
             from(&[KEY, (AUTHORIZED_PARTIES, "https://a.example, http://localhost:3000"), (JWKS_REFRESH_SECONDS, "1")])
                 .unwrap();
-        assert_eq!(config.parties(), ["https://a.example", "http://localhost:3000"]);
-        assert_eq!(config.refresh_interval(), Duration::from_secs(1));
+        assert_eq!(config.authorized_parties, ["https://a.example", "http://localhost:3000"]);
+        assert_eq!(config.jwks_refresh_interval, Duration::from_secs(1));
     }
 }

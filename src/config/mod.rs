@@ -26,10 +26,11 @@ mod env;
 mod error;
 mod frontend_api;
 mod gateway;
+mod strictness;
 
 use std::{sync::Arc, time::Duration};
 
-use self::frontend_api::{HttpUrl, parse_origin};
+use self::frontend_api::HttpUrl;
 pub use self::{
     error::{ConfigError, Setting},
     frontend_api::{FrontendApi, JwtKey, PublishableKey, SecretKey},
@@ -52,33 +53,32 @@ pub use self::{
 #[must_use]
 pub struct ClerkConfig {
     api_url: Option<HttpUrl>,
-    audience: Vec<String>,
-    authorized_parties: Vec<String>,
-    clock_skew: Duration,
-    danger_cookie_without_authorized_parties: bool,
+    pub(crate) audience: Vec<String>,
+    pub(crate) authorized_parties: Vec<String>,
+    pub(crate) clock_skew: Duration,
+    pub(crate) danger_cookie_without_authorized_parties: bool,
     frontend_api: Option<FrontendApi>,
     instance_name: Option<String>,
     issuers: Vec<String>,
     jwks: Option<Arc<str>>,
-    jwks_refresh_interval: Duration,
-    jwks_stale_limit: Duration,
-    jwks_timeout: Duration,
+    pub(crate) jwks_refresh_interval: Duration,
+    pub(crate) jwks_stale_limit: Duration,
+    pub(crate) jwks_timeout: Duration,
     jwt_key: Option<JwtKey>,
-    max_token_length: usize,
-    max_token_lifetime: Option<Duration>,
-    missing_azp_allowed: bool,
-    pending_sessions_allowed: bool,
-    publishable_key: Option<PublishableKey>,
+    pub(crate) max_token_length: usize,
+    pub(crate) max_token_lifetime: Option<Duration>,
+    pub(crate) missing_azp_allowed: bool,
+    pub(crate) pending_sessions_allowed: bool,
+    pub(crate) publishable_key: Option<PublishableKey>,
     secret_key: Option<SecretKey>,
-    template_tokens_allowed: bool,
+    pub(crate) template_tokens_allowed: bool,
 }
 
 /// Where the keys of an instance come from.
 pub(crate) enum KeyLocation<'a> {
-    BackendApi { url: String, secret_key: &'a SecretKey },
     Document(&'a Arc<str>),
-    FrontendApi { url: String },
     JwtKey(&'a JwtKey),
+    Remote { url: String, secret_key: Option<&'a SecretKey> },
     Unknown,
 }
 
@@ -226,153 +226,6 @@ impl ClerkConfig {
     }
 }
 
-/// # Which tokens count
-impl ClerkConfig {
-    /// Accepts only tokens whose `azp` is one of these origins, compared byte for byte.
-    ///
-    /// Clerk recommends it: it keeps a token that was minted for one subdomain from being used on another.
-    /// A token without `azp` is then refused, unless [`allow_missing_azp`](Self::allow_missing_azp).
-    ///
-    /// # Errors
-    ///
-    /// [`ConfigError::Invalid`] if there are none, or one is not a bare origin `scheme://host[:port]`.
-    pub fn authorized_parties<I>(self, origins: I) -> Result<Self, ConfigError>
-    where
-        I: IntoIterator<Item: AsRef<str>>,
-    {
-        let setting = "authorized_parties";
-        let origins: Result<Vec<String>, _> =
-            origins.into_iter().map(|origin| parse_origin(origin.as_ref(), setting)).collect();
-        Ok(Self { authorized_parties: not_empty(origins?, setting)?, ..self })
-    }
-
-    /// Accepts only tokens whose `aud` names one of these audiences, compared byte for byte.
-    ///
-    /// # Errors
-    ///
-    /// [`ConfigError::Invalid`] if there are none, or one is empty.
-    pub fn audience<I>(self, audiences: I) -> Result<Self, ConfigError>
-    where
-        I: IntoIterator<Item: Into<String>>,
-    {
-        let audience: Vec<String> = audiences.into_iter().map(Into::into).collect();
-        if audience.iter().any(String::is_empty) {
-            return Err(ConfigError::invalid("audience", "must not hold an empty text"));
-        }
-        Ok(Self { audience: not_empty(audience, "audience")?, ..self })
-    }
-
-    /// How far the clocks of Clerk and this machine may lie apart: `exp`, `nbf` and `iat` hold with this
-    /// much tolerance. 0 to 300 seconds.
-    ///
-    /// # Errors
-    ///
-    /// [`ConfigError::Invalid`] if it is longer.
-    pub fn clock_skew(self, skew: Duration) -> Result<Self, ConfigError> {
-        if skew > Duration::from_secs(300) {
-            return Err(ConfigError::invalid("clock_skew", "must be at most 300 seconds"));
-        }
-        Ok(Self { clock_skew: skew, ..self })
-    }
-
-    /// Refuses tokens longer than this many bytes as a malformed request; 16 384 by default.
-    ///
-    /// # Errors
-    ///
-    /// [`ConfigError::Invalid`] if it is less than 512 bytes or more than 1 MiB.
-    pub fn max_token_length(self, bytes: usize) -> Result<Self, ConfigError> {
-        if !(512..=1024 * 1024).contains(&bytes) {
-            return Err(ConfigError::invalid("max_token_length", "must be 512 bytes to 1 MiB"));
-        }
-        Ok(Self { max_token_length: bytes, ..self })
-    }
-
-    /// Refuses tokens that live longer than this, from `iat` to `exp`, and those without `iat`.
-    ///
-    /// # Errors
-    ///
-    /// [`ConfigError::Invalid`] if it is zero or more than 10 years.
-    pub fn max_token_lifetime(self, lifetime: Duration) -> Result<Self, ConfigError> {
-        if lifetime.is_zero() || lifetime > Duration::from_secs(10 * 366 * 24 * 60 * 60) {
-            return Err(ConfigError::invalid("max_token_lifetime", "must be more than zero and at most 10 years"));
-        }
-        Ok(Self { max_token_lifetime: Some(lifetime), ..self })
-    }
-
-    /// Accepts tokens without `azp` although authorized parties are set; a cookie without it still counts
-    /// only on GET and HEAD.
-    ///
-    /// Clerk leaves `azp` out of tokens minted by a top-level navigation, a native app or the Backend API.
-    pub fn allow_missing_azp(self) -> Self {
-        Self { missing_azp_allowed: true, ..self }
-    }
-
-    /// Accepts sessions whose status is `pending`: signed in, with tasks such as choosing an organization
-    /// still to do.
-    pub fn allow_pending_sessions(self) -> Self {
-        Self { pending_sessions_allowed: true, ..self }
-    }
-
-    /// Accepts tokens made from a JWT template.
-    ///
-    /// They carry no session id and outlive the session they were made in.
-    pub fn allow_template_tokens(self) -> Self {
-        Self { template_tokens_allowed: true, ..self }
-    }
-
-    /// Lets a cookie authenticate without authorized parties being set.
-    ///
-    /// Any site that can make a browser send the cookie can then act as the user. Only for services that
-    /// are protected against cross-site requests in another way.
-    pub fn danger_cookie_without_authorized_parties(self) -> Self {
-        Self { danger_cookie_without_authorized_parties: true, ..self }
-    }
-}
-
-/// # Keys
-impl ClerkConfig {
-    /// How long a fetched key set is used before it is refreshed; at least 1 second, 5 minutes by default.
-    ///
-    /// The refresh runs in the background once 90 % of it has passed, and no request waits for it.
-    ///
-    /// # Errors
-    ///
-    /// [`ConfigError::Invalid`] if it is shorter than a second or longer than a day.
-    pub fn jwks_refresh_interval(self, interval: Duration) -> Result<Self, ConfigError> {
-        if !(Duration::from_secs(1)..=DAY).contains(&interval) {
-            return Err(ConfigError::invalid("jwks_refresh_interval", "must be 1 second to 1 day"));
-        }
-        Ok(Self { jwks_refresh_interval: interval, ..self })
-    }
-
-    /// How long the last good key set is served while refreshing it fails; at least 5 minutes, 24 hours by
-    /// default.
-    ///
-    /// It is also the longest that a withdrawn key lives on when Clerk cannot be reached.
-    ///
-    /// # Errors
-    ///
-    /// [`ConfigError::Invalid`] if it is shorter than 5 minutes or longer than 30 days.
-    pub fn jwks_stale_limit(self, limit: Duration) -> Result<Self, ConfigError> {
-        if !(Duration::from_secs(300)..=DAY * 30).contains(&limit) {
-            return Err(ConfigError::invalid("jwks_stale_limit", "must be 5 minutes to 30 days"));
-        }
-        Ok(Self { jwks_stale_limit: limit, ..self })
-    }
-
-    /// How long one fetch of keys may take, connecting, headers and body together; 3 seconds by default.
-    ///
-    /// # Errors
-    ///
-    /// [`ConfigError::Invalid`] if it is shorter than 10 milliseconds or longer than a minute.
-    pub fn jwks_timeout(self, timeout: Duration) -> Result<Self, ConfigError> {
-        if !(Duration::from_millis(10)..=Duration::from_secs(60)).contains(&timeout) {
-            return Err(ConfigError::invalid("jwks_timeout", "must be 10 milliseconds to 1 minute"));
-        }
-        Ok(Self { jwks_timeout: timeout, ..self })
-    }
-}
-
 /// # Reading it back
 impl ClerkConfig {
     /// The issuers whose tokens are accepted; none means that any is, since only a key is configured.
@@ -399,68 +252,15 @@ impl ClerkConfig {
             return KeyLocation::Document(document);
         }
         if let Some(api) = self.known_frontend_api() {
-            return KeyLocation::FrontendApi { url: api.jwks_url() };
+            return KeyLocation::Remote { url: api.jwks_url(), secret_key: None };
         }
         match &self.secret_key {
             Some(secret_key) => {
                 let base = self.api_url.as_ref().map_or(API_URL, HttpUrl::as_str);
-                KeyLocation::BackendApi { url: format!("{base}/v1/jwks"), secret_key }
+                KeyLocation::Remote { url: format!("{base}/v1/jwks"), secret_key: Some(secret_key) }
             }
             None => KeyLocation::Unknown,
         }
-    }
-
-    /// The authorized parties; empty if none were set.
-    pub(crate) fn parties(&self) -> &[String] {
-        &self.authorized_parties
-    }
-
-    pub(crate) fn audiences(&self) -> &[String] {
-        &self.audience
-    }
-
-    pub(crate) fn skew(&self) -> Duration {
-        self.clock_skew
-    }
-
-    pub(crate) fn token_length_limit(&self) -> usize {
-        self.max_token_length
-    }
-
-    pub(crate) fn token_lifetime_limit(&self) -> Option<Duration> {
-        self.max_token_lifetime
-    }
-
-    pub(crate) fn missing_azp_is_allowed(&self) -> bool {
-        self.missing_azp_allowed
-    }
-
-    pub(crate) fn pending_sessions_are_allowed(&self) -> bool {
-        self.pending_sessions_allowed
-    }
-
-    pub(crate) fn template_tokens_are_allowed(&self) -> bool {
-        self.template_tokens_allowed
-    }
-
-    pub(crate) fn cookies_need_no_parties(&self) -> bool {
-        self.danger_cookie_without_authorized_parties
-    }
-
-    pub(crate) fn cookie_key(&self) -> Option<&PublishableKey> {
-        self.publishable_key.as_ref()
-    }
-
-    pub(crate) fn refresh_interval(&self) -> Duration {
-        self.jwks_refresh_interval
-    }
-
-    pub(crate) fn stale_limit(&self) -> Duration {
-        self.jwks_stale_limit
-    }
-
-    pub(crate) fn fetch_timeout(&self) -> Duration {
-        self.jwks_timeout
     }
 
     fn known_frontend_api(&self) -> Option<&FrontendApi> {
@@ -500,10 +300,6 @@ impl ClerkConfig {
             template_tokens_allowed: false,
         }
     }
-}
-
-fn not_empty(list: Vec<String>, setting: &'static str) -> Result<Vec<String>, ConfigError> {
-    if list.is_empty() { Err(ConfigError::invalid(setting, "must not be empty")) } else { Ok(list) }
 }
 
 const API_URL: &str = "https://api.clerk.com";

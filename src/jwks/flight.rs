@@ -20,6 +20,7 @@ use crate::telemetry;
 /// A fetch running in a task of its own, so that no request's end stops it.
 #[derive(Clone)]
 pub(super) struct Flight {
+    number: u64,
     outcome: watch::Receiver<Option<Result<(), FetchErrorKind>>>,
     task: AbortHandle,
 }
@@ -50,16 +51,21 @@ pub(super) fn timer(duration: Duration) -> Option<Pin<Box<Sleep>>> {
 
 impl Flight {
     /// Starts a fetch; `None` without a runtime.
-    pub(super) fn start(store: &Arc<Shared>, source: Arc<dyn KeySource>, timeout: Duration) -> Option<Self> {
+    pub(super) fn start(
+        store: &Arc<Shared>,
+        number: u64,
+        source: Arc<dyn KeySource>,
+        timeout: Duration,
+    ) -> Option<Self> {
         let runtime = Handle::try_current().ok()?;
         let (sender, outcome) = watch::channel(None);
-        let landing = Landing { sender, store: Arc::downgrade(store) };
+        let landing = Landing { number, sender, store: Arc::downgrade(store) };
         let fetch = async move {
             let result = Shared::fetch(source.as_ref(), timeout).await;
             landing.land(result);
         };
         let task = runtime.spawn(telemetry::in_fetch_span(fetch)).abort_handle();
-        Some(Self { outcome, task })
+        Some(Self { number, outcome, task })
     }
 
     pub(super) fn abort(&self) {
@@ -71,8 +77,8 @@ impl Flight {
         !self.task.is_finished()
     }
 
-    pub(super) fn is_same(&self, other: &Self) -> bool {
-        self.outcome.same_channel(&other.outcome)
+    pub(super) fn number(&self) -> u64 {
+        self.number
     }
 }
 
@@ -119,14 +125,16 @@ impl Drop for Wait {
 
 /// The end of a flight, whichever way it comes.
 struct Landing {
+    number: u64,
     sender: watch::Sender<Option<Result<(), FetchErrorKind>>>,
     store: Weak<Shared>,
 }
 
 impl Landing {
     fn land(self, result: Result<super::key_set::KeySet, super::source::FetchError>) {
-        if let Some(store) = self.store.upgrade() {
-            let outcome = store.finish(result);
+        if let Some(store) = self.store.upgrade()
+            && let Some(outcome) = store.finish(self.number, result)
+        {
             self.sender.send_replace(Some(outcome));
         }
     }
@@ -138,7 +146,7 @@ impl Drop for Landing {
         // source, and the next request starts another flight.
         if std::thread::panicking() {
             if let Some(store) = self.store.upgrade() {
-                store.finish_panicked();
+                store.finish_panicked(self.number);
             }
             self.sender.send_replace(Some(Err(FetchErrorKind::Panicked)));
         }

@@ -1,7 +1,6 @@
 //! The only file that names `reqwest`.
 
-use std::time::Duration;
-use std::{future::Future, pin::Pin};
+use std::{future::Future, net::IpAddr, pin::Pin, time::Duration};
 
 use bytes::{Bytes, BytesMut};
 use http::{
@@ -54,7 +53,7 @@ impl HttpKeySource {
             request = request.header(AUTHORIZATION, authorization.clone());
         }
         let mut response = request.send().await.map_err(unreachable)?;
-        if *response.url() != self.url || response.headers().contains_key(CONTENT_ENCODING) {
+        if *response.url() != self.url {
             return Err(FetchError::of_kind(FetchErrorKind::Answer));
         }
         if response.status() != StatusCode::OK {
@@ -63,6 +62,9 @@ impl HttpKeySource {
                 Some(delay) => error.retry_after(delay),
                 None => error,
             });
+        }
+        if response.headers().contains_key(CONTENT_ENCODING) {
+            return Err(FetchError::of_kind(FetchErrorKind::Answer));
         }
         let mut document = BytesMut::new();
         while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
@@ -94,11 +96,15 @@ fn own_client(url: &reqwest::Url, timeout: Duration) -> Result<Client, ConfigErr
         .redirect(redirect::Policy::none())
         .retry(retry::never())
         .user_agent(concat!("tower-clerk/", env!("CARGO_PKG_VERSION")));
-    // Plain http is configured for loopback only.
-    if url.scheme() == "http" {
+    if is_loopback(url) {
         builder = builder.no_proxy();
     }
     builder.build().map_err(|error| ConfigError::HttpClient { source: error.without_url().into() })
+}
+
+fn is_loopback(url: &reqwest::Url) -> bool {
+    let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
+    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 fn unreachable(error: reqwest::Error) -> FetchError {

@@ -18,6 +18,7 @@
 //! A token whose key is known never waits for any of it.
 
 mod flight;
+mod held;
 #[cfg(feature = "reqwest")]
 mod http;
 mod key_set;
@@ -27,12 +28,13 @@ mod store;
 
 #[cfg(feature = "reqwest")]
 pub(crate) use self::http::HttpKeySource;
+pub use self::{
+    held::KeysStatus,
+    source::{FetchError, FetchErrorKind, KeySource},
+};
 pub(crate) use self::{
+    held::RefreshPolicy,
     key_set::KeySet,
     source::SourceId,
-    store::{Answer, KeyStore, Need, Outcome, RefreshPolicy, Wait},
-};
-pub use self::{
-    source::{FetchError, FetchErrorKind, KeySource},
-    store::KeysStatus,
+    store::{Answer, KeyStore, Need, Outcome, Wait},
 };

@@ -51,6 +51,8 @@ pub enum FetchErrorKind {
     Answer,
     /// The document is not a JWKS.
     Document,
+    /// The document is on its way.
+    InFlight,
     /// There is no Tokio runtime with a timer here to fetch keys on.
     NoRuntime,
     /// The document has no key that can be used.
@@ -114,6 +116,7 @@ impl fmt::Display for FetchErrorKind {
         formatter.write_str(match self {
             Self::Answer => "the server redirected or encoded its answer",
             Self::Document => "the document is not a JWKS",
+            Self::InFlight => "the document is on its way",
             Self::NoRuntime => "there is no Tokio runtime with a timer here; verify inside one, or use a PEM key",
             Self::NoUsableKey => "the document has no usable key",
             Self::Panicked => "the key source panicked",

@@ -13,6 +13,7 @@ use moka::{policy::EvictionPolicy, sync::Cache};
 pub(crate) use super::flight::{Outcome, Wait};
 use super::{
     flight::{Flight, timer},
+    held::{HeldKeys, KeysStatus, RefreshPolicy},
     key_set::KeySet,
     schedule::Schedule,
     source::{FetchError, FetchErrorKind, KeySource, SourceId},
@@ -24,21 +25,6 @@ use crate::{clock::Clock, telemetry};
 /// Dropping it stops the fetch in flight.
 pub(crate) struct KeyStore {
     shared: Arc<Shared>,
-}
-
-/// A set of keys as it was fetched. Times are those of the monotonic clock.
-pub(crate) struct HeldKeys {
-    pub(crate) set: KeySet,
-    fetched_at: Duration,
-    generation: u64,
-    refresh_at: Duration,
-}
-
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct RefreshPolicy {
-    pub(crate) interval: Duration,
-    pub(crate) stale_limit: Duration,
-    pub(crate) timeout: Duration,
 }
 
 /// What a token lacks to be verified.
@@ -65,20 +51,6 @@ pub(crate) enum Answer {
     Wait(Wait),
 }
 
-/// How the keys of a verifier are, for health endpoints.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-#[non_exhaustive]
-pub struct KeysStatus {
-    /// How long ago the set in use was fetched; `None` without one, and for keys that are not fetched.
-    pub age: Option<Duration>,
-    /// How many keys are in use; zero if there are none, or none that may still be used.
-    pub keys: usize,
-    /// What was wrong with the last fetch, if it failed.
-    pub last_error: Option<FetchErrorKind>,
-    /// How long ago a fetch last succeeded.
-    pub last_success: Option<Duration>,
-}
-
 pub(super) struct Shared {
     cache: Cache<SourceId, Arc<HeldKeys>>,
     clock: Arc<dyn Clock>,
@@ -91,6 +63,7 @@ pub(super) struct Shared {
 
 struct State {
     flight: Option<Flight>,
+    flights: u64,
     generation: u64,
     last_error: Option<FetchErrorKind>,
     last_success: Option<Duration>,
@@ -120,6 +93,7 @@ impl KeyStore {
     ) -> Self {
         let state = State {
             flight: None,
+            flights: 0,
             generation: 0,
             last_error: None,
             last_success: None,
@@ -221,13 +195,6 @@ impl fmt::Debug for KeyStore {
     }
 }
 
-impl KeysStatus {
-    /// Of keys that are not fetched.
-    pub(crate) fn fixed(keys: usize) -> Self {
-        Self { age: None, keys, last_error: None, last_success: None }
-    }
-}
-
 impl Shared {
     /// The fetch itself, run in its own task.
     pub(super) async fn fetch(source: &dyn KeySource, timeout: Duration) -> Result<KeySet, FetchError> {
@@ -238,12 +205,12 @@ impl Shared {
         KeySet::parse(&document).map_err(FetchError::of_kind)
     }
 
-    /// Takes in what a fetch brought and ends its flight.
-    pub(super) fn finish(&self, result: Result<KeySet, FetchError>) -> Result<(), FetchErrorKind> {
+    /// Takes in what a fetch brought and ends its flight; `None` if that was given up before.
+    pub(super) fn finish(&self, flight: u64, result: Result<KeySet, FetchError>) -> Option<Result<(), FetchErrorKind>> {
         let now = self.clock.monotonic();
         let mut state = self.lock();
-        state.flight = None;
-        match result {
+        state.flight.take_if(|current| current.number() == flight)?;
+        Some(match result {
             Ok(set) => {
                 telemetry::keys_fetched(set.len(), set.skipped());
                 state.generation += 1;
@@ -262,29 +229,29 @@ impl Shared {
                 self.record_failure(&mut state, now, &error);
                 Err(error.kind())
             }
-        }
+        })
     }
 
     /// Ends a flight whose task panicked. The panic may have come while the state was locked, so it does not
     /// wait for the lock.
-    pub(super) fn finish_panicked(&self) {
+    pub(super) fn finish_panicked(&self, flight: u64) {
         let now = self.clock.monotonic();
         let mut state = match self.state.try_lock() {
             Ok(state) => state,
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
             Err(TryLockError::WouldBlock) => return,
         };
-        state.flight = None;
-        self.record_failure(&mut state, now, &FetchError::of_kind(FetchErrorKind::Panicked));
+        if state.flight.take_if(|current| current.number() == flight).is_some() {
+            self.record_failure(&mut state, now, &FetchError::of_kind(FetchErrorKind::Panicked));
+        }
     }
 
     /// Ends a flight that has neither brought nor failed in time, on a runtime that no one drives.
     pub(super) fn give_up(&self, flight: &Flight) {
         let now = self.clock.monotonic();
         let mut state = self.lock();
-        if state.flight.as_ref().is_some_and(|current| current.is_same(flight)) {
+        if state.flight.take_if(|current| current.number() == flight.number()).is_some() {
             flight.abort();
-            state.flight = None;
             self.record_failure(&mut state, now, &FetchError::of_kind(FetchErrorKind::Timeout));
         }
     }
@@ -307,7 +274,8 @@ impl Shared {
     }
 
     fn start(shared: &Arc<Self>, state: &mut State) -> Option<Flight> {
-        let flight = Flight::start(shared, Arc::clone(&shared.source), shared.policy.timeout)?;
+        state.flights += 1;
+        let flight = Flight::start(shared, state.flights, Arc::clone(&shared.source), shared.policy.timeout)?;
         state.flight = Some(flight.clone());
         Some(flight)
     }
@@ -348,13 +316,6 @@ impl Drop for Shared {
 impl State {
     fn live_flight(&self) -> Option<&Flight> {
         self.flight.as_ref().filter(|flight| flight.is_live())
-    }
-}
-
-impl RefreshPolicy {
-    /// Nine tenths of the interval, up to a tenth of it earlier so that many processes do not ask at once.
-    fn refresh_due(&self) -> Duration {
-        self.interval * (900 - fastrand::u32(0..=100)) / 1000
     }
 }
 

@@ -33,14 +33,14 @@ pub(super) struct CheckedHeader<'a> {
 impl Checks {
     pub(super) fn new(config: &ClerkConfig) -> Self {
         Self {
-            audiences: config.audiences().to_vec(),
+            audiences: config.audience.clone(),
             issuers: config.issuers().into_iter().map(str::to_owned).collect(),
-            max_lifetime: config.token_lifetime_limit().map(millis),
-            missing_azp_is_allowed: config.missing_azp_is_allowed(),
-            parties: config.parties().to_vec(),
-            pending_sessions_are_allowed: config.pending_sessions_are_allowed(),
-            skew: millis(config.skew()),
-            template_tokens_are_allowed: config.template_tokens_are_allowed(),
+            max_lifetime: config.max_token_lifetime.map(millis),
+            missing_azp_is_allowed: config.missing_azp_allowed,
+            parties: config.authorized_parties.clone(),
+            pending_sessions_are_allowed: config.pending_sessions_allowed,
+            skew: millis(config.clock_skew),
+            template_tokens_are_allowed: config.template_tokens_allowed,
         }
     }
 

@@ -1,131 +1,14 @@
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use super::{
-    Halt, Inner, Verifier,
-    checks::{CheckedHeader, Checks},
+    Halt,
+    checks::CheckedHeader,
     error::{VerifyError, VerifyErrorKind},
 };
 use crate::{
-    clock::{Clock, SystemClock},
-    config::{ClerkConfig, ConfigError, KeyLocation},
-    jwks::{
-        Answer, FetchErrorKind, KeySet, KeySource, KeyStore, KeysStatus, Need, Outcome, RefreshPolicy, SourceId, Wait,
-    },
+    jwks::{Answer, FetchErrorKind, KeySet, KeyStore, KeysStatus, Need, Outcome, Wait},
     jwt::{Compact, MAX_KID, SignatureHolds, VerifyingKey},
-    telemetry,
 };
-
-/// Makes a [`Verifier`] with parts of your own.
-#[must_use]
-pub struct VerifierBuilder {
-    clock: Arc<dyn Clock>,
-    config: ClerkConfig,
-    #[cfg(feature = "reqwest")]
-    http_client: Option<reqwest::Client>,
-    key_source: Option<Arc<dyn KeySource>>,
-}
-
-impl VerifierBuilder {
-    pub(super) fn new(config: ClerkConfig) -> Self {
-        Self {
-            clock: Arc::new(SystemClock::new()),
-            config,
-            #[cfg(feature = "reqwest")]
-            http_client: None,
-            key_source: None,
-        }
-    }
-
-    /// Tells the time by `clock`.
-    pub fn clock(self, clock: impl Clock + 'static) -> Self {
-        Self { clock: Arc::new(clock), ..self }
-    }
-
-    /// Fetches keys with `client`.
-    ///
-    /// An answer that it was redirected to, or that comes with a `Content-Encoding`, does not count; size
-    /// and deadline are capped as always.
-    #[cfg(feature = "reqwest")]
-    pub fn http_client(self, client: reqwest::Client) -> Self {
-        Self { http_client: Some(client), ..self }
-    }
-
-    /// Takes keys from `source`, whatever the configuration says about them.
-    pub fn key_source(self, source: impl KeySource + 'static) -> Self {
-        Self { key_source: Some(Arc::new(source)), ..self }
-    }
-
-    /// Makes the verifier.
-    ///
-    /// # Errors
-    ///
-    /// As [`Verifier::new`].
-    pub fn build(mut self) -> Result<Verifier, ConfigError> {
-        let checks = Checks::new(&self.config);
-        let keys = match self.key_source.take() {
-            Some(source) => {
-                let address = Arc::as_ptr(&source).cast::<()>().addr();
-                self.store(source, SourceId { credential: None, source: address, url: String::new() })
-            }
-            None => self.configured_keys()?,
-        };
-        let instance: Arc<str> = Arc::from(self.config.name());
-        if !checks.compares_issuers() {
-            telemetry::any_issuer(&instance);
-        }
-        Ok(Verifier { inner: Arc::new(Inner { checks, clock: self.clock, config: self.config, instance, keys }) })
-    }
-
-    fn configured_keys(&self) -> Result<Keys, ConfigError> {
-        match self.config.key_location() {
-            KeyLocation::JwtKey(key) => VerifyingKey::from_der(key.der())
-                .map(Keys::Pem)
-                .map_err(|unusable| ConfigError::invalid("jwt_key", unusable.0)),
-            KeyLocation::Document(document) => KeySet::parse(document.as_bytes())
-                .map(Keys::Set)
-                .map_err(|_| ConfigError::invalid("jwks", "is not a JWKS with a usable key")),
-            #[cfg(feature = "reqwest")]
-            KeyLocation::FrontendApi { url } => self.http_keys(url, None),
-            #[cfg(feature = "reqwest")]
-            KeyLocation::BackendApi { url, secret_key } => self.http_keys(url, Some(secret_key)),
-            #[cfg(not(feature = "reqwest"))]
-            KeyLocation::FrontendApi { .. } | KeyLocation::BackendApi { .. } => {
-                Err(ConfigError::missing("key_source", "fetching keys needs the feature `reqwest`"))
-            }
-            KeyLocation::Unknown => {
-                Err(ConfigError::missing("frontend_api_url", "nothing names the instance to trust"))
-            }
-        }
-    }
-
-    #[cfg(feature = "reqwest")]
-    fn http_keys(&self, url: String, secret_key: Option<&crate::config::SecretKey>) -> Result<Keys, ConfigError> {
-        let client = self.http_client.clone();
-        let source = crate::jwks::HttpKeySource::new(&url, secret_key, client, self.config.fetch_timeout())?;
-        let source: Arc<dyn KeySource> = Arc::new(source);
-        let id = SourceId {
-            credential: secret_key.map(|key| crate::jwt::sha256(key.expose().as_bytes())),
-            source: Arc::as_ptr(&source).cast::<()>().addr(),
-            url,
-        };
-        Ok(self.store(source, id))
-    }
-
-    fn store(&self, source: Arc<dyn KeySource>, id: SourceId) -> Keys {
-        let policy = RefreshPolicy {
-            interval: self.config.refresh_interval(),
-            stale_limit: self.config.stale_limit(),
-            timeout: self.config.fetch_timeout(),
-        };
-        Keys::Store(KeyStore::new(KeyStore::cache(policy), id, source, policy, Arc::clone(&self.clock)))
-    }
-}
-
-impl std::fmt::Debug for VerifierBuilder {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("VerifierBuilder").field("config", &self.config).finish_non_exhaustive()
-    }
-}
 
 /// The keys that a verifier trusts.
 pub(super) enum Keys {

@@ -19,6 +19,7 @@
 //!
 //! A member that is `null` is there, and of a wrong type. All but the keys is decided without I/O.
 
+mod builder;
 mod checks;
 mod error;
 mod keys;
@@ -26,11 +27,11 @@ mod keys;
 use std::{fmt, sync::Arc, time::Duration};
 
 pub(crate) use self::keys::{Pending, Progress};
-use self::{checks::Checks, keys::Keys};
 pub use self::{
+    builder::VerifierBuilder,
     error::{VerifyError, VerifyErrorKind},
-    keys::VerifierBuilder,
 };
+use self::{checks::Checks, keys::Keys};
 pub use crate::clock::{Clock, SystemClock};
 use crate::{
     claims::{Claims, Decoded, Wire},
@@ -117,7 +118,7 @@ impl Verifier {
     pub fn try_verify(&self, token: &str) -> Result<Claims, VerifyError> {
         self.attempt(token, &mut Progress::default()).map_err(|halt| match halt {
             Halt::Refused(error) => error,
-            Halt::Waiting(_) => VerifyError::keys_unavailable(FetchErrorKind::Timeout, Duration::from_secs(1)),
+            Halt::Waiting(_) => VerifyError::keys_unavailable(FetchErrorKind::InFlight, Duration::from_secs(1)),
         })
     }
 
@@ -158,7 +159,7 @@ impl Verifier {
     /// Verifies as far as can be without waiting.
     pub(crate) fn attempt(&self, token: &str, progress: &mut Progress) -> Result<Claims, Halt> {
         let inner = &*self.inner;
-        if token.len() > inner.config.token_length_limit() {
+        if token.len() > inner.config.max_token_length {
             return Err(VerifyErrorKind::TooLong.into());
         }
         let compact = Compact::parse(token)?;
