@@ -2,7 +2,7 @@
 
 use std::{env, time::Duration};
 
-use super::{ClerkConfig, ConfigError, Setting};
+use super::{ClerkConfig, ConfigError, JwtKey, Setting};
 
 /// The value of an environment variable that is set.
 pub(super) fn variable(name: &str) -> Result<Option<String>, NotUnicode> {
@@ -40,7 +40,8 @@ pub(super) fn read(lookup: impl Fn(&str) -> Result<Option<String>, NotUnicode>) 
         config = config.secret_key(key).map_err(|error| error.read_from(SECRET_KEY))?;
     }
     if let Some(pem) = filled("jwt_key", JWT_KEY)? {
-        config = config.jwt_key(pem).map_err(|error| error.read_from(JWT_KEY))?;
+        let key = JwtKey::parse(&pem).map_err(|error| error.read_from(JWT_KEY))?;
+        config.jwt_key = Some(key.read_from(JWT_KEY));
     }
     if let Some(url) = filled("api_url", API_URL)? {
         config = config.api_url(url).map_err(|error| error.read_from(API_URL))?;

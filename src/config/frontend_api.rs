@@ -157,6 +157,7 @@ impl fmt::Debug for SecretKey {
 #[derive(Clone, Eq, PartialEq)]
 pub struct JwtKey {
     der: Vec<u8>,
+    setting: Setting,
 }
 
 impl JwtKey {
@@ -194,11 +195,20 @@ impl JwtKey {
         if der.is_empty() {
             return Err(invalid("is empty"));
         }
-        Ok(Self { der })
+        Ok(Self { der, setting: "jwt_key".into() })
     }
 
     pub(crate) fn der(&self) -> &[u8] {
         &self.der
+    }
+
+    /// What to blame if the key turns out to be no strong RSA key.
+    pub(crate) fn setting(&self) -> Setting {
+        self.setting.clone()
+    }
+
+    pub(super) fn read_from(self, variable: &'static str) -> Self {
+        Self { setting: self.setting.read_from(variable), ..self }
     }
 }
 

@@ -71,7 +71,7 @@ impl VerifierBuilder {
         match self.config.key_location() {
             KeyLocation::JwtKey(key) => VerifyingKey::from_der(key.der())
                 .map(Keys::Pem)
-                .map_err(|unusable| ConfigError::invalid("jwt_key", unusable.0)),
+                .map_err(|unusable| ConfigError::invalid(key.setting(), unusable.0)),
             KeyLocation::Document(document) => KeySet::parse(document.as_bytes())
                 .map(Keys::Set)
                 .map_err(|_| ConfigError::invalid("jwks", "is not a JWKS with a usable key")),

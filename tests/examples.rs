@@ -1,0 +1,162 @@
+//! The axum example as a user starts it: a process with an environment, asked over a socket.
+
+use std::{
+    io::{BufRead, BufReader, Read},
+    path::PathBuf,
+    process::{Child, Command, Output, Stdio},
+};
+
+use http_body_util::{BodyExt, Empty};
+use hyper_util::{client::legacy::Client, rt::TokioExecutor};
+use serde_json::{Value, json};
+use tower_clerk::testing::TestIssuer;
+
+/// The running example, stopped when dropped.
+struct Example {
+    child: Child,
+    lines: Vec<String>,
+    url: String,
+}
+
+impl Drop for Example {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn command(variables: &[(&str, &str)]) -> Command {
+    let mut path: PathBuf = std::env::current_exe().expect("this test's path");
+    path.pop();
+    path.pop();
+    let mut command = Command::new(path.join("examples").join("axum"));
+    command.env_clear().env("PORT", "0").envs(variables.iter().copied());
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+impl Example {
+    fn start(variables: &[(&str, &str)]) -> Self {
+        let mut child = command(variables).spawn().expect("the example; `cargo test` builds it");
+        let mut stdout = BufReader::new(child.stdout.take().expect("its output"));
+        let mut line = String::new();
+        stdout.read_line(&mut line).expect("a line");
+        let url = line.trim().strip_prefix("listening on ").expect("its address").to_owned();
+        let lines = if variables.is_empty() {
+            // The last thing it says is the third command to try.
+            stdout.lines().map(|line| line.expect("a line")).take(11).collect()
+        } else {
+            Vec::new()
+        };
+        Self { child, lines, url }
+    }
+
+    async fn ask(&self, path: &str, token: Option<&str>) -> (u16, Value) {
+        let mut request = http::Request::get(format!("{}{path}", self.url));
+        if let Some(token) = token {
+            request = request.header("authorization", format!("Bearer {token}"));
+        }
+        let client = Client::builder(TokioExecutor::new()).build_http();
+        let response = client.request(request.body(Empty::<bytes::Bytes>::new()).expect("a request")).await;
+        let response = response.expect("an answer");
+        let status = response.status().as_u16();
+        let body = response.into_body().collect().await.expect("a body").to_bytes();
+        (status, serde_json::from_slice(&body).unwrap_or(Value::Null))
+    }
+}
+
+fn ended(variables: &[(&str, &str)]) -> Output {
+    command(variables).output().expect("the example; `cargo test` builds it")
+}
+
+#[tokio::test]
+async fn without_an_environment_it_prints_a_token_that_works() {
+    let example = Example::start(&[]);
+    let printed = example.lines.join("\n");
+    let (_, rest) = printed.split_once("Bearer ").expect("a token");
+    let token = rest.split('\'').next().expect("a token");
+    assert_eq!(example.ask("/", None).await.0, 200);
+    assert_eq!(example.ask("/missing", None).await.0, 404);
+    assert_eq!(
+        example.ask("/protected", None).await,
+        (401, json!({ "type": "about:blank", "title": "Unauthorized", "status": 401, "code": "missing_token" }))
+    );
+    let (status, user) = example.ask("/protected", Some(token)).await;
+    assert_eq!(status, 200);
+    assert_eq!(user["sub"], "user_ada");
+    assert_eq!(
+        user["organization"],
+        json!({ "id": "org_acme", "slug": "acme", "role": "org:admin", "permissions": ["org:invoices:create", "org:invoices:read"] })
+    );
+    assert_eq!((&user["features"], &user["plans"]), (&json!(["o:invoices", "u:beta"]), &json!(["o:business"])));
+    assert_eq!(user["claims"]["email"], "ada@example.com");
+    assert_eq!(example.ask("/optional", None).await.1, json!({ "authenticated": false, "sub": null }));
+    assert_eq!(example.ask("/optional", Some("a.b.c")).await.1, json!({ "authenticated": false, "sub": null }));
+    assert_eq!(example.ask("/optional", Some(token)).await.1, json!({ "authenticated": true, "sub": "user_ada" }));
+}
+
+#[tokio::test]
+async fn it_trusts_the_instance_that_the_environment_names() {
+    let issuer = TestIssuer::start().await.expect("a socket");
+    let token = issuer.token("user_bob").sign();
+    let pem = issuer.public_key_pem();
+    for variables in [
+        vec![("CLERK_FRONTEND_API_URL", issuer.url())],
+        vec![("CLERK_JWT_KEY", pem.as_str())],
+        vec![("CLERK_SECRET_KEY", "sk_test_abc"), ("CLERK_API_URL", issuer.url())],
+        vec![
+            ("CLERK_FRONTEND_API_URL", issuer.url()),
+            ("CLERK_AUTHORIZED_PARTIES", "https://a.example,https://app.test.example"),
+        ],
+        vec![("CLERK_FRONTEND_API_URL", issuer.url()), ("CLERK_JWKS_REFRESH_SECONDS", "1")],
+    ] {
+        let example = Example::start(&variables);
+        let (status, user) = example.ask("/protected", Some(&token)).await;
+        assert_eq!(
+            (status, &user["sub"], &user["organization"]),
+            (200, &json!("user_bob"), &Value::Null),
+            "{variables:?}"
+        );
+        let stranger = TestIssuer::new().token("user_eve").claim("iss", issuer.url()).sign();
+        assert_eq!(example.ask("/protected", Some(&stranger)).await.0, 401, "{variables:?}");
+    }
+    assert_eq!(issuer.last_authorization(), None);
+    let parties = [("CLERK_FRONTEND_API_URL", issuer.url()), ("CLERK_AUTHORIZED_PARTIES", "https://a.example")];
+    assert_eq!(Example::start(&parties).ask("/protected", Some(&token)).await.0, 401);
+}
+
+#[tokio::test]
+async fn it_listens_at_once_although_the_issuer_is_down() {
+    // Port 9 of loopback is discard's, on which nothing listens.
+    let example = Example::start(&[("CLERK_FRONTEND_API_URL", "http://127.0.0.1:9")]);
+    assert_eq!(example.ask("/", None).await.0, 200);
+    assert_eq!(example.ask("/protected", None).await.0, 401);
+    let token = TestIssuer::new().token("user_ada").sign();
+    let (status, problem) = example.ask("/protected", Some(&token)).await;
+    assert_eq!((status, &problem["code"]), (503, &json!("keys_unavailable")));
+    assert_eq!(example.ask("/optional", Some(&token)).await.0, 200);
+}
+
+#[test]
+fn a_bad_setting_ends_it_with_one_line_that_names_it() {
+    for (variables, name) in [
+        (vec![("PORT", "hunter2")], "PORT"),
+        (vec![("PORT", "65536")], "PORT"),
+        (vec![("CLERK_PUBLISHABLE_KEY", "hunter2")], "CLERK_PUBLISHABLE_KEY"),
+        (vec![("CLERK_FRONTEND_API_URL", "http://hunter2.example")], "CLERK_FRONTEND_API_URL"),
+        (vec![("CLERK_JWT_KEY", "hunter2!")], "CLERK_JWT_KEY"),
+        (vec![("CLERK_JWT_KEY", "AAAA")], "CLERK_JWT_KEY"),
+        (vec![("CLERK_AUTHORIZED_PARTIES", "")], "CLERK_AUTHORIZED_PARTIES"),
+        (vec![("CLERK_AUTHORIZED_PARTIES", "https://a.example")], "CLERK_FRONTEND_API_URL"),
+        (vec![("CLERK_JWKS_REFRESH_SECONDS", "0")], "CLERK_JWKS_REFRESH_SECONDS"),
+        (vec![("CLERK_SECRET_KEY", "hunter2")], "CLERK_SECRET_KEY"),
+        (vec![("CLERK_API_URL", "hunter2://")], "CLERK_API_URL"),
+    ] {
+        let output = ended(&variables);
+        assert_eq!(output.status.code(), Some(2), "{variables:?}");
+        let mut said = String::new();
+        output.stderr.as_slice().read_to_string(&mut said).expect("UTF-8");
+        assert!(said.lines().count() == 1 && said.contains(name), "{said}");
+        assert!(!said.contains("hunter2") && output.stdout.is_empty(), "{said}");
+    }
+}
