@@ -14,16 +14,19 @@ pub(crate) fn keys_fetched(keys: usize, skipped: usize) {
     let _ = (keys, skipped);
 }
 
-/// A fetch failed while the set in use, if any, was `age` old. Answers whether it was worth an operator's
-/// attention; `is_quiet` keeps it from being said twice in a minute.
-pub(crate) fn fetch_failed(error: &FetchError, age: Option<Duration>, is_quiet: bool) -> bool {
-    let is_grave = age.is_some_and(|age| age >= GRAVE);
-    let is_worth_saying = age.is_none_or(|age| age >= STALE);
+/// Whether a failed fetch is worth an operator's attention while the set in use is `age` old.
+pub(crate) fn is_for_operators(age: Option<Duration>) -> bool {
+    age.is_none_or(|age| age >= STALE)
+}
+
+/// A fetch failed while the set in use, if any, was `age` old. It is said aloud if that `is_due`.
+pub(crate) fn fetch_failed(error: &FetchError, age: Option<Duration>, is_due: bool) {
     #[cfg(feature = "tracing")]
     {
         let source = std::error::Error::source(error).map(tracing::field::display);
+        let is_grave = age.is_some_and(|age| age >= GRAVE);
         let age = age.map(|age| age.as_secs());
-        match (is_worth_saying && !is_quiet, is_grave) {
+        match (is_due, is_grave) {
             (false, _) => tracing::debug!(target: TARGET, %error, source, age, "fetching keys failed"),
             (true, false) => tracing::warn!(target: TARGET, %error, source, age, "fetching keys failed"),
             (true, true) => {
@@ -32,8 +35,7 @@ pub(crate) fn fetch_failed(error: &FetchError, age: Option<Duration>, is_quiet: 
         }
     }
     #[cfg(not(feature = "tracing"))]
-    let _ = (error, is_grave);
-    is_worth_saying && !is_quiet
+    let _ = (error, age, is_due);
 }
 
 /// A request was refused, or passed on without a user.
@@ -73,4 +75,5 @@ pub(crate) fn in_fetch_span<F: Future>(fetch: F) -> impl Future<Output = F::Outp
 #[cfg(feature = "tracing")]
 const TARGET: &str = "tower_clerk";
 const STALE: Duration = Duration::from_secs(15 * 60);
+#[cfg(feature = "tracing")]
 const GRAVE: Duration = Duration::from_secs(60 * 60);

@@ -242,13 +242,16 @@ fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Credential<'a> {
 /// Whether the request may have been made by another site with the user's cookies.
 fn may_be_cross_site(method: &Method, headers: &HeaderMap, config: &ClerkConfig) -> bool {
     let is_safe = [Method::GET, Method::HEAD, Method::OPTIONS].contains(method) && !headers.contains_key(UPGRADE);
-    if is_safe || config.authorized_parties.is_empty() {
+    if is_safe {
         return false;
     }
+    let is_from_here = || headers.get("sec-fetch-site").is_some_and(|site| site == "same-origin");
     let mut origins = headers.get_all(ORIGIN).iter();
     match (origins.next(), origins.next()) {
+        // Without parties no origin is known to be good, but browsers themselves say where a request is from.
+        _ if config.authorized_parties.is_empty() => !is_from_here(),
         (Some(origin), None) => !config.authorized_parties.iter().any(|party| party.as_bytes() == origin.as_bytes()),
-        (None, _) => headers.get("sec-fetch-site").is_none_or(|site| site != "same-origin"),
+        (None, _) => !is_from_here(),
         (Some(_), Some(_)) => true,
     }
 }

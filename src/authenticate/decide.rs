@@ -173,7 +173,7 @@ impl Settings {
         let challenge = self.challenge(request);
         let rejection = Rejection::new(kind, error, form, challenge, self.on_rejection.clone());
         if passes {
-            if self.strips_unverified {
+            if self.strips_unverified && kind != RejectionKind::MissingToken {
                 request.headers_mut().remove(AUTHORIZATION);
             }
             request.extensions_mut().insert(rejection);

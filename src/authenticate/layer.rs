@@ -94,8 +94,8 @@ impl ClerkAuthLayer {
         self.with(Settings::allow_unauthenticated)
     }
 
-    /// Removes an `Authorization` header that did not authenticate before the request passes without a user,
-    /// so that nothing behind can take it for checked.
+    /// Removes an `Authorization` header whose token was refused before the request passes without a user, so
+    /// that nothing behind can take it for checked. Credentials of another scheme stay.
     pub fn strip_unverified_credentials(self) -> Self {
         self.with(Settings::strip_unverified)
     }

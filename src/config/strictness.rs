@@ -98,8 +98,9 @@ impl ClerkConfig {
 
     /// Lets a cookie authenticate without authorized parties being set.
     ///
-    /// Any site that can make a browser send the cookie can then act as the user. Only for services that
-    /// are protected against cross-site requests in another way.
+    /// A token that was minted for any origin of the instance then counts, whichever page it came from. What
+    /// changes something (any method but GET, HEAD and OPTIONS, and upgrades) still needs the browser to say
+    /// `Sec-Fetch-Site: same-origin`.
     pub fn danger_cookie_without_authorized_parties(self) -> Self {
         Self { danger_cookie_without_authorized_parties: true, ..self }
     }

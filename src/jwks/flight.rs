@@ -12,7 +12,8 @@ use std::{
 use tokio::{runtime::Handle, sync::watch, task::AbortHandle, time::Sleep};
 
 use super::{
-    source::{FetchErrorKind, KeySource},
+    gate::InFlight,
+    source::{FetchError, FetchErrorKind, KeySource},
     store::Shared,
 };
 use crate::telemetry;
@@ -68,17 +69,19 @@ impl Flight {
         Some(Self { number, outcome, task })
     }
 
-    pub(super) fn abort(&self) {
+    pub(super) fn number(&self) -> u64 {
+        self.number
+    }
+}
+
+impl InFlight for Flight {
+    fn abort(&self) {
         self.task.abort();
     }
 
-    /// Whether its task may still bring something: not if it panicked, was stopped, or its runtime ended.
-    pub(super) fn is_live(&self) -> bool {
+    /// Not if its task panicked or was stopped, or its runtime ended.
+    fn is_live(&self) -> bool {
         !self.task.is_finished()
-    }
-
-    pub(super) fn number(&self) -> u64 {
-        self.number
     }
 }
 
@@ -131,12 +134,14 @@ struct Landing {
 }
 
 impl Landing {
-    fn land(self, result: Result<super::key_set::KeySet, super::source::FetchError>) {
-        if let Some(store) = self.store.upgrade()
-            && let Some(outcome) = store.finish(self.number, result)
-        {
-            self.sender.send_replace(Some(outcome));
+    fn land(self, result: Result<super::key_set::KeySet, FetchError>) {
+        if let Some(store) = self.store.upgrade() {
+            store.finish(self.number, result, |outcome| self.announce(outcome));
         }
+    }
+
+    fn announce(&self, outcome: Result<(), FetchErrorKind>) {
+        self.sender.send_replace(Some(outcome));
     }
 }
 
@@ -144,11 +149,11 @@ impl Drop for Landing {
     fn drop(&mut self) {
         // A task that is stopped drops this as well, but not while panicking: that is no failure of the
         // source, and the next request starts another flight.
-        if std::thread::panicking() {
+        if std::thread::panicking() && self.sender.borrow().is_none() {
+            let error = FetchError::of_kind(FetchErrorKind::Panicked);
             if let Some(store) = self.store.upgrade() {
-                store.finish_panicked(self.number);
+                store.fail(self.number, &error, || self.announce(Err(error.kind())));
             }
-            self.sender.send_replace(Some(Err(FetchErrorKind::Panicked)));
         }
     }
 }

@@ -18,6 +18,7 @@
 //! A token whose key is known never waits for any of it.
 
 mod flight;
+mod gate;
 mod held;
 #[cfg(feature = "reqwest")]
 mod http;

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::gate::Lack;
+
 /// Times are those of the monotonic clock.
 #[derive(Debug)]
 pub(super) struct Schedule {
@@ -49,12 +51,21 @@ impl Schedule {
         (self.failed_at + backoff.max(asked)).saturating_sub(now)
     }
 
-    pub(super) fn spend_for_unknown_kid(&mut self, now: Duration) -> bool {
-        self.unknown_kid.spend(now)
+    /// Whether the budget for `lack` has one fetch left.
+    pub(super) fn may_spend(&self, lack: Lack, now: Duration) -> bool {
+        match lack {
+            Lack::Keys => true,
+            Lack::Kid => self.unknown_kid.is_left(now),
+            Lack::Signature => self.bad_signature.is_left(now),
+        }
     }
 
-    pub(super) fn spend_for_bad_signature(&mut self, now: Duration) -> bool {
-        self.bad_signature.spend(now)
+    pub(super) fn spend(&mut self, lack: Lack, now: Duration) {
+        match lack {
+            Lack::Keys => {}
+            Lack::Kid => self.unknown_kid.spend(now),
+            Lack::Signature => self.bad_signature.spend(now),
+        }
     }
 }
 
@@ -72,12 +83,12 @@ impl Budget {
         Self { burst, every, whole_at: Duration::ZERO }
     }
 
-    fn spend(&mut self, now: Duration) -> bool {
-        let is_left = self.whole_at <= now + self.every * (self.burst - 1);
-        if is_left {
-            self.whole_at = self.whole_at.max(now) + self.every;
-        }
-        is_left
+    fn is_left(&self, now: Duration) -> bool {
+        self.whole_at <= now + self.every * (self.burst - 1)
+    }
+
+    fn spend(&mut self, now: Duration) {
+        self.whole_at = self.whole_at.max(now) + self.every;
     }
 }
 
@@ -96,12 +107,19 @@ mod tests {
     #[test]
     fn a_budget_allows_its_burst_and_then_one_each_period() {
         let mut budget = Budget::new(2, at(10));
-        assert_eq!([budget.spend(at(100)), budget.spend(at(100)), budget.spend(at(100))], [true, true, false]);
-        assert!(!budget.spend(at(109)));
-        assert!(budget.spend(at(110)));
-        assert!(!budget.spend(at(119)));
-        assert!(budget.spend(at(120)));
-        assert_eq!([budget.spend(at(500)), budget.spend(at(500)), budget.spend(at(500))], [true, true, false]);
+        let mut take = |now| {
+            let is_left = budget.is_left(now);
+            if is_left {
+                budget.spend(now);
+            }
+            is_left
+        };
+        assert_eq!([take(at(100)), take(at(100)), take(at(100))], [true, true, false]);
+        assert!(!take(at(109)));
+        assert!(take(at(110)));
+        assert!(!take(at(119)));
+        assert!(take(at(120)));
+        assert_eq!([take(at(500)), take(at(500)), take(at(500))], [true, true, false]);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 use std::{
     fmt,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError, TryLockError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
@@ -13,9 +13,9 @@ use moka::{policy::EvictionPolicy, sync::Cache};
 pub(crate) use super::flight::{Outcome, Wait};
 use super::{
     flight::{Flight, timer},
+    gate::{Entry, Gate, InFlight, Lack},
     held::{HeldKeys, KeysStatus, RefreshPolicy},
     key_set::KeySet,
-    schedule::Schedule,
     source::{FetchError, FetchErrorKind, KeySource, SourceId},
 };
 use crate::{clock::Clock, telemetry};
@@ -54,20 +54,19 @@ pub(crate) enum Answer {
 pub(super) struct Shared {
     cache: Cache<SourceId, Arc<HeldKeys>>,
     clock: Arc<dyn Clock>,
+    gate: Gate<Flight>,
     id: SourceId,
     policy: RefreshPolicy,
+    record: Mutex<Record>,
     source: Arc<dyn KeySource>,
-    state: Mutex<State>,
     waiting: AtomicUsize,
 }
 
-struct State {
-    flight: Option<Flight>,
-    flights: u64,
-    generation: u64,
+/// What is told to operators about fetches.
+#[derive(Default)]
+struct Record {
     last_error: Option<FetchErrorKind>,
     last_success: Option<Duration>,
-    schedule: Schedule,
     warned_at: Option<Duration>,
 }
 
@@ -91,17 +90,8 @@ impl KeyStore {
         policy: RefreshPolicy,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        let state = State {
-            flight: None,
-            flights: 0,
-            generation: 0,
-            last_error: None,
-            last_success: None,
-            schedule: Schedule::new(),
-            warned_at: None,
-        };
-        let (state, waiting) = (Mutex::new(state), AtomicUsize::new(0));
-        Self { shared: Arc::new(Shared { cache, clock, id, policy, source, state, waiting }) }
+        let (gate, record, waiting) = (Gate::new(), Mutex::default(), AtomicUsize::new(0));
+        Self { shared: Arc::new(Shared { cache, clock, gate, id, policy, record, source, waiting }) }
     }
 
     /// The set to verify with, if there is one that may still be used. Counts as use: a refresh that is due
@@ -110,7 +100,7 @@ impl KeyStore {
         let now = self.shared.clock.monotonic();
         let held = self.shared.held(now)?;
         if now >= held.refresh_at {
-            Shared::refresh_in_background(&self.shared, now);
+            self.shared.gate.refresh_if_idle(now, |number| Shared::start(&self.shared, number));
         }
         Some(held)
     }
@@ -118,74 +108,66 @@ impl KeyStore {
     /// What to do about `need`.
     pub(crate) fn request(&self, need: Need<'_>) -> Answer {
         let now = self.shared.clock.monotonic();
-        let mut state = self.shared.lock();
-        let held = self.shared.held(now);
-        let is_current = |seen: &HeldKeys| held.as_ref().is_some_and(|held| held.generation == seen.generation);
-        let may_spend: fn(&mut Schedule, Duration) -> bool = match need {
-            Need::Keys if held.is_some() => return Answer::LookAgain,
-            Need::Kid(seen) | Need::Signature(seen) if !is_current(seen) => return Answer::LookAgain,
-            Need::Signature(seen) if now.saturating_sub(seen.fetched_at) < SETTLED => return Answer::Refuse,
-            Need::Keys => |_, _| true,
-            Need::Kid(_) => Schedule::spend_for_unknown_kid,
-            Need::Signature(_) => Schedule::spend_for_bad_signature,
+        let (lack, seen) = match need {
+            Need::Keys => (Lack::Keys, None),
+            Need::Kid(seen) => (Lack::Kid, Some(seen)),
+            Need::Signature(seen) => (Lack::Signature, Some(seen)),
         };
-        if let Some(flight) = state.live_flight() {
-            let flight = flight.clone();
-            return Shared::wait(&self.shared, flight, false);
+        let generation = |held: &HeldKeys| held.generation;
+        let current = || self.shared.held(now).as_deref().map(generation);
+        let is_settling = |seen: &HeldKeys| now.saturating_sub(seen.fetched_at) < SETTLED;
+        if lack == Lack::Signature && seen.is_some_and(is_settling) {
+            return if current() == seen.map(generation) { Answer::Refuse } else { Answer::LookAgain };
         }
-        let delay = state.schedule.delay(now, held.is_some());
-        if !delay.is_zero() {
-            let cause = state.last_error.unwrap_or(FetchErrorKind::Source);
-            return match need {
-                Need::Signature(_) => Answer::Refuse,
-                Need::Keys | Need::Kid(_) => Answer::Unavailable { cause, retry_after: delay },
-            };
-        }
-        if !may_spend(&mut state.schedule, now) {
-            return Answer::Refuse;
-        }
-        match Shared::start(&self.shared, &mut state) {
-            Some(flight) => Shared::wait(&self.shared, flight, true),
-            None => NO_RUNTIME,
+        let start = |number| Shared::start(&self.shared, number);
+        let answer = match self.shared.gate.ask(lack, seen.map(generation), now, current, start) {
+            Entry::Joined(flight) => Shared::wait(&self.shared, flight, false),
+            Entry::Later(retry_after) => {
+                let cause = self.shared.record().last_error.unwrap_or(FetchErrorKind::Source);
+                Answer::Unavailable { cause, retry_after }
+            }
+            Entry::LookAgain => Answer::LookAgain,
+            Entry::Nowhere => NO_RUNTIME,
+            Entry::Spent => Answer::Refuse,
+            Entry::Started(flight) => Shared::wait(&self.shared, flight, true),
+        };
+        match answer {
+            // The key is there and says no: only another key under its kid could say otherwise.
+            Answer::Unavailable { .. } if lack == Lack::Signature => Answer::Refuse,
+            answer => answer,
         }
     }
 
     /// Fetches now, whatever the budgets say, or joins the fetch in flight.
     pub(crate) fn refresh(&self) -> Answer {
-        let mut state = self.shared.lock();
-        let flight = match state.live_flight() {
-            Some(flight) => Some(flight.clone()),
-            None => Shared::start(&self.shared, &mut state),
-        };
-        flight.map_or(NO_RUNTIME, |flight| Shared::wait(&self.shared, flight, true))
+        match self.shared.gate.insist(|number| Shared::start(&self.shared, number)) {
+            Entry::Joined(flight) => Shared::wait(&self.shared, flight, false),
+            Entry::Started(flight) => Shared::wait(&self.shared, flight, true),
+            _ => NO_RUNTIME,
+        }
     }
 
     /// Drops the set, and the fetch in flight with it.
     pub(crate) fn forget(&self) {
-        let mut state = self.shared.lock();
-        if let Some(flight) = state.flight.take() {
-            flight.abort();
-        }
-        self.shared.cache.invalidate(&self.shared.id);
+        self.shared.gate.clear(|| self.shared.cache.invalidate(&self.shared.id));
     }
 
     pub(crate) fn status(&self) -> KeysStatus {
         let now = self.shared.clock.monotonic();
-        let state = self.shared.lock();
         let held = self.shared.held(now);
+        let record = self.shared.record();
         KeysStatus {
             age: held.as_ref().map(|held| now.saturating_sub(held.fetched_at)),
             keys: held.map_or(0, |held| held.set.len()),
-            last_error: state.last_error,
-            last_success: state.last_success.map(|at| now.saturating_sub(at)),
+            last_error: record.last_error,
+            last_success: record.last_success.map(|at| now.saturating_sub(at)),
         }
     }
 
     /// How long until the next attempt to fetch.
     pub(crate) fn retry_after(&self) -> Duration {
         let now = self.shared.clock.monotonic();
-        let state = self.shared.lock();
-        state.schedule.delay(now, self.shared.held(now).is_some())
+        self.shared.gate.delay(now, self.shared.held(now).is_some())
     }
 }
 
@@ -205,55 +187,58 @@ impl Shared {
         KeySet::parse(&document).map_err(FetchError::of_kind)
     }
 
-    /// Takes in what a fetch brought and ends its flight; `None` if that was given up before.
-    pub(super) fn finish(&self, flight: u64, result: Result<KeySet, FetchError>) -> Option<Result<(), FetchErrorKind>> {
+    /// Takes in what a fetch brought and ends its flight, unless that was given up before.
+    ///
+    /// Those who wait are told by `announce` before anything is logged: a subscriber that panics is no reason
+    /// for them to go without.
+    pub(super) fn finish(
+        &self,
+        flight: u64,
+        result: Result<KeySet, FetchError>,
+        announce: impl FnOnce(Result<(), FetchErrorKind>),
+    ) {
+        let set = match result {
+            Ok(set) => set,
+            Err(error) => return self.fail(flight, &error, || announce(Err(error.kind()))),
+        };
         let now = self.clock.monotonic();
-        let mut state = self.lock();
-        state.flight.take_if(|current| current.number() == flight)?;
-        Some(match result {
-            Ok(set) => {
-                telemetry::keys_fetched(set.len(), set.skipped());
-                state.generation += 1;
-                let held = HeldKeys {
-                    set,
-                    fetched_at: now,
-                    generation: state.generation,
-                    refresh_at: now + self.policy.refresh_due(),
-                };
-                self.cache.insert(self.id.clone(), Arc::new(held));
-                state.schedule.succeeded();
-                (state.last_error, state.last_success, state.warned_at) = (None, Some(now), None);
-                Ok(())
-            }
-            Err(error) => {
-                self.record_failure(&mut state, now, &error);
-                Err(error.kind())
-            }
-        })
+        let (keys, skipped) = (set.len(), set.skipped());
+        let keep = |generation| {
+            let refresh_at = now + self.policy.refresh_due();
+            let held = HeldKeys { set, fetched_at: now, generation, refresh_at };
+            self.cache.insert(self.id.clone(), Arc::new(held));
+        };
+        if self.gate.land(flight, keep) {
+            *self.record() = Record { last_success: Some(now), ..Record::default() };
+            announce(Ok(()));
+            telemetry::keys_fetched(keys, skipped);
+        }
     }
 
-    /// Ends a flight whose task panicked. The panic may have come while the state was locked, so it does not
-    /// wait for the lock.
-    pub(super) fn finish_panicked(&self, flight: u64) {
+    /// Ends a flight that brought nothing, unless it was given up before.
+    pub(super) fn fail(&self, flight: u64, error: &FetchError, announce: impl FnOnce()) {
         let now = self.clock.monotonic();
-        let mut state = match self.state.try_lock() {
-            Ok(state) => state,
-            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
-            Err(TryLockError::WouldBlock) => return,
-        };
-        if state.flight.take_if(|current| current.number() == flight).is_some() {
-            self.record_failure(&mut state, now, &FetchError::of_kind(FetchErrorKind::Panicked));
+        if !self.gate.fail(flight, now, error.delay()) {
+            return;
         }
+        let age = self.held(now).map(|held| now.saturating_sub(held.fetched_at));
+        let is_due = {
+            let mut record = self.record();
+            record.last_error = Some(error.kind());
+            let is_quiet = record.warned_at.is_some_and(|at| now.saturating_sub(at) < Duration::from_secs(60));
+            let is_due = telemetry::is_for_operators(age) && !is_quiet;
+            if is_due {
+                record.warned_at = Some(now);
+            }
+            is_due
+        };
+        announce();
+        telemetry::fetch_failed(error, age, is_due);
     }
 
     /// Ends a flight that has neither brought nor failed in time, on a runtime that no one drives.
     pub(super) fn give_up(&self, flight: &Flight) {
-        let now = self.clock.monotonic();
-        let mut state = self.lock();
-        if state.flight.take_if(|current| current.number() == flight.number()).is_some() {
-            flight.abort();
-            self.record_failure(&mut state, now, &FetchError::of_kind(FetchErrorKind::Timeout));
-        }
+        self.fail(flight.number(), &FetchError::of_kind(FetchErrorKind::Timeout), || flight.abort());
     }
 
     pub(super) fn stop_waiting(&self) {
@@ -265,19 +250,8 @@ impl Shared {
         (now.saturating_sub(held.fetched_at) < self.policy.stale_limit).then_some(held)
     }
 
-    fn refresh_in_background(shared: &Arc<Self>, now: Duration) {
-        // Whoever holds the lock is about to do the same.
-        let Ok(mut state) = shared.state.try_lock() else { return };
-        if state.live_flight().is_none() && state.schedule.delay(now, true).is_zero() {
-            let _ = Self::start(shared, &mut state);
-        }
-    }
-
-    fn start(shared: &Arc<Self>, state: &mut State) -> Option<Flight> {
-        state.flights += 1;
-        let flight = Flight::start(shared, state.flights, Arc::clone(&shared.source), shared.policy.timeout)?;
-        state.flight = Some(flight.clone());
-        Some(flight)
+    fn start(shared: &Arc<Self>, number: u64) -> Option<Flight> {
+        Flight::start(shared, number, Arc::clone(&shared.source), shared.policy.timeout)
     }
 
     fn wait(shared: &Arc<Self>, flight: Flight, is_own: bool) -> Answer {
@@ -290,32 +264,14 @@ impl Shared {
         Answer::Wait(Wait::new(Arc::clone(shared), flight, timer, is_own))
     }
 
-    fn record_failure(&self, state: &mut State, now: Duration, error: &FetchError) {
-        state.schedule.failed(now, error.delay());
-        state.last_error = Some(error.kind());
-        let age = self.held(now).map(|held| now.saturating_sub(held.fetched_at));
-        let is_quiet = state.warned_at.is_some_and(|at| now.saturating_sub(at) < Duration::from_secs(60));
-        if telemetry::fetch_failed(error, age, is_quiet) {
-            state.warned_at = Some(now);
-        }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn record(&self) -> MutexGuard<'_, Record> {
+        self.record.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Drop for Shared {
     fn drop(&mut self) {
-        if let Some(flight) = self.lock().flight.take() {
-            flight.abort();
-        }
-    }
-}
-
-impl State {
-    fn live_flight(&self) -> Option<&Flight> {
-        self.flight.as_ref().filter(|flight| flight.is_live())
+        self.gate.clear(|| {});
     }
 }
 

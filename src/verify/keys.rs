@@ -94,7 +94,13 @@ impl Keys {
 
     pub(super) async fn refresh(&self) -> Result<(), VerifyError> {
         match self {
-            Self::Store(store) => self.settle(store.refresh()).await,
+            Self::Store(store) => {
+                let answer = store.refresh();
+                let joined = matches!(&answer, Answer::Wait(wait) if !wait.is_own());
+                let settled = self.settle(answer).await;
+                // A fetch that was under way may have been answered before whatever the caller knows of.
+                if joined { self.settle(store.refresh()).await } else { settled }
+            }
             Self::Pem(_) | Self::Set(_) => Ok(()),
         }
     }

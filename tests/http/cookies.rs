@@ -136,6 +136,26 @@ async fn a_cookie_counts_on_an_unsafe_request_only_from_the_same_site() {
 }
 
 #[tokio::test]
+async fn without_parties_a_browser_must_say_that_an_unsafe_request_is_from_the_same_origin() {
+    let danger = layer_with(|config| Ok(config.danger_cookie_without_authorized_parties()))
+        .token_sources([TokenSource::session_cookie()])
+        .expect("the danger is accepted");
+    let cookie = session(&token().sign());
+    for (method, more, status) in [
+        ("GET", vec![], 200),
+        ("POST", vec![], 403),
+        ("POST", vec![("origin", PARTY)], 403),
+        ("POST", vec![("origin", PARTY), ("sec-fetch-site", "cross-site")], 403),
+        ("POST", vec![("origin", PARTY), ("sec-fetch-site", "same-origin")], 200),
+        ("POST", vec![("sec-fetch-site", "same-origin")], 200),
+    ] {
+        let mut headers = vec![("cookie", cookie.as_str())];
+        headers.extend(more.iter().copied());
+        assert_eq!(send(&danger, request(method, &headers)).await.status(), status, "{method} {more:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_cookie_without_azp_counts_on_get_and_head_alone() {
     let layer = layer_with(|config| Ok(config.authorized_parties([PARTY])?.allow_missing_azp()))
         .token_sources([TokenSource::authorization(), TokenSource::session_cookie()])

@@ -66,10 +66,9 @@ async fn unverified_credentials_are_stripped_only_when_asked() {
     let bad = get(&[("authorization", "Bearer a.b.c")]);
     assert!(send(&lenient, bad).await.seen.expect("it passed").authorization.is_some());
     let stripping = lenient.strip_unverified_credentials();
-    for value in ["Bearer a.b.c", "Basic eDp5"] {
-        assert!(
-            send(&stripping, get(&[("authorization", value)])).await.seen.expect("it passed").authorization.is_none()
-        );
+    for (value, stays) in [("Bearer a.b.c", false), ("Basic eDp5", true)] {
+        let seen = send(&stripping, get(&[("authorization", value)])).await.seen.expect("it passed");
+        assert_eq!(seen.authorization.is_some(), stays, "{value}");
     }
     let good = get(&[("authorization", &format!("Bearer {}", token().sign()))]);
     assert!(send(&stripping, good).await.seen.expect("it passed").authorization.is_some());
