@@ -89,6 +89,15 @@
 //! The strict JSON reader and the clock are leaves of their own, which `config` and everything before it may
 //! use: policy documents obey the same grammar as tokens, and key sets age by the same clock that tokens do.
 
+// For the library alone: a test or an example fails where it stands.
+#![warn(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::string_slice,
+    clippy::unwrap_used
+)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(not(feature = "testing"), allow(rustdoc::broken_intra_doc_links))]
 

@@ -25,7 +25,6 @@ impl Settings {
         Ok(Self { config, issuer: Some(issuer), port })
     }
 
-    #[expect(clippy::print_stdout, reason = "the terminal is where it is read")]
     pub(crate) fn print_what_to_try(&self, address: SocketAddr) {
         println!("listening on http://{address}");
         let Some(issuer) = &self.issuer else { return };

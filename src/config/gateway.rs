@@ -95,11 +95,11 @@ impl GatewayPolicy {
     fn read(policy: &Node<'_>, variable: &dyn Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
         policy.allow_only(&["handler", "name", "policyType"])?;
         let name = policy.string("name")?.into_owned();
-        policy.expect("policyType", "clerk-jwt-auth-inbound", "must be clerk-jwt-auth-inbound")?;
+        policy.must_be("policyType", "clerk-jwt-auth-inbound", "must be clerk-jwt-auth-inbound")?;
         let handler = policy.object("handler")?;
         handler.allow_only(&["export", "module", "options"])?;
-        handler.expect("export", "ClerkJwtInboundPolicy", "must be ClerkJwtInboundPolicy")?;
-        handler.expect("module", "$import(@zuplo/runtime)", "must be $import(@zuplo/runtime)")?;
+        handler.must_be("export", "ClerkJwtInboundPolicy", "must be ClerkJwtInboundPolicy")?;
+        handler.must_be("module", "$import(@zuplo/runtime)", "must be $import(@zuplo/runtime)")?;
         let options = handler.object("options")?;
         options.allow_only(&["allowUnauthenticatedRequests", "frontendApiUrl", "oAuthResourceMetadataEnabled"])?;
         let url = options.resolved("frontendApiUrl", variable)?;
@@ -201,7 +201,7 @@ impl<'a> Node<'a> {
         }
     }
 
-    fn expect(&self, field: &str, value: &str, reason: &'static str) -> Result<(), ConfigError> {
+    fn must_be(&self, field: &str, value: &str, reason: &'static str) -> Result<(), ConfigError> {
         if self.string(field)? == value { Ok(()) } else { Err(self.invalid(field, reason)) }
     }
 

@@ -5,18 +5,19 @@ use crate::support::{get, layer, layer_without_keys, send, token};
 #[tokio::test]
 async fn modes_pass_what_they_say_and_nothing_else() {
     let (good, bad) = (format!("Bearer {}", token().sign()), "Bearer a.b.c");
-    let strict = |layer: ClerkAuthLayer| layer;
-    let anonymous = ClerkAuthLayer::allow_anonymous_requests;
-    let unauthenticated = ClerkAuthLayer::allow_unauthenticated_requests;
+    type Mode = fn(ClerkAuthLayer) -> ClerkAuthLayer;
+    let strict: Mode = |layer| layer;
+    let anonymous: Mode = ClerkAuthLayer::allow_anonymous_requests;
+    let unauthenticated: Mode = ClerkAuthLayer::allow_unauthenticated_requests;
     let none: Vec<(&str, &str)> = vec![];
     let basic = vec![("authorization", "Basic eDp5")];
     let bad = vec![("authorization", bad)];
     let malformed = vec![("authorization", "Bearer")];
     let good = vec![("authorization", good.as_str())];
     for (name, mode, expected) in [
-        ("strict", &strict as &dyn Fn(ClerkAuthLayer) -> ClerkAuthLayer, [401, 401, 401, 400, 503, 200]),
-        ("anonymous", &anonymous, [200, 200, 401, 400, 503, 200]),
-        ("unauthenticated", &unauthenticated, [200, 200, 200, 400, 200, 200]),
+        ("strict", strict, [401, 401, 401, 400, 503, 200]),
+        ("anonymous", anonymous, [200, 200, 401, 400, 503, 200]),
+        ("unauthenticated", unauthenticated, [200, 200, 200, 400, 200, 200]),
     ] {
         let (with_keys, without_keys) = (mode(layer()), mode(layer_without_keys()));
         let statuses = [
