@@ -2,11 +2,11 @@
 //!
 //! Knows no key, no clock and no runtime, so that all its interleavings can be tried.
 
-#[cfg(not(all(test, tower_clerk_loom)))]
+#[cfg(not(tower_clerk_loom))]
 use std::sync::{Mutex, MutexGuard};
 use std::{sync::PoisonError, time::Duration};
 
-#[cfg(all(test, tower_clerk_loom))]
+#[cfg(tower_clerk_loom)]
 use loom::sync::{Mutex, MutexGuard};
 
 use super::schedule::Schedule;

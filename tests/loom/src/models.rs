@@ -1,0 +1,170 @@
+use std::{sync::Arc, time::Duration};
+
+use loom::{
+    sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst},
+    thread,
+};
+
+use crate::gate::{Entry, Gate, InFlight, Lack};
+
+/// A gate, the set behind it and a count of fetches.
+#[derive(Clone)]
+struct Store {
+    gate: Arc<Gate<Flight>>,
+    set: Arc<AtomicU64>,
+    starts: Arc<AtomicU64>,
+}
+
+#[derive(Clone)]
+struct Flight {
+    is_live: Arc<AtomicBool>,
+    number: u64,
+}
+
+impl InFlight for Flight {
+    fn abort(&self) {
+        self.is_live.store(false, SeqCst);
+    }
+
+    fn is_live(&self) -> bool {
+        self.is_live.load(SeqCst)
+    }
+}
+
+impl Store {
+    fn new() -> Self {
+        Self { gate: Arc::new(Gate::new()), set: Arc::new(AtomicU64::new(0)), starts: Arc::new(AtomicU64::new(0)) }
+    }
+
+    fn set(&self) -> Option<u64> {
+        Some(self.set.load(SeqCst)).filter(|set| *set > 0)
+    }
+
+    fn start(&self, number: u64) -> Flight {
+        self.starts.fetch_add(1, SeqCst);
+        Flight { is_live: Arc::new(AtomicBool::new(true)), number }
+    }
+
+    fn ask(&self, lack: Lack, seen: Option<u64>) -> Entry<Flight> {
+        self.gate.ask(lack, seen, NOW, || self.set(), |number| Some(self.start(number)))
+    }
+
+    fn land(&self, flight: &Flight) -> bool {
+        let landed = self.gate.land(flight.number, |set| self.set.store(set, SeqCst));
+        flight.is_live.store(false, SeqCst);
+        landed
+    }
+
+    /// A request that fetches if it is told to, and otherwise goes its way.
+    fn request(&self, lack: Lack, seen: Option<u64>) {
+        match self.ask(lack, seen) {
+            Entry::Started(flight) => assert!(self.land(&flight)),
+            Entry::Joined(_) => {}
+            Entry::LookAgain => assert_ne!(self.set(), seen),
+            Entry::Later(_) | Entry::Nowhere | Entry::Spent => panic!("nothing has failed and nothing is spent"),
+        }
+    }
+
+    fn starts(&self) -> u64 {
+        self.starts.load(SeqCst)
+    }
+}
+
+/// Runs these at once.
+fn together<const N: usize>(store: &Store, work: [fn(&Store); N]) {
+    let threads = work.map(|work| {
+        let store = store.clone();
+        thread::spawn(move || work(&store))
+    });
+    for thread in threads {
+        thread.join().expect("no assertion fails");
+    }
+}
+
+#[test]
+fn a_cold_herd_fetches_once() {
+    loom::model(|| {
+        let store = Store::new();
+        let request = |store: &Store| store.request(Lack::Keys, None);
+        together(&store, [request, request]);
+        request(&store);
+        assert_eq!((store.starts(), store.set()), (1, Some(1)));
+    });
+}
+
+#[test]
+fn a_herd_on_a_rotated_kid_fetches_once() {
+    loom::model(|| {
+        let store = Store::new();
+        store.request(Lack::Keys, None);
+        let request = |store: &Store| store.request(Lack::Kid, Some(1));
+        together(&store, [request, request]);
+        assert_eq!((store.starts(), store.set()), (2, Some(2)));
+    });
+}
+
+#[test]
+fn a_due_refresh_and_a_request_fetch_once() {
+    loom::model(|| {
+        let store = Store::new();
+        store.request(Lack::Keys, None);
+        together(
+            &store,
+            [
+                |store| store.gate.refresh_if_idle(NOW, |number| Some(store.start(number))),
+                |store| match store.ask(Lack::Kid, Some(1)) {
+                    Entry::Started(_) | Entry::Joined(_) => {}
+                    _ => panic!("nothing has landed"),
+                },
+            ],
+        );
+        assert_eq!(store.starts(), 2);
+    });
+}
+
+#[test]
+fn a_flight_ends_once_whoever_ends_it() {
+    loom::model(|| {
+        let store = Store::new();
+        let Entry::Started(flight) = store.ask(Lack::Keys, None) else { panic!("it is the first") };
+        let other = (store.clone(), flight.clone());
+        let giving_up = thread::spawn(move || other.0.gate.fail(other.1.number, NOW, None));
+        let landed = store.land(&flight);
+        let given_up = giving_up.join().expect("no assertion fails");
+        assert!(landed != given_up, "one of the two ends it");
+        assert_eq!(store.set().is_some(), landed);
+        assert_eq!(store.gate.delay(NOW, false).is_zero(), landed);
+    });
+}
+
+#[test]
+fn a_set_that_is_forgotten_is_not_brought_back_by_the_fetch_before() {
+    loom::model(|| {
+        let store = Store::new();
+        let Entry::Started(flight) = store.ask(Lack::Keys, None) else { panic!("it is the first") };
+        let forgetting = {
+            let store = store.clone();
+            thread::spawn(move || store.gate.clear(|| store.set.store(0, SeqCst)))
+        };
+        store.land(&flight);
+        forgetting.join().expect("no assertion fails");
+        assert_eq!(store.set(), None);
+    });
+}
+
+#[test]
+fn a_budget_is_spent_once_for_each_fetch() {
+    loom::model(|| {
+        let store = Store::new();
+        store.request(Lack::Keys, None);
+        let once = |store: &Store| match store.ask(Lack::Signature, Some(1)) {
+            Entry::Started(flight) => flight.abort(),
+            Entry::Joined(_) | Entry::Spent => {}
+            _ => panic!("nothing has landed or failed"),
+        };
+        together(&store, [once, once]);
+        assert_eq!(store.starts(), 2);
+    });
+}
+
+const NOW: Duration = Duration::from_secs(100);
