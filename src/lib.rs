@@ -99,6 +99,9 @@
     clippy::unwrap_used
 )]
 #![cfg_attr(docsrs, feature(doc_cfg))]
+#![doc = include_str!("docs/when_clerk_is_down.md")]
+#![doc = include_str!("docs/threat_model.md")]
+#![doc = include_str!("docs/events.md")]
 #![cfg_attr(not(feature = "testing"), allow(rustdoc::broken_intra_doc_links))]
 
 pub mod authenticate;

@@ -23,7 +23,7 @@ pub(crate) fn is_for_operators(age: Option<Duration>) -> bool {
 pub(crate) fn fetch_failed(error: &FetchError, age: Option<Duration>, is_due: bool) {
     #[cfg(feature = "tracing")]
     {
-        let source = std::error::Error::source(error).map(tracing::field::display);
+        let source = std::error::Error::source(error).map(|source| tracing::field::display(Chain(source)));
         let is_grave = age.is_some_and(|age| age >= GRAVE);
         let age = age.map(|age| age.as_secs());
         match (is_due, is_grave) {
@@ -54,6 +54,12 @@ pub(crate) fn any_issuer(instance: &str) {
     let _ = instance;
 }
 
+/// A token's permissions can be read in two ways, so none is granted.
+pub(crate) fn ambiguous_permissions() {
+    #[cfg(feature = "tracing")]
+    tracing::debug!(target: TARGET, "permissions cannot be told from the order of features (fea, fpm): none is granted");
+}
+
 /// A handler asked for a user where no layer has run.
 #[cfg(feature = "axum")]
 pub(crate) fn layer_missing() {
@@ -70,6 +76,23 @@ pub(crate) fn in_fetch_span<F: Future>(fetch: F) -> impl Future<Output = F::Outp
     }
     #[cfg(not(feature = "tracing"))]
     fetch
+}
+
+/// An error and what it came from, since the libraries below name the cause only there.
+#[cfg(feature = "tracing")]
+struct Chain<'a>(&'a (dyn std::error::Error + 'static));
+
+#[cfg(feature = "tracing")]
+impl std::fmt::Display for Chain<'_> {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "{}", self.0)?;
+        let mut error = self.0;
+        while let Some(source) = error.source() {
+            write!(formatter, ": {source}")?;
+            error = source;
+        }
+        Ok(())
+    }
 }
 
 #[cfg(feature = "tracing")]

@@ -135,6 +135,21 @@ async fn it_listens_at_once_although_the_issuer_is_down() {
     let (status, problem) = example.ask("/protected", Some(&token)).await;
     assert_eq!((status, &problem["code"]), (503, &json!("keys_unavailable")));
     assert_eq!(example.ask("/optional", Some(&token)).await.0, 200);
+    let (status, health) = example.ask("/healthz", None).await;
+    assert_eq!((status, &health["keys"], &health["age"]), (200, &json!(0), &Value::Null));
+    assert_eq!(health["last_error"], "the key source failed");
+}
+
+#[tokio::test]
+async fn it_tells_operators_how_its_keys_are() {
+    let issuer = TestIssuer::start().await.expect("a socket");
+    let example = Example::start(&[("CLERK_FRONTEND_API_URL", issuer.url())]);
+    let cold = json!({ "keys": 0, "age": null, "last_success": null, "last_error": null });
+    assert_eq!(example.ask("/healthz", None).await, (200, cold));
+    assert_eq!(example.ask("/protected", Some(&issuer.token("user_ada").sign())).await.0, 200);
+    let (_, warm) = example.ask("/healthz", None).await;
+    assert_eq!((&warm["keys"], &warm["last_error"]), (&json!(1), &Value::Null));
+    assert!(warm["age"].is_u64() && warm["last_success"].is_u64());
 }
 
 #[test]

@@ -1,13 +1,18 @@
-use axum::{Json, Router, response::IntoResponse, routing::get};
+use axum::{Json, Router, extract::State, response::IntoResponse, routing::get};
 use serde::Serialize;
 use serde_json::value::RawValue;
-use tower_clerk::{ClerkAuth, ClerkAuthLayer, claims::Organization};
+use tower_clerk::{ClerkAuth, ClerkAuthLayer, Verifier, claims::Organization};
 
-/// `GET /` for everyone, `GET /protected` for users, `GET /optional` for both.
+/// `GET /` for everyone, `GET /protected` for users, `GET /optional` for both, `GET /healthz` for operators.
 pub(crate) fn app(clerk: ClerkAuthLayer) -> Router {
+    let health = Router::new().route("/healthz", get(healthz)).with_state(clerk.verifier().clone());
     let protected = Router::new().route("/protected", get(protected)).route_layer(clerk.clone());
     let optional = Router::new().route("/optional", get(optional)).route_layer(clerk.allow_unauthenticated_requests());
-    Router::new().route("/", get(|| async { "everyone may read this\n" })).merge(protected).merge(optional)
+    Router::new()
+        .route("/", get(|| async { "everyone may read this\n" }))
+        .merge(protected)
+        .merge(optional)
+        .merge(health)
 }
 
 /// What a user is granted, and all that the token says.
@@ -34,6 +39,15 @@ struct Visitor {
     sub: Option<String>,
 }
 
+/// How the keys are; times in seconds.
+#[derive(Serialize)]
+struct Health {
+    keys: usize,
+    age: Option<u64>,
+    last_success: Option<u64>,
+    last_error: Option<String>,
+}
+
 async fn protected(user: ClerkAuth) -> impl IntoResponse {
     RawValue::from_string(user.as_json().to_owned()).map_err(|error| error.to_string()).map(|claims| {
         Json(User {
@@ -48,6 +62,17 @@ async fn protected(user: ClerkAuth) -> impl IntoResponse {
 
 async fn optional(user: Option<ClerkAuth>) -> Json<Visitor> {
     Json(Visitor { authenticated: user.is_some(), sub: user.map(|user| user.user_id().to_owned()) })
+}
+
+/// Always a 200: restarting this service would not bring Clerk back.
+async fn healthz(State(verifier): State<Verifier>) -> Json<Health> {
+    let status = verifier.keys_status();
+    Json(Health {
+        keys: status.keys,
+        age: status.age.map(|age| age.as_secs()),
+        last_success: status.last_success.map(|age| age.as_secs()),
+        last_error: status.last_error.map(|kind| kind.to_string()),
+    })
 }
 
 impl From<&Organization> for Membership {

@@ -1,7 +1,10 @@
 use std::borrow::Cow;
 
 use super::entitlement::{Scope, items};
-use crate::json::{Object, Value};
+use crate::{
+    json::{Object, Value},
+    telemetry,
+};
 
 /// The organization that is active in a session.
 #[derive(Clone, Eq, PartialEq)]
@@ -130,6 +133,7 @@ fn features_with_masks<'a>(fea: &'a str, masks: &[&'a str]) -> Vec<(&'a str, &'a
         let aligned = all.iter().zip(masks.iter().copied());
         aligned.filter(|((of_organization, _), _)| *of_organization).map(|((_, name), mask)| (*name, mask)).collect()
     } else {
+        telemetry::ambiguous_permissions();
         Vec::new()
     }
 }

@@ -5,7 +5,7 @@ use std::{future::Future, net::IpAddr, pin::Pin, time::Duration};
 use bytes::{Bytes, BytesMut};
 use http::{
     HeaderValue, StatusCode,
-    header::{ACCEPT, AUTHORIZATION, CONTENT_ENCODING, HeaderMap, RETRY_AFTER},
+    header::{ACCEPT, AUTHORIZATION, CONTENT_ENCODING, DATE, HeaderMap, RETRY_AFTER},
 };
 use reqwest::{Client, redirect, retry};
 
@@ -111,7 +111,35 @@ fn unreachable(error: reqwest::Error) -> FetchError {
     FetchError::new(error.without_url())
 }
 
-/// The delay that a `Retry-After` in seconds asks for (RFC 9110, section 10.2.3).
+/// The delay that a `Retry-After` asks for (RFC 9110, section 10.2.3); a date is set against the server's own
+/// `Date`, so that the clocks need not agree.
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok().map(Duration::from_secs)
+    let text = |name| headers.get(name)?.to_str().ok().map(str::trim);
+    let asked = text(RETRY_AFTER)?;
+    if let Ok(seconds) = asked.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let date = |text: &str| httpdate::parse_http_date(text).ok();
+    date(asked)?.duration_since(date(text(DATE)?)?).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn retry_after_is_a_number_of_seconds_or_a_date() {
+        let delay = |fields: &[(http::HeaderName, &'static str)]| {
+            let fields = fields.iter().map(|(name, value)| (name.clone(), HeaderValue::from_static(value)));
+            retry_after(&fields.collect())
+        };
+        let (now, later) = ("Sun, 06 Nov 1994 08:49:37 GMT", "Sun, 06 Nov 1994 08:50:07 GMT");
+        assert_eq!(delay(&[(RETRY_AFTER, " 7 ")]), Some(Duration::from_secs(7)));
+        assert_eq!(delay(&[(RETRY_AFTER, later), (DATE, now)]), Some(Duration::from_secs(30)));
+        assert_eq!(delay(&[(RETRY_AFTER, now), (DATE, later)]), None);
+        assert_eq!(delay(&[(RETRY_AFTER, later)]), None);
+        for garbage in ["", "-1", "1.5", "soon", "99999999999999999999"] {
+            assert_eq!(delay(&[(RETRY_AFTER, garbage), (DATE, now)]), None, "{garbage}");
+        }
+    }
 }
