@@ -5,20 +5,14 @@ use axum_core::{
     extract::{FromRequestParts, OptionalFromRequestParts},
     response::{IntoResponse, Response},
 };
-use bytes::Bytes;
-use http::{HeaderValue, StatusCode, header::CONTENT_TYPE, request::Parts};
+use http::request::Parts;
 
-use crate::{ClerkAuth, CustomClaims, Rejection, telemetry};
-
-/// The answer to a request for which an extractor found no user.
-///
-/// Where a layer let the request pass without one it is the layer's refusal, hook and all. Where no
-/// [`ClerkAuthLayer`](crate::ClerkAuthLayer) has seen the request, or not one with these custom claims, it is a
-/// 500: a mistake in the program, with advice in the log.
-#[derive(Debug)]
-pub struct ExtractRejection {
-    response: Box<http::Response<Bytes>>,
-}
+use crate::{
+    ClerkAuth, CustomClaims, Rejection,
+    authorize::{Authorized, Policy},
+    rejection::ExtractRejection,
+    telemetry,
+};
 
 /// The verified user; answers with the layer's refusal where there is none.
 impl<S: Sync> FromRequestParts<S> for ClerkAuth {
@@ -64,21 +58,37 @@ where
     }
 }
 
-impl IntoResponse for ExtractRejection {
-    fn into_response(self) -> Response {
-        (*self.response).map(Body::from)
+/// The verified user if they meet the policy; answers with a 403, or the layer's refusal where there is none.
+impl<S, P> FromRequestParts<S> for Authorized<P>
+where
+    S: Sync,
+    P: Policy,
+{
+    type Rejection = ExtractRejection;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
+        Self::new(required(parts)?).map_err(|rejection| ExtractRejection::of(&rejection, parts))
     }
 }
 
+impl IntoResponse for ExtractRejection {
+    fn into_response(self) -> Response {
+        self.into_inner().map(Body::from)
+    }
+}
+
+/// Without the layer's hook, which needs the request.
 impl IntoResponse for Rejection {
     fn into_response(self) -> Response {
-        self.default_response().map(Body::from)
+        let mut response = self.default_response().map(Body::from);
+        response.extensions_mut().insert(self);
+        response
     }
 }
 
 fn required<T: Clone + Send + Sync + 'static>(parts: &Parts) -> Result<T, ExtractRejection> {
     optional(parts)?.ok_or_else(|| match parts.extensions.get::<Rejection>() {
-        Some(rejection) => ExtractRejection { response: Box::new(rejection.response(parts)) },
+        Some(rejection) => ExtractRejection::of(rejection, parts),
         None => layer_missing(),
     })
 }
@@ -92,9 +102,5 @@ fn optional<T: Clone + Send + Sync + 'static>(parts: &Parts) -> Result<Option<T>
 
 fn layer_missing() -> ExtractRejection {
     telemetry::layer_missing();
-    let body = r#"{"type":"about:blank","title":"Internal Server Error","status":500}"#;
-    let mut response = http::Response::new(Bytes::from_static(body.as_bytes()));
-    *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-    ExtractRejection { response: Box::new(response) }
+    ExtractRejection::layer_missing()
 }

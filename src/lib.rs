@@ -79,6 +79,7 @@
 //! |---|---|---|
 //! | `axum` | [`ClerkAuth`] and [`CustomClaims`] as extractors of axum 0.8 | yes |
 //! | `reqwest` | fetching keys over HTTPS | yes |
+//! | `tonic` | [`ClerkAuth`] from a request of tonic 0.14, and refusals as its `Status` | |
 //! | `tracing` | events for operators and for debugging | yes |
 //! | `full` | all of the above | |
 //! | `testing` | [`testing`], a test kit | |
@@ -105,6 +106,7 @@
 #![cfg_attr(not(feature = "testing"), allow(rustdoc::broken_intra_doc_links))]
 
 pub mod authenticate;
+pub mod authorize;
 #[cfg(feature = "axum")]
 mod axum;
 pub mod claims;
@@ -118,12 +120,13 @@ mod telemetry;
 #[cfg(feature = "testing")]
 pub mod testing;
 pub mod token;
+#[cfg(feature = "tonic")]
+mod tonic;
 pub mod verify;
 
-#[cfg(feature = "axum")]
-pub use self::axum::ExtractRejection;
 pub use self::{
     authenticate::{ClerkAuth, ClerkAuthLayer, ClerkAuthService, CustomClaims},
+    authorize::Requirement,
     config::{ClerkConfig, ConfigError},
     rejection::Rejection,
     token::TokenSource,

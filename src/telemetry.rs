@@ -60,8 +60,7 @@ pub(crate) fn ambiguous_permissions() {
     tracing::debug!(target: TARGET, "permissions cannot be told from the order of features (fea, fpm): none is granted");
 }
 
-/// A handler asked for a user where no layer has run.
-#[cfg(feature = "axum")]
+/// A user was asked for where no layer has run.
 pub(crate) fn layer_missing() {
     #[cfg(feature = "tracing")]
     tracing::error!(target: TARGET, "no `ClerkAuthLayer` has seen this request; perhaps you forgot to add it to the router");

@@ -6,9 +6,11 @@ use std::{
 };
 
 /// From the outside in: a module may use those further down, and itself.
-const ORDER: [&str; 12] = [
+const ORDER: [&str; 14] = [
     "axum",
+    "tonic",
     "testing",
+    "authorize",
     "authenticate",
     "token",
     "rejection",
@@ -33,7 +35,7 @@ fn sources() -> Vec<(String, String)> {
             let path = entry.expect("an entry").path();
             if path.is_dir() {
                 folders.push(path);
-            } else {
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
                 files.push((name(&path, &root), code(&fs::read_to_string(path).expect("UTF-8"))));
             }
         }
@@ -87,6 +89,7 @@ fn used_modules(code: &str) -> Vec<String> {
 fn home(name: &str) -> &str {
     match name {
         "ClerkAuth" | "ClerkAuthLayer" | "ClerkAuthService" | "CustomClaims" => "authenticate",
+        "Requirement" => "authorize",
         "ClerkConfig" | "ConfigError" => "config",
         "Rejection" => "rejection",
         "TokenSource" => "token",
@@ -130,6 +133,7 @@ fn one_file_alone_names_each_of_these() {
         (&["env::var(", "std::env"], &["config/env.rs"]),
         (&["SystemTime::now", "Instant::now"], &["clock.rs"]),
         (&["axum_core::"], &["axum.rs"]),
+        (&["tonic::"], &["tonic.rs"]),
         (&["spawn("], &["jwks/flight.rs", "testing/server.rs"]),
     ] {
         for (file, code) in sources() {

@@ -24,11 +24,11 @@ pin_project! {
 }
 
 impl<B> ResponseBody<B> {
-    pub(super) fn forwarded(body: B) -> Self {
+    pub(crate) fn forwarded(body: B) -> Self {
         Self { kind: Kind::Forwarded { body } }
     }
 
-    pub(super) fn refused(bytes: Bytes) -> Self {
+    pub(crate) fn refused(bytes: Bytes) -> Self {
         Self { kind: Kind::Refused { bytes: Some(bytes).filter(|bytes| !bytes.is_empty()) } }
     }
 }

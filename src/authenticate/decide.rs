@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     claims::Claims,
-    rejection::{GrpcForm, OnRejection, Refusals, Rejection, RejectionKind},
+    rejection::{Answers, GrpcForm, Rejection, RejectionKind},
     telemetry,
     token::{Found, Token, TokenSources},
     verify::{Halt, Progress, Verifier, VerifyError, VerifyErrorKind},
@@ -21,10 +21,9 @@ use crate::{
 /// Everything that a layer and its services share.
 #[derive(Clone)]
 pub(super) struct Settings {
+    pub(super) answers: Arc<Answers>,
     pub(super) custom_claims: Vec<CustomClaimsType>,
     mode: Mode,
-    pub(super) on_rejection: Option<Arc<dyn OnRejection>>,
-    pub(super) refusals: Refusals,
     pub(super) resource_metadata: bool,
     pub(super) sources: TokenSources,
     strips_unverified: bool,
@@ -59,10 +58,9 @@ pub(super) struct Wait {
 impl Settings {
     pub(super) fn new(verifier: Verifier) -> Self {
         Self {
+            answers: Arc::default(),
             custom_claims: Vec::new(),
             mode: Mode::Strict,
-            on_rejection: None,
-            refusals: Refusals::Auto,
             resource_metadata: false,
             sources: TokenSources::authorization_only(),
             strips_unverified: false,
@@ -155,7 +153,7 @@ impl Settings {
                 return Err(VerifyErrorKind::MissingCustomClaims);
             }
         }
-        request.extensions_mut().insert(ClerkAuth::from(claims));
+        request.extensions_mut().insert(ClerkAuth::new(claims, Arc::clone(&self.answers)));
         Ok(())
     }
 
@@ -169,9 +167,9 @@ impl Settings {
             Some(error) => telemetry::refused(&error.kind(), passes),
             None => telemetry::refused(&kind, passes),
         }
-        let form = GrpcForm::of(self.refusals, request.method(), request.headers());
+        let form = GrpcForm::of(self.answers.refusals, request.method(), request.headers());
         let challenge = self.challenge(request);
-        let rejection = Rejection::new(kind, error, form, challenge, self.on_rejection.clone());
+        let rejection = Rejection::new(kind, error, form, challenge, self.answers.on_rejection.clone());
         if passes {
             if self.strips_unverified && kind != RejectionKind::MissingToken {
                 request.headers_mut().remove(AUTHORIZATION);
@@ -179,19 +177,7 @@ impl Settings {
             request.extensions_mut().insert(rejection);
             return Decision::Forward;
         }
-        Decision::Refuse(self.respond(&rejection, request))
-    }
-
-    /// Answers a request, whose head goes to the hook and whose body is left alone.
-    fn respond<B>(&self, rejection: &Rejection, request: &mut Request<B>) -> Response<Bytes> {
-        let mut head = Request::new(());
-        *head.method_mut() = request.method().clone();
-        *head.version_mut() = request.version();
-        std::mem::swap(head.uri_mut(), request.uri_mut());
-        std::mem::swap(head.headers_mut(), request.headers_mut());
-        std::mem::swap(head.extensions_mut(), request.extensions_mut());
-        let (parts, ()) = head.into_parts();
-        rejection.response(&parts)
+        Decision::Refuse(rejection.answer(request))
     }
 
     fn challenge<B>(&self, request: &Request<B>) -> Option<HeaderValue> {
@@ -204,7 +190,7 @@ impl fmt::Debug for Settings {
         formatter
             .debug_struct("Settings")
             .field("mode", &self.mode)
-            .field("refusals", &self.refusals)
+            .field("refusals", &self.answers.refusals)
             .field("sources", &self.sources)
             .field("verifier", &self.verifier)
             .finish_non_exhaustive()

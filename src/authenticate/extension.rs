@@ -3,7 +3,10 @@ use std::{fmt, ops::Deref, sync::Arc};
 use http::Extensions;
 use serde::de::DeserializeOwned;
 
-use crate::claims::{Claims, CustomClaimsError};
+use crate::{
+    claims::{Claims, CustomClaimsError},
+    rejection::Answers,
+};
 
 /// The verified user of a request, found in its extensions.
 ///
@@ -23,10 +26,16 @@ use crate::claims::{Claims, CustomClaimsError};
 /// ```
 #[derive(Clone)]
 pub struct ClerkAuth {
+    /// Those of the layer that let the user in, for refusals further in.
+    answers: Option<Arc<Answers>>,
     claims: Claims,
 }
 
 impl ClerkAuth {
+    pub(super) fn new(claims: Claims, answers: Arc<Answers>) -> Self {
+        Self { answers: Some(answers), claims }
+    }
+
     /// The claims themselves.
     #[must_use]
     pub fn claims(&self) -> &Claims {
@@ -38,6 +47,11 @@ impl ClerkAuth {
     #[must_use]
     pub fn instance(&self) -> &str {
         self.claims.instance()
+    }
+
+    /// How to answer a refusal of something that this user asked for.
+    pub(crate) fn answers(&self) -> Answers {
+        self.answers.as_deref().cloned().unwrap_or_default()
     }
 }
 
@@ -51,7 +65,7 @@ impl Deref for ClerkAuth {
 
 impl From<Claims> for ClerkAuth {
     fn from(claims: Claims) -> Self {
-        Self { claims }
+        Self { answers: None, claims }
     }
 }
 

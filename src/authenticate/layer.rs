@@ -118,12 +118,12 @@ impl ClerkAuthLayer {
 
     /// Chooses the form of refusals.
     pub fn refusals(self, form: Refusals) -> Self {
-        self.with(|settings| settings.refusals = form)
+        self.with(|settings| Arc::make_mut(&mut settings.answers).refusals = form)
     }
 
     /// Answers refused requests with `hook`.
     pub fn on_rejection(self, hook: impl OnRejection + 'static) -> Self {
-        self.with(|settings| settings.on_rejection = Some(Arc::new(hook)))
+        self.with(|settings| Arc::make_mut(&mut settings.answers).on_rejection = Some(Arc::new(hook)))
     }
 
     /// Decodes the payload into `T` as well, for [`CustomClaims<T>`](super::CustomClaims) in the extensions, and

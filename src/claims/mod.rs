@@ -7,6 +7,7 @@
 mod entitlement;
 mod numeric_date;
 mod organization;
+mod reverification;
 mod text;
 mod wire;
 
@@ -23,6 +24,7 @@ pub(crate) use self::wire::{Claim, FactorAges, Version, Wire};
 pub use self::{
     entitlement::{Entitlement, Scope},
     organization::Organization,
+    reverification::{Reverification, ReverificationLevel},
 };
 use crate::{json::Object, jwt::SignatureHolds};
 
@@ -42,6 +44,7 @@ struct Inner {
     fva: Option<FactorAges>,
     iat: Option<i64>,
     instance: Arc<str>,
+    is_session: bool,
     iss: Text,
     jti: Option<Text>,
     nbf: Option<i64>,
@@ -94,6 +97,12 @@ impl Claims {
     #[must_use]
     pub fn session_id(&self) -> Option<&str> {
         self.optional(self.inner.sid.as_ref())
+    }
+
+    /// Whether it is a session's token, and not one made from a JWT template.
+    #[must_use]
+    pub fn is_session(&self) -> bool {
+        self.inner.is_session
     }
 
     /// The issuer (`iss`), the Frontend API URL of the instance.
@@ -297,7 +306,7 @@ pub(crate) struct Decoded(Inner);
 impl Decoded {
     /// Keeps what `wire` holds; `None` without a subject, an issuer or an expiry, which a caller who has
     /// checked them will not see.
-    pub(crate) fn new(wire: Wire<'_>, payload: &str, instance: &Arc<str>) -> Option<Self> {
+    pub(crate) fn new(wire: Wire<'_>, payload: &str, instance: &Arc<str>, is_template: bool) -> Option<Self> {
         let keep = |text| Text::new(text, payload);
         Some(Self(Inner {
             act: wire.act.value().map(|actor| ActorTexts {
@@ -312,6 +321,7 @@ impl Decoded {
             fva: wire.fva,
             iat: wire.iat.value(),
             instance: Arc::clone(instance),
+            is_session: !is_template && matches!(wire.sid, Claim::Value(_)),
             iss: keep(wire.iss.value()?),
             jti: wire.jti.map(keep),
             nbf: wire.nbf.value(),

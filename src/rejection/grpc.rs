@@ -59,22 +59,24 @@ pub(super) fn response(rejection: &Rejection, form: GrpcForm) -> Response<Bytes>
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(form.content_type()));
     headers.insert(GRPC_STATUS, HeaderValue::from(u16::from(rejection.grpc_code())));
-    headers.insert(GRPC_MESSAGE, HeaderValue::from_static(message(rejection.kind())));
+    headers.insert(GRPC_MESSAGE, HeaderValue::from_static(rejection.grpc_message()));
     headers.insert(ERROR_CODE, HeaderValue::from_static(rejection.code()));
-    if let Some(delay) = rejection.retry_after() {
-        headers.insert(RETRY_PUSHBACK, HeaderValue::from(delay.as_secs().saturating_mul(1000)));
+    if let Some(millis) = rejection.retry_pushback() {
+        headers.insert(RETRY_PUSHBACK, HeaderValue::from(millis));
     }
     response
 }
 
 /// Percent-encoding leaves these as they are.
-fn message(kind: RejectionKind) -> &'static str {
+pub(super) fn message(kind: RejectionKind) -> &'static str {
     match kind {
         RejectionKind::CrossSite => "cross-site request",
+        RejectionKind::InsufficientScope => "insufficient scope",
         RejectionKind::InvalidToken => "invalid token",
         RejectionKind::KeysUnavailable => "keys unavailable",
         RejectionKind::MalformedRequest => "malformed credential",
         RejectionKind::MissingToken => "missing token",
+        RejectionKind::Reverification => "reverification needed",
         RejectionKind::TokenExpired => "token expired",
     }
 }

@@ -2,27 +2,56 @@
 
 use bytes::Bytes;
 use http::{
-    HeaderValue, Response,
+    HeaderValue, Response, StatusCode,
     header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE},
 };
 
 use super::{Rejection, RejectionKind};
+use crate::claims::Reverification;
 
 /// `resource_metadata` is the challenge parameter of RFC 9728, section 5.1, ready to append.
 pub(super) fn response(rejection: &Rejection, resource_metadata: Option<&HeaderValue>) -> Response<Bytes> {
-    let body = body(rejection.kind());
-    let mut response = Response::new(Bytes::from_static(body.as_bytes()));
-    *response.status_mut() = rejection.status();
+    let mut response = match rejection.reverification() {
+        Some(reverification) => clerk_error(reverification),
+        None => problem(rejection.status(), body(rejection.kind())),
+    };
     let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-    headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     if let Some(challenge) = challenge(rejection.kind()) {
         headers.insert(WWW_AUTHENTICATE, with_parameter(challenge, resource_metadata));
     }
     if let Some(delay) = rejection.retry_after() {
         headers.insert(RETRY_AFTER, HeaderValue::from(delay.as_secs()));
     }
+    response
+}
+
+/// The answer where no layer has seen a request that needs a user: a mistake in the program.
+pub(super) fn layer_missing() -> Response<Bytes> {
+    let body = r#"{"type":"about:blank","title":"Internal Server Error","status":500}"#;
+    problem(StatusCode::INTERNAL_SERVER_ERROR, body)
+}
+
+fn problem(status: StatusCode, body: &'static str) -> Response<Bytes> {
+    document(status, "application/problem+json", Bytes::from_static(body.as_bytes()))
+}
+
+/// What Clerk's front end looks for to have the user verify their factors and to try again by itself.
+fn clerk_error(reverification: Reverification) -> Response<Bytes> {
+    let asked = reverification.to_json();
+    let body = format!(
+        r#"{{"clerk_error":{{"type":"forbidden","reason":"reverification-error","metadata":{{"reverification":{asked}}}}}}}"#
+    );
+    document(StatusCode::FORBIDDEN, "application/json", Bytes::from(body))
+}
+
+fn document(status: StatusCode, media_type: &'static str, body: Bytes) -> Response<Bytes> {
+    let length = HeaderValue::from(body.len());
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
+    headers.insert(CONTENT_LENGTH, length);
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
 }
 
@@ -43,13 +72,17 @@ fn challenge(kind: RejectionKind) -> Option<&'static str> {
         RejectionKind::MissingToken => Some("Bearer"),
         RejectionKind::InvalidToken | RejectionKind::TokenExpired => Some(r#"Bearer error="invalid_token""#),
         RejectionKind::MalformedRequest => Some(r#"Bearer error="invalid_request""#),
-        RejectionKind::CrossSite | RejectionKind::KeysUnavailable => None,
+        RejectionKind::InsufficientScope => Some(r#"Bearer error="insufficient_scope""#),
+        RejectionKind::CrossSite | RejectionKind::KeysUnavailable | RejectionKind::Reverification => None,
     }
 }
 
 fn body(kind: RejectionKind) -> &'static str {
     match kind {
         RejectionKind::CrossSite => r#"{"type":"about:blank","title":"Forbidden","status":403,"code":"cross_site"}"#,
+        RejectionKind::InsufficientScope => {
+            r#"{"type":"about:blank","title":"Forbidden","status":403,"code":"insufficient_scope"}"#
+        }
         RejectionKind::InvalidToken => {
             r#"{"type":"about:blank","title":"Unauthorized","status":401,"code":"invalid_token"}"#
         }
@@ -61,6 +94,9 @@ fn body(kind: RejectionKind) -> &'static str {
         }
         RejectionKind::MissingToken => {
             r#"{"type":"about:blank","title":"Unauthorized","status":401,"code":"missing_token"}"#
+        }
+        RejectionKind::Reverification => {
+            r#"{"type":"about:blank","title":"Forbidden","status":403,"code":"reverification"}"#
         }
         RejectionKind::TokenExpired => {
             r#"{"type":"about:blank","title":"Unauthorized","status":401,"code":"token_expired"}"#

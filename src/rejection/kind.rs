@@ -10,6 +10,8 @@ use crate::verify::VerifyErrorKind;
 pub enum RejectionKind {
     /// A cookie on a request that another site may have made.
     CrossSite,
+    /// A user who may not do this.
+    InsufficientScope,
     /// A bad token.
     InvalidToken,
     /// No keys to judge the token with.
@@ -18,6 +20,8 @@ pub enum RejectionKind {
     MalformedRequest,
     /// No Bearer credential.
     MissingToken,
+    /// A user who may do this after verifying their factors again.
+    Reverification,
     /// A token that was good until its `exp`.
     TokenExpired,
 }
@@ -51,17 +55,19 @@ impl RejectionKind {
     pub(super) fn code(self) -> &'static str {
         match self {
             Self::CrossSite => "cross_site",
+            Self::InsufficientScope => "insufficient_scope",
             Self::InvalidToken => "invalid_token",
             Self::KeysUnavailable => "keys_unavailable",
             Self::MalformedRequest => "malformed_request",
             Self::MissingToken => "missing_token",
+            Self::Reverification => "reverification",
             Self::TokenExpired => "token_expired",
         }
     }
 
     pub(super) fn status(self) -> StatusCode {
         match self {
-            Self::CrossSite => StatusCode::FORBIDDEN,
+            Self::CrossSite | Self::InsufficientScope | Self::Reverification => StatusCode::FORBIDDEN,
             Self::InvalidToken | Self::MissingToken | Self::TokenExpired => StatusCode::UNAUTHORIZED,
             Self::KeysUnavailable => StatusCode::SERVICE_UNAVAILABLE,
             Self::MalformedRequest => StatusCode::BAD_REQUEST,
@@ -70,7 +76,7 @@ impl RejectionKind {
 
     pub(super) fn grpc_code(self) -> u8 {
         match self {
-            Self::CrossSite => 7,
+            Self::CrossSite | Self::InsufficientScope | Self::Reverification => 7,
             Self::InvalidToken | Self::MissingToken | Self::TokenExpired => 16,
             Self::KeysUnavailable => 14,
             Self::MalformedRequest => 3,
@@ -82,10 +88,12 @@ impl fmt::Display for RejectionKind {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {
             Self::CrossSite => "a cookie on a request that another site may have made",
+            Self::InsufficientScope => "the user may not do this",
             Self::InvalidToken => "the token is not valid",
             Self::KeysUnavailable => "keys are unavailable",
             Self::MalformedRequest => "the credential is malformed",
             Self::MissingToken => "there is no Bearer credential",
+            Self::Reverification => "the user must verify their factors again to do this",
             Self::TokenExpired => "the token has expired",
         })
     }

@@ -10,11 +10,16 @@
 //! | bad token | `invalid_token` | 401 | 16 |
 //! | a good token past its `exp` | `token_expired` | 401 | 16 |
 //! | a cookie that may come from another site | `cross_site` | 403 | 7 |
+//! | a user who may not do this | `insufficient_scope` | 403 | 7 |
+//! | a user who may do this after verifying their factors again | `reverification` | 403 | 7 |
 //! | keys unavailable | `keys_unavailable` | 503 | 14 |
 //!
 //! Over HTTP it is a problem document (RFC 9457) with a challenge (RFC 6750, section 3). A gRPC call is
-//! answered with trailers only, in the form that every gRPC client reads.
+//! answered with trailers only, in the form that every gRPC client reads. The one exception is `reverification`, whose
+//! body is the one that Clerk's front end looks for to have the user verify their factors and to try again.
 
+#[cfg(feature = "axum")]
+mod extract;
 mod grpc;
 mod hook;
 mod http;
@@ -22,15 +27,18 @@ mod kind;
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use ::http::{HeaderValue, Method, Response, StatusCode, header::CONTENT_LENGTH, request::Parts};
+use ::http::{HeaderValue, Method, Request, Response, StatusCode, header::CONTENT_LENGTH, request::Parts};
 use bytes::Bytes;
 
+#[cfg(feature = "axum")]
+pub use self::extract::ExtractRejection;
 pub(crate) use self::grpc::GrpcForm;
 pub use self::{
     hook::OnRejection,
     kind::{Refusals, RejectionKind},
 };
 use crate::{
+    claims::Reverification,
     jwks::FetchErrorKind,
     verify::{VerifyError, VerifyErrorKind},
 };
@@ -50,6 +58,19 @@ struct Inner {
     form: Option<GrpcForm>,
     kind: RejectionKind,
     on_rejection: Option<Arc<dyn OnRejection>>,
+    reverification: Option<Reverification>,
+}
+
+/// How a layer answers what it refuses.
+#[derive(Clone, Default)]
+pub(crate) struct Answers {
+    pub(crate) on_rejection: Option<Arc<dyn OnRejection>>,
+    pub(crate) refusals: Refusals,
+}
+
+/// The answer where no layer has seen a request that needs a user.
+pub(crate) fn layer_missing() -> Response<Bytes> {
+    http::layer_missing()
 }
 
 impl Rejection {
@@ -60,7 +81,21 @@ impl Rejection {
         challenge: Option<HeaderValue>,
         on_rejection: Option<Arc<dyn OnRejection>>,
     ) -> Self {
-        Self { inner: Arc::new(Inner { challenge, error, form, kind, on_rejection }) }
+        Self { inner: Arc::new(Inner { challenge, error, form, kind, on_rejection, reverification: None }) }
+    }
+
+    /// Of a user who may not do something, or only after `reverification`.
+    pub(crate) fn forbidden(
+        reverification: Option<Reverification>,
+        form: Option<GrpcForm>,
+        on_rejection: Option<Arc<dyn OnRejection>>,
+    ) -> Self {
+        let kind = match reverification {
+            Some(_) => RejectionKind::Reverification,
+            None => RejectionKind::InsufficientScope,
+        };
+        let inner = Inner { challenge: None, error: None, form, kind, on_rejection, reverification };
+        Self { inner: Arc::new(inner) }
     }
 
     /// The coarse reason, all that the client learns.
@@ -87,6 +122,12 @@ impl Rejection {
         self.inner.error.as_ref().and_then(VerifyError::fetch_error)
     }
 
+    /// What the user has to do first, if it is that.
+    #[must_use]
+    pub fn reverification(&self) -> Option<Reverification> {
+        self.inner.reverification
+    }
+
     /// The public code, such as `invalid_token`.
     #[must_use]
     pub fn code(&self) -> &'static str {
@@ -103,6 +144,16 @@ impl Rejection {
     #[must_use]
     pub fn grpc_code(&self) -> u8 {
         self.inner.kind.grpc_code()
+    }
+
+    /// The text that goes with the gRPC status code.
+    pub(crate) fn grpc_message(&self) -> &'static str {
+        grpc::message(self.inner.kind)
+    }
+
+    /// After how many milliseconds a gRPC client may try again.
+    pub(crate) fn retry_pushback(&self) -> Option<u64> {
+        self.retry_after().map(|delay| delay.as_secs().saturating_mul(1000))
     }
 
     /// Whether the request was a gRPC call and is answered as one.
@@ -126,6 +177,18 @@ impl Rejection {
             Some(form) => grpc::response(self, form),
             None => http::response(self, self.inner.challenge.as_ref()),
         }
+    }
+
+    /// The response to `request`, whose head goes to the hook and whose body is left alone.
+    pub(crate) fn answer<B>(&self, request: &mut Request<B>) -> Response<Bytes> {
+        let mut head = Request::new(());
+        *head.method_mut() = request.method().clone();
+        *head.version_mut() = request.version();
+        std::mem::swap(head.uri_mut(), request.uri_mut());
+        std::mem::swap(head.headers_mut(), request.headers_mut());
+        std::mem::swap(head.extensions_mut(), request.extensions_mut());
+        let (parts, ()) = head.into_parts();
+        self.response(&parts)
     }
 
     /// The response to the request with this head: the hook's, if there is one. A HEAD request gets the

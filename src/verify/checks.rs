@@ -27,6 +27,8 @@ pub(super) struct Checks {
 /// What the header of an acceptable token says.
 pub(super) struct CheckedHeader<'a> {
     pub(super) algorithm: Algorithm,
+    /// Whether the token says that it was made from a JWT template.
+    pub(super) is_template: bool,
     pub(super) kid: Option<Cow<'a, str>>,
 }
 
@@ -54,12 +56,12 @@ impl Checks {
             Some(Value::String(typ)) if typ == "JWT" => {}
             Some(_) => return Err(VerifyErrorKind::UnsupportedType),
         }
-        match header.get("cat") {
-            None => {}
-            Some(Value::String(cat)) if cat == SESSION || cat == IGNORE => {}
-            Some(Value::String(cat)) if cat == TEMPLATE && self.template_tokens_are_allowed => {}
+        let is_template = match header.get("cat") {
+            None => false,
+            Some(Value::String(cat)) if cat == SESSION || cat == IGNORE => false,
+            Some(Value::String(cat)) if cat == TEMPLATE && self.template_tokens_are_allowed => true,
             Some(_) => return Err(VerifyErrorKind::UnsupportedCategory),
-        }
+        };
         let algorithm = header
             .string("alg")
             .and_then(|alg| Algorithm::from_name(&alg))
@@ -69,7 +71,7 @@ impl Checks {
             Some(Value::String(kid)) => Some(kid),
             Some(_) => return Err(VerifyErrorKind::InvalidKeyId),
         };
-        Ok(CheckedHeader { algorithm, kid })
+        Ok(CheckedHeader { algorithm, is_template, kid })
     }
 
     /// What is asked of the claims once the signature holds.

@@ -174,7 +174,8 @@ impl Verifier {
         let proof = inner.keys.verify(&compact, &header, progress)?;
         let wire = Wire::read(&payload);
         inner.checks.claims(&wire, inner.clock.now())?;
-        let decoded = Decoded::new(wire, compact.payload_text(), &inner.instance).ok_or(MalformedToken)?;
+        let decoded =
+            Decoded::new(wire, compact.payload_text(), &inner.instance, header.is_template).ok_or(MalformedToken)?;
         Ok(Claims::new(compact.into_payload(), decoded, proof))
     }
 

@@ -1,0 +1,28 @@
+use ::http::{Response, request::Parts};
+use bytes::Bytes;
+
+use super::{Rejection, http};
+
+/// The answer to a request for which an extractor found no user, or not one who may do this.
+///
+/// Where a layer let the request pass without a user it is the layer's refusal, hook and all. Where no
+/// [`ClerkAuthLayer`](crate::ClerkAuthLayer) has seen the request, or not one with these custom claims, it is a
+/// 500: a mistake in the program, with advice in the log.
+#[derive(Debug)]
+pub struct ExtractRejection {
+    response: Box<Response<Bytes>>,
+}
+
+impl ExtractRejection {
+    pub(crate) fn layer_missing() -> Self {
+        Self { response: Box::new(http::layer_missing()) }
+    }
+
+    pub(crate) fn of(rejection: &Rejection, request: &Parts) -> Self {
+        Self { response: Box::new(rejection.response(request)) }
+    }
+
+    pub(crate) fn into_inner(self) -> Response<Bytes> {
+        *self.response
+    }
+}
