@@ -4,7 +4,7 @@
 
 use std::{future::Future, time::Duration};
 
-use crate::jwks::FetchError;
+use crate::{jwks::FetchError, verify::ResolveError};
 
 /// A fetch brought `keys` usable keys and `skipped` others.
 pub(crate) fn keys_fetched(keys: usize, skipped: usize) {
@@ -52,6 +52,31 @@ pub(crate) fn any_issuer(instance: &str) {
     tracing::info!(target: TARGET, instance, "only a key is configured: tokens of any issuer that it signed pass");
     #[cfg(not(feature = "tracing"))]
     let _ = instance;
+}
+
+/// An instance could not be looked up. It is said aloud if that `is_due`.
+pub(crate) fn resolve_failed(error: &ResolveError, is_due: bool) {
+    #[cfg(feature = "tracing")]
+    {
+        let source = std::error::Error::source(error).map(|source| tracing::field::display(Chain(source)));
+        match is_due {
+            true => tracing::warn!(target: TARGET, %error, source, "resolving an instance failed"),
+            false => tracing::debug!(target: TARGET, %error, source, "resolving an instance failed"),
+        }
+    }
+    #[cfg(not(feature = "tracing"))]
+    let _ = (error, is_due);
+}
+
+/// Runs a call of the resolver in a span of its own, as fetches are.
+pub(crate) fn in_resolve_span<F: Future>(call: F) -> impl Future<Output = F::Output> {
+    #[cfg(feature = "tracing")]
+    {
+        use tracing::Instrument;
+        call.instrument(tracing::debug_span!(target: TARGET, parent: None, "resolve_instance"))
+    }
+    #[cfg(not(feature = "tracing"))]
+    call
 }
 
 /// A token's permissions can be read in two ways, so none is granted.

@@ -12,6 +12,7 @@ use percent_encoding::percent_decode;
 use crate::{
     config::{ClerkConfig, ConfigError, PublishableKey},
     jwt::sha1,
+    verify::Verifier,
 };
 
 /// A place in a request where a token may be.
@@ -82,11 +83,14 @@ impl fmt::Debug for TokenSource {
     }
 }
 
-/// The sources of a layer in their order, with what they need to know of its configuration.
+/// The sources of a layer in their order, with what they need to know of its instances.
 #[derive(Clone, Debug)]
 pub(crate) struct TokenSources {
+    max_length: usize,
+    /// The authorized parties of each instance; `None` where further instances may be resolved.
+    parties: Option<Vec<Vec<String>>>,
     sources: Vec<TokenSource>,
-    suffixed_cookie: Option<String>,
+    suffixed_cookies: Vec<String>,
 }
 
 /// What the sources found.
@@ -106,27 +110,38 @@ pub(crate) struct Token<'a> {
 }
 
 impl TokenSources {
-    pub(crate) fn authorization_only() -> Self {
-        Self { sources: vec![TokenSource::authorization()], suffixed_cookie: None }
+    pub(crate) fn authorization_only(verifier: &Verifier) -> Self {
+        Self {
+            max_length: verifier.max_token_length(),
+            parties: Some(Vec::new()),
+            sources: vec![TokenSource::authorization()],
+            suffixed_cookies: Vec::new(),
+        }
     }
 
-    pub(crate) fn new(sources: Vec<TokenSource>, config: &ClerkConfig) -> Result<Self, ConfigError> {
+    pub(crate) fn new(sources: Vec<TokenSource>, verifier: &Verifier) -> Result<Self, ConfigError> {
         if sources.is_empty() {
             return Err(ConfigError::invalid("token_sources", "must not be empty"));
         }
         let has_cookie = sources.iter().any(|source| matches!(source.0, Kind::Cookie(_) | Kind::SessionCookie));
-        if has_cookie && config.authorized_parties.is_empty() && !config.danger_cookie_without_authorized_parties {
+        if has_cookie && !verifier.configs().all(may_have_cookies) {
             return Err(ConfigError::missing(
                 "authorized_parties",
                 "a cookie counts only for the parties it is meant for",
             ));
         }
-        Ok(Self { sources, suffixed_cookie: config.publishable_key.as_ref().map(suffixed_cookie) })
+        let parties = || verifier.configs().map(|config| config.authorized_parties.clone()).collect();
+        let keys = verifier.configs().filter_map(|config| config.publishable_key.as_ref());
+        Ok(Self {
+            max_length: verifier.max_token_length(),
+            parties: (!verifier.can_resolve()).then(parties),
+            sources,
+            suffixed_cookies: keys.map(suffixed_cookie).collect(),
+        })
     }
 
     /// Asks the sources in order; the first that has something decides, good or bad.
-    pub(crate) fn find<'a>(&self, method: &Method, headers: &'a HeaderMap, config: &ClerkConfig) -> Found<'a> {
-        let limit = config.max_token_length;
+    pub(crate) fn find<'a>(&self, method: &Method, headers: &'a HeaderMap) -> Found<'a> {
         for TokenSource(kind) in &self.sources {
             let (found, is_cookie) = match kind {
                 Kind::Authorization => (authorization(headers), false),
@@ -138,8 +153,8 @@ impl TokenSources {
             match found {
                 Credential::None => {}
                 Credential::Malformed => return Found::Malformed,
-                Credential::Token(text) if text.len() > limit => return Found::Malformed,
-                Credential::Token(_) if is_cookie && may_be_cross_site(method, headers, config) => {
+                Credential::Token(text) if text.len() > self.max_length => return Found::Malformed,
+                Credential::Token(_) if is_cookie && self.is_cross_site_for_all(method, headers) => {
                     return Found::CrossSite;
                 }
                 Credential::Token(text) => return Found::Token(Token { is_cookie, text }),
@@ -149,11 +164,15 @@ impl TokenSources {
     }
 
     fn session_cookie<'a>(&self, headers: &'a HeaderMap) -> Credential<'a> {
-        let suffixed = self.suffixed_cookie.as_deref().map_or(Credential::None, |name| cookie(headers, name));
-        match suffixed {
-            Credential::None => cookie(headers, SESSION_COOKIE),
-            found => found,
-        }
+        let names = self.suffixed_cookies.iter().map(String::as_str).chain([SESSION_COOKIE]);
+        let mut found = names.map(|name| cookie(headers, name));
+        found.find(|found| !matches!(found, Credential::None)).unwrap_or(Credential::None)
+    }
+
+    /// Whether the request may have been made by another site, whichever instance the cookie turns out to be of.
+    fn is_cross_site_for_all(&self, method: &Method, headers: &HeaderMap) -> bool {
+        let parties = self.parties.as_ref();
+        parties.is_some_and(|all| all.iter().all(|parties| may_be_cross_site(method, headers, parties)))
     }
 }
 
@@ -239,8 +258,13 @@ fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Credential<'a> {
     }
 }
 
-/// Whether the request may have been made by another site with the user's cookies.
-fn may_be_cross_site(method: &Method, headers: &HeaderMap, config: &ClerkConfig) -> bool {
+/// Whether cookies may count for an instance at all.
+pub(crate) fn may_have_cookies(config: &ClerkConfig) -> bool {
+    !config.authorized_parties.is_empty() || config.danger_cookie_without_authorized_parties
+}
+
+/// Whether the request may have been made by another site than the authorized `parties` with the user's cookies.
+pub(crate) fn may_be_cross_site(method: &Method, headers: &HeaderMap, parties: &[String]) -> bool {
     let is_safe = [Method::GET, Method::HEAD, Method::OPTIONS].contains(method) && !headers.contains_key(UPGRADE);
     if is_safe {
         return false;
@@ -249,8 +273,8 @@ fn may_be_cross_site(method: &Method, headers: &HeaderMap, config: &ClerkConfig)
     let mut origins = headers.get_all(ORIGIN).iter();
     match (origins.next(), origins.next()) {
         // Without parties no origin is known to be good, but browsers themselves say where a request is from.
-        _ if config.authorized_parties.is_empty() => !is_from_here(),
-        (Some(origin), None) => !config.authorized_parties.iter().any(|party| party.as_bytes() == origin.as_bytes()),
+        _ if parties.is_empty() => !is_from_here(),
+        (Some(origin), None) => !parties.iter().any(|party| party.as_bytes() == origin.as_bytes()),
         (None, _) => !is_from_here(),
         (Some(_), Some(_)) => true,
     }

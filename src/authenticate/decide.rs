@@ -14,7 +14,7 @@ use crate::{
     claims::Claims,
     rejection::{Answers, GrpcForm, Rejection, RejectionKind},
     telemetry,
-    token::{Found, Token, TokenSources},
+    token::{Found, Token, TokenSources, may_be_cross_site, may_have_cookies},
     verify::{Halt, Progress, Verifier, VerifyError, VerifyErrorKind},
 };
 
@@ -36,6 +36,9 @@ enum Mode {
     Strict,
     Unauthenticated,
 }
+
+/// Why a request is refused.
+type Refusal = (RejectionKind, Option<VerifyError>);
 
 /// What becomes of a request.
 pub(super) enum Decision {
@@ -62,7 +65,7 @@ impl Settings {
             custom_claims: Vec::new(),
             mode: Mode::Strict,
             resource_metadata: false,
-            sources: TokenSources::authorization_only(),
+            sources: TokenSources::authorization_only(&verifier),
             strips_unverified: false,
             verifier,
         }
@@ -90,12 +93,11 @@ impl Settings {
         }
         mark_sensitive(request.headers_mut());
         if self.resource_metadata
-            && let Some(response) = resource_metadata::response(request, self.verifier.config())
+            && let Some(response) = resource_metadata::response(request, self.verifier.configs())
         {
             return FirstDecision::Decided(Decision::Refuse(response));
         }
-        let config = self.verifier.config();
-        let outcome = match self.sources.find(request.method(), request.headers(), config) {
+        let outcome = match self.sources.find(request.method(), request.headers()) {
             Found::None => Err((RejectionKind::MissingToken, None)),
             Found::Malformed => Err((RejectionKind::MalformedRequest, None)),
             Found::CrossSite => Err((RejectionKind::CrossSite, None)),
@@ -125,32 +127,24 @@ impl Settings {
         self.conclude(verified.map(|claims| (claims, is_cookie)).map_err(refused), request)
     }
 
-    fn conclude<B>(
-        &self,
-        outcome: Result<(Claims, bool), (RejectionKind, Option<VerifyError>)>,
-        request: &mut Request<B>,
-    ) -> Decision {
-        let admitted = outcome.and_then(|(claims, is_cookie)| {
-            self.admit(claims, is_cookie, request).map_err(|kind| refused(kind.into()))
-        });
-        match admitted {
+    fn conclude<B>(&self, outcome: Result<(Claims, bool), Refusal>, request: &mut Request<B>) -> Decision {
+        match outcome.and_then(|(claims, is_cookie)| self.admit(claims, is_cookie, request)) {
             Ok(()) => Decision::Forward,
             Err((kind, error)) => self.reject(kind, error, request),
         }
     }
 
     /// Puts the user into the extensions.
-    fn admit<B>(&self, claims: Claims, is_cookie: bool, request: &mut Request<B>) -> Result<(), VerifyErrorKind> {
-        let has_party = claims.authorized_party().is_some() || self.verifier.config().authorized_parties.is_empty();
-        if is_cookie && !has_party && ![Method::GET, Method::HEAD].contains(request.method()) {
-            return Err(VerifyErrorKind::InvalidAuthorizedParty);
+    fn admit<B>(&self, claims: Claims, is_cookie: bool, request: &mut Request<B>) -> Result<(), Refusal> {
+        if is_cookie {
+            check_cookie(&claims, request)?;
         }
         for (index, custom) in self.custom_claims.iter().enumerate() {
             if custom.insert(&claims, request.extensions_mut()).is_err() {
                 for inserted in self.custom_claims.iter().take(index) {
                     inserted.remove(request.extensions_mut());
                 }
-                return Err(VerifyErrorKind::MissingCustomClaims);
+                return Err(refused(VerifyErrorKind::MissingCustomClaims.into()));
             }
         }
         request.extensions_mut().insert(ClerkAuth::new(claims, Arc::clone(&self.answers)));
@@ -206,6 +200,20 @@ fn mark_sensitive(headers: &mut HeaderMap) {
     }
 }
 
-fn refused(error: VerifyError) -> (RejectionKind, Option<VerifyError>) {
+/// What a cookie has to be beyond a good token: meant for one of the instance's parties, and not sent by another
+/// site.
+fn check_cookie<B>(claims: &Claims, request: &Request<B>) -> Result<(), Refusal> {
+    let (config, method) = (claims.config(), request.method());
+    let has_party = claims.authorized_party().is_some() || config.authorized_parties.is_empty();
+    if !may_have_cookies(config) || (!has_party && ![Method::GET, Method::HEAD].contains(method)) {
+        return Err(refused(VerifyErrorKind::InvalidAuthorizedParty.into()));
+    }
+    if may_be_cross_site(method, request.headers(), &config.authorized_parties) {
+        return Err((RejectionKind::CrossSite, None));
+    }
+    Ok(())
+}
+
+fn refused(error: VerifyError) -> Refusal {
     (RejectionKind::of(error.kind()), Some(error))
 }

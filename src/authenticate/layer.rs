@@ -8,7 +8,7 @@ use crate::{
     config::{ClerkConfig, ConfigError, GatewayPolicy},
     rejection::{OnRejection, Refusals},
     token::{TokenSource, TokenSources},
-    verify::Verifier,
+    verify::{Instance, Verifier},
 };
 
 /// Layer that applies the [`ClerkAuthService`] middleware, which lets requests through with a valid Clerk
@@ -63,6 +63,18 @@ impl ClerkAuthLayer {
         Verifier::new(config).map(Self::from)
     }
 
+    /// A layer that trusts all of these instances, told apart by issuer.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] as for [`VerifierBuilder::build`](crate::verify::VerifierBuilder::build).
+    pub fn from_instances<I>(instances: I) -> Result<Self, ConfigError>
+    where
+        I: IntoIterator<Item: Into<Instance>>,
+    {
+        Verifier::of_instances(instances).map(Self::from)
+    }
+
     /// A layer that does what an API gateway's policy did.
     ///
     /// # Errors
@@ -112,7 +124,7 @@ impl ClerkAuthLayer {
     where
         I: IntoIterator<Item = TokenSource>,
     {
-        let sources = TokenSources::new(sources.into_iter().collect(), self.verifier().config())?;
+        let sources = TokenSources::new(sources.into_iter().collect(), self.verifier())?;
         Ok(self.with(|settings| settings.sources = sources))
     }
 

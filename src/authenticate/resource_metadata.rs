@@ -19,7 +19,10 @@ struct Metadata<'a> {
 }
 
 /// The metadata, if that is what the request asks for; it needs no token.
-pub(super) fn response<B>(request: &Request<B>, config: &ClerkConfig) -> Option<Response<Bytes>> {
+pub(super) fn response<'a, B>(
+    request: &Request<B>,
+    configs: impl Iterator<Item = &'a ClerkConfig>,
+) -> Option<Response<Bytes>> {
     let rest = request.uri().path().strip_prefix(WELL_KNOWN)?;
     if !(rest.is_empty() || rest.starts_with('/')) {
         return None;
@@ -31,8 +34,8 @@ pub(super) fn response<B>(request: &Request<B>, config: &ClerkConfig) -> Option<
         return Some(response);
     }
     let resource = format!("{}{rest}", origin(request)?);
-    let metadata =
-        Metadata { resource: &resource, authorization_servers: config.issuers(), bearer_methods_supported: ["header"] };
+    let authorization_servers = configs.flat_map(ClerkConfig::issuers).collect();
+    let metadata = Metadata { resource: &resource, authorization_servers, bearer_methods_supported: ["header"] };
     let body = Bytes::from(serde_json::to_vec(&metadata).ok()?);
     let length = HeaderValue::from(body.len());
     let mut response = Response::new(if request.method() == Method::HEAD { Bytes::new() } else { body });

@@ -26,7 +26,7 @@ pub use self::{
     organization::Organization,
     reverification::{Reverification, ReverificationLevel},
 };
-use crate::{json::Object, jwt::SignatureHolds};
+use crate::{config::ClerkConfig, json::Object, jwt::SignatureHolds};
 
 /// The claims of a token that was verified; cloning them copies a pointer.
 ///
@@ -43,7 +43,7 @@ struct Inner {
     fea: Option<Text>,
     fva: Option<FactorAges>,
     iat: Option<i64>,
-    instance: Arc<str>,
+    instance: Arc<ClerkConfig>,
     is_session: bool,
     iss: Text,
     jti: Option<Text>,
@@ -238,6 +238,11 @@ impl Claims {
     }
 
     pub(crate) fn instance(&self) -> &str {
+        self.inner.instance.name()
+    }
+
+    /// The configuration of the instance whose key verified the token.
+    pub(crate) fn config(&self) -> &ClerkConfig {
         &self.inner.instance
     }
 
@@ -254,7 +259,7 @@ impl fmt::Debug for Claims {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
             .debug_struct("Claims")
-            .field("instance", &self.inner.instance)
+            .field("instance", &self.instance())
             .field("version", &self.version())
             .finish_non_exhaustive()
     }
@@ -306,7 +311,7 @@ pub(crate) struct Decoded(Inner);
 impl Decoded {
     /// Keeps what `wire` holds; `None` without a subject, an issuer or an expiry, which a caller who has
     /// checked them will not see.
-    pub(crate) fn new(wire: Wire<'_>, payload: &str, instance: &Arc<str>, is_template: bool) -> Option<Self> {
+    pub(crate) fn new(wire: Wire<'_>, payload: &str, instance: &Arc<ClerkConfig>, is_template: bool) -> Option<Self> {
         let keep = |text| Text::new(text, payload);
         Some(Self(Inner {
             act: wire.act.value().map(|actor| ActorTexts {

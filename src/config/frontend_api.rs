@@ -274,6 +274,10 @@ impl HttpUrl {
     pub(super) fn as_str(&self) -> &str {
         &self.text
     }
+
+    pub(super) fn authority(&self) -> &str {
+        &self.authority
+    }
 }
 
 fn is_authority(authority: &str) -> bool {

@@ -26,6 +26,7 @@ mod env;
 mod error;
 mod frontend_api;
 mod gateway;
+mod issuer_url;
 mod strictness;
 
 use std::{sync::Arc, time::Duration};
@@ -35,6 +36,7 @@ pub use self::{
     error::{ConfigError, Setting},
     frontend_api::{FrontendApi, JwtKey, PublishableKey, SecretKey},
     gateway::{GatewayPolicy, GatewayPolicyOptions},
+    issuer_url::IssuerUrl,
 };
 
 /// Configuration of one Clerk instance: where its keys are and which tokens of it count.
@@ -49,7 +51,7 @@ pub use self::{
 /// assert_eq!(config.issuers(), ["https://clerk.clerk.dev"]);
 /// # Ok::<(), tower_clerk::ConfigError>(())
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 #[must_use]
 pub struct ClerkConfig {
     api_url: Option<HttpUrl>,
@@ -238,10 +240,11 @@ impl ClerkConfig {
             .collect()
     }
 
-    pub(crate) fn name(&self) -> String {
-        let issuers = self.issuers();
-        let name = self.instance_name.as_deref().or(issuers.first().copied()).unwrap_or("clerk");
-        name.to_owned()
+    /// What the instance is called: its name, or its first issuer.
+    pub(crate) fn name(&self) -> &str {
+        let frontend_api = || self.known_frontend_api().map(FrontendApi::as_str);
+        let issuer = || frontend_api().or_else(|| self.issuers.first().map(String::as_str));
+        self.instance_name.as_deref().or_else(issuer).unwrap_or("clerk")
     }
 
     pub(crate) fn key_location(&self) -> KeyLocation<'_> {

@@ -45,9 +45,14 @@ pub(crate) struct Wait {
 
 /// A timer on the current runtime; `None` without a runtime, or with one that has no timers, which shows
 /// only as a panic.
-pub(super) fn timer(duration: Duration) -> Option<Pin<Box<Sleep>>> {
+pub(crate) fn timer(duration: Duration) -> Option<Pin<Box<Sleep>>> {
     Handle::try_current().ok()?;
     catch_unwind(|| tokio::time::sleep(duration)).ok().map(Box::pin)
+}
+
+/// Runs `work` in a task of its own; `None` without a runtime. The only place of the library that spawns.
+pub(crate) fn launch(work: impl Future<Output = ()> + Send + 'static) -> Option<AbortHandle> {
+    Some(Handle::try_current().ok()?.spawn(work).abort_handle())
 }
 
 impl Flight {
@@ -58,14 +63,13 @@ impl Flight {
         source: Arc<dyn KeySource>,
         timeout: Duration,
     ) -> Option<Self> {
-        let runtime = Handle::try_current().ok()?;
         let (sender, outcome) = watch::channel(None);
         let landing = Landing { number, sender, store: Arc::downgrade(store) };
         let fetch = async move {
             let result = Shared::fetch(source.as_ref(), timeout).await;
             landing.land(result);
         };
-        let task = runtime.spawn(telemetry::in_fetch_span(fetch)).abort_handle();
+        let task = launch(telemetry::in_fetch_span(fetch))?;
         Some(Self { number, outcome, task })
     }
 

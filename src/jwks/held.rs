@@ -33,6 +33,16 @@ pub(crate) struct RefreshPolicy {
 }
 
 impl KeysStatus {
+    /// Of the keys of two instances, the worse of each.
+    pub(crate) fn worse(self, other: Self) -> Self {
+        Self {
+            age: self.age.max(other.age),
+            keys: self.keys.min(other.keys),
+            last_error: self.last_error.or(other.last_error),
+            last_success: self.last_success.max(other.last_success),
+        }
+    }
+
     /// Of keys that are not fetched.
     pub(crate) fn fixed(keys: usize) -> Self {
         Self { age: None, keys, last_error: None, last_success: None }

@@ -29,13 +29,15 @@ mod store;
 
 #[cfg(feature = "reqwest")]
 pub(crate) use self::http::HttpKeySource;
+pub(crate) use self::{
+    flight::{launch, timer},
+    held::RefreshPolicy,
+    key_set::KeySet,
+    schedule::Budget,
+    source::SourceId,
+    store::{Answer, KeyCache, KeyStore, Need, Outcome, Wait},
+};
 pub use self::{
     held::KeysStatus,
     source::{FetchError, FetchErrorKind, KeySource},
-};
-pub(crate) use self::{
-    held::RefreshPolicy,
-    key_set::KeySet,
-    source::SourceId,
-    store::{Answer, KeyStore, Need, Outcome, Wait},
 };

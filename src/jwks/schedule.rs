@@ -71,7 +71,7 @@ impl Schedule {
 
 /// So many at once, and one more each `every`.
 #[derive(Debug)]
-struct Budget {
+pub(crate) struct Budget {
     burst: u32,
     every: Duration,
     /// When the budget is whole again.
@@ -79,15 +79,15 @@ struct Budget {
 }
 
 impl Budget {
-    fn new(burst: u32, every: Duration) -> Self {
+    pub(crate) fn new(burst: u32, every: Duration) -> Self {
         Self { burst, every, whole_at: Duration::ZERO }
     }
 
-    fn is_left(&self, now: Duration) -> bool {
+    pub(crate) fn is_left(&self, now: Duration) -> bool {
         self.whole_at <= now + self.every * (self.burst - 1)
     }
 
-    fn spend(&mut self, now: Duration) {
+    pub(crate) fn spend(&mut self, now: Duration) {
         self.whole_at = self.whole_at.max(now) + self.every;
     }
 }

@@ -59,6 +59,8 @@ pub enum FetchErrorKind {
     NoUsableKey,
     /// The key source panicked.
     Panicked,
+    /// The application's resolver could not tell whether there is such an instance.
+    Resolver,
     /// The key source failed, or the server could not be reached.
     Source,
     /// The server answered with another status than 200.
@@ -120,6 +122,7 @@ impl fmt::Display for FetchErrorKind {
             Self::NoRuntime => "there is no Tokio runtime with a timer here; verify inside one, or use a PEM key",
             Self::NoUsableKey => "the document has no usable key",
             Self::Panicked => "the key source panicked",
+            Self::Resolver => "the instance could not be looked up",
             Self::Source => "the key source failed",
             Self::Status => "the server answered with another status than 200",
             Self::Timeout => "the document did not arrive in time",
@@ -134,6 +137,7 @@ impl fmt::Display for FetchErrorKind {
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub(crate) struct SourceId {
     pub(crate) credential: Option<[u8; 32]>,
-    pub(crate) source: usize,
+    /// Counts sources, since each may have an HTTP client of its own.
+    pub(crate) number: u64,
     pub(crate) url: String,
 }

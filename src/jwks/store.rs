@@ -20,6 +20,13 @@ use super::{
 };
 use crate::{clock::Clock, telemetry};
 
+/// The key sets of one verifier.
+///
+/// It only holds: its own clock cannot be injected, so what is fresh is decided by the sets' timestamps and
+/// its expiry is a backstop.
+#[derive(Clone)]
+pub(crate) struct KeyCache(Cache<SourceId, Arc<HeldKeys>>);
+
 /// The key set of one instance over time: held in the cache, refreshed by at most one fetch at once.
 ///
 /// Dropping it stops the fetch in flight.
@@ -52,7 +59,7 @@ pub(crate) enum Answer {
 }
 
 pub(super) struct Shared {
-    cache: Cache<SourceId, Arc<HeldKeys>>,
+    cache: KeyCache,
     clock: Arc<dyn Clock>,
     gate: Gate<Flight>,
     id: SourceId,
@@ -70,21 +77,22 @@ struct Record {
     warned_at: Option<Duration>,
 }
 
-impl KeyStore {
-    /// A cache for the key sets of one verifier.
-    ///
-    /// It only holds: its own clock cannot be injected, so what is fresh is decided by the sets' timestamps
-    /// and its expiry is a backstop.
-    pub(crate) fn cache(policy: RefreshPolicy) -> Cache<SourceId, Arc<HeldKeys>> {
-        Cache::builder()
-            .max_capacity(SPARE_CAPACITY)
+impl KeyCache {
+    /// For so many instances, whose sets are served for `stale_limit` at most.
+    pub(crate) fn new(instances: usize, stale_limit: Duration) -> Self {
+        let instances = u64::try_from(instances).unwrap_or(u64::MAX);
+        let cache = Cache::builder()
+            .max_capacity(instances.saturating_add(SPARE_CAPACITY))
+            // The default policy may refuse a new set where there is no room for it.
             .eviction_policy(EvictionPolicy::lru())
-            .time_to_live(policy.stale_limit * 2)
-            .build()
+            .time_to_live(stale_limit * 2);
+        Self(cache.build())
     }
+}
 
+impl KeyStore {
     pub(crate) fn new(
-        cache: Cache<SourceId, Arc<HeldKeys>>,
+        cache: KeyCache,
         id: SourceId,
         source: Arc<dyn KeySource>,
         policy: RefreshPolicy,
@@ -149,7 +157,7 @@ impl KeyStore {
 
     /// Drops the set, and the fetch in flight with it.
     pub(crate) fn forget(&self) {
-        self.shared.gate.clear(|| self.shared.cache.invalidate(&self.shared.id));
+        self.shared.gate.clear(|| self.shared.cache.0.invalidate(&self.shared.id));
     }
 
     pub(crate) fn status(&self) -> KeysStatus {
@@ -206,7 +214,7 @@ impl Shared {
         let keep = |generation| {
             let refresh_at = now + self.policy.refresh_due();
             let held = HeldKeys { set, fetched_at: now, generation, refresh_at };
-            self.cache.insert(self.id.clone(), Arc::new(held));
+            self.cache.0.insert(self.id.clone(), Arc::new(held));
         };
         if self.gate.land(flight, keep) {
             *self.record() = Record { last_success: Some(now), ..Record::default() };
@@ -246,7 +254,7 @@ impl Shared {
     }
 
     fn held(&self, now: Duration) -> Option<Arc<HeldKeys>> {
-        let held = self.cache.get(&self.id)?;
+        let held = self.cache.0.get(&self.id)?;
         (now.saturating_sub(held.fetched_at) < self.policy.stale_limit).then_some(held)
     }
 
@@ -271,13 +279,13 @@ impl Shared {
 
 impl Drop for Shared {
     fn drop(&mut self) {
-        self.gate.clear(|| {});
+        self.gate.clear(|| self.cache.0.invalidate(&self.id));
     }
 }
 
 const NO_RUNTIME: Answer =
     Answer::Unavailable { cause: FetchErrorKind::NoRuntime, retry_after: Duration::from_secs(1) };
-/// Above the number of instances of any verifier.
+/// More than instances are replaced by at once.
 const SPARE_CAPACITY: u64 = 64;
 /// Requests waiting for keys at once.
 const MAX_WAITING: usize = 16_384;

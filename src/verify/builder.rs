@@ -1,32 +1,41 @@
-use std::sync::Arc;
+use std::{
+    sync::{Arc, atomic::AtomicU64},
+    time::Duration,
+};
 
-use super::{Inner, Verifier, checks::Checks, keys::Keys};
+use super::{
+    Inner, Verifier,
+    directory::{Directory, MAX_RESOLVED},
+    instance::{Instance, Shared},
+    instances::Instances,
+    resolver::InstanceResolver,
+};
 use crate::{
     clock::{Clock, SystemClock},
-    config::{ClerkConfig, ConfigError, KeyLocation, SecretKey},
-    jwks::{KeySet, KeySource, KeyStore, RefreshPolicy, SourceId},
-    jwt::{VerifyingKey, sha256},
-    telemetry,
+    config::ConfigError,
+    jwks::{KeyCache, KeySource},
 };
 
 /// Makes a [`Verifier`] with parts of your own.
 #[must_use]
 pub struct VerifierBuilder {
     clock: Arc<dyn Clock>,
-    config: ClerkConfig,
     #[cfg(feature = "reqwest")]
     http_client: Option<reqwest::Client>,
-    key_source: Option<Arc<dyn KeySource>>,
+    instances: Vec<Instance>,
+    local_issuers_are_allowed: bool,
+    resolver: Option<Arc<dyn InstanceResolver>>,
 }
 
 impl VerifierBuilder {
-    pub(super) fn new(config: ClerkConfig) -> Self {
+    pub(super) fn new() -> Self {
         Self {
             clock: Arc::new(SystemClock::new()),
-            config,
             #[cfg(feature = "reqwest")]
             http_client: None,
-            key_source: None,
+            instances: Vec::new(),
+            local_issuers_are_allowed: false,
+            resolver: None,
         }
     }
 
@@ -44,73 +53,69 @@ impl VerifierBuilder {
         Self { http_client: Some(client), ..self }
     }
 
-    /// Takes keys from `source`, whatever the configuration says about them.
-    pub fn key_source(self, source: impl KeySource + 'static) -> Self {
-        Self { key_source: Some(Arc::new(source)), ..self }
+    /// Takes the keys of the instance named last from `source`, whatever its configuration says about them.
+    pub fn key_source(mut self, source: impl KeySource + 'static) -> Self {
+        if let Some(last) = self.instances.pop() {
+            self.instances.push(last.key_source(source));
+        }
+        self
+    }
+
+    /// Trusts a further instance: staging beside production, say.
+    ///
+    /// A token's `iss` picks the instance; the token is then held against that one's keys, issuers, parties
+    /// and audience alone, so each instance needs an issuer, and no two the same.
+    pub fn instance(mut self, instance: impl Into<Instance>) -> Self {
+        self.instances.push(instance.into());
+        self
+    }
+
+    /// Asks `resolver` for instances that are not configured: tenants that come and go.
+    pub fn resolver(self, resolver: impl InstanceResolver + 'static) -> Self {
+        Self { resolver: Some(Arc::new(resolver)), ..self }
+    }
+
+    /// Asks the resolver for issuers with a port or an IP address too, and for `http` ones on loopback addresses:
+    /// for tests and closed networks.
+    pub fn allow_local_issuers(self) -> Self {
+        Self { local_issuers_are_allowed: true, ..self }
     }
 
     /// Makes the verifier.
     ///
     /// # Errors
     ///
-    /// As [`Verifier::new`].
-    pub fn build(mut self) -> Result<Verifier, ConfigError> {
-        let checks = Checks::new(&self.config);
-        let keys = match self.key_source.take() {
-            Some(source) => self.store(source, None, String::new()),
-            None => self.configured_keys()?,
+    /// As [`Verifier::new`]; with several instances also [`ConfigError::Missing`] if one has no issuer, and
+    /// [`ConfigError::Conflict`] if two have the same.
+    pub fn build(self) -> Result<Verifier, ConfigError> {
+        let configs = || self.instances.iter().map(|instance| &instance.config);
+        let max_token_length = configs().map(|config| config.max_token_length).max().unwrap_or(DEFAULT_LENGTH);
+        let stale_limit = configs().map(|config| config.jwks_stale_limit).max().unwrap_or_default();
+        let (places, stale_limit) = match self.resolver {
+            Some(_) => (MAX_RESOLVED, LONGEST_STALE_LIMIT),
+            None => (self.instances.len(), stale_limit),
         };
-        let instance: Arc<str> = Arc::from(self.config.name());
-        if !checks.compares_issuers() {
-            telemetry::any_issuer(&instance);
-        }
-        Ok(Verifier { inner: Arc::new(Inner { checks, clock: self.clock, config: self.config, instance, keys }) })
-    }
-
-    fn configured_keys(&self) -> Result<Keys, ConfigError> {
-        match self.config.key_location() {
-            KeyLocation::JwtKey(key) => VerifyingKey::from_der(key.der())
-                .map(Keys::Pem)
-                .map_err(|unusable| ConfigError::invalid(key.setting(), unusable.0)),
-            KeyLocation::Document(document) => KeySet::parse(document.as_bytes())
-                .map(Keys::Set)
-                .map_err(|_| ConfigError::invalid("jwks", "is not a JWKS with a usable key")),
-            KeyLocation::Remote { url, secret_key } => {
-                let source = self.remote_source(&url, secret_key)?;
-                let credential = secret_key.map(|key| sha256(key.expose().as_bytes()));
-                Ok(self.store(source, credential, url))
-            }
-            KeyLocation::Unknown => {
-                Err(ConfigError::missing("frontend_api_url", "nothing names the instance to trust"))
-            }
-        }
-    }
-
-    #[cfg(feature = "reqwest")]
-    fn remote_source(&self, url: &str, secret_key: Option<&SecretKey>) -> Result<Arc<dyn KeySource>, ConfigError> {
-        let client = self.http_client.clone();
-        let source = crate::jwks::HttpKeySource::new(url, secret_key, client, self.config.jwks_timeout)?;
-        Ok(Arc::new(source))
-    }
-
-    #[cfg(not(feature = "reqwest"))]
-    fn remote_source(&self, _: &str, _: Option<&SecretKey>) -> Result<Arc<dyn KeySource>, ConfigError> {
-        Err(ConfigError::missing("key_source", "fetching keys needs the feature `reqwest`"))
-    }
-
-    fn store(&self, source: Arc<dyn KeySource>, credential: Option<[u8; 32]>, url: String) -> Keys {
-        let id = SourceId { credential, source: Arc::as_ptr(&source).cast::<()>().addr(), url };
-        let policy = RefreshPolicy {
-            interval: self.config.jwks_refresh_interval,
-            stale_limit: self.config.jwks_stale_limit,
-            timeout: self.config.jwks_timeout,
-        };
-        Keys::Store(KeyStore::new(KeyStore::cache(policy), id, source, policy, Arc::clone(&self.clock)))
+        let shared = Arc::new(Shared {
+            cache: KeyCache::new(places, stale_limit),
+            clock: Arc::clone(&self.clock),
+            #[cfg(feature = "reqwest")]
+            http_client: self.http_client,
+            sources: AtomicU64::new(0),
+        });
+        let directory =
+            self.resolver.map(|resolver| Directory::new(resolver, Arc::clone(&shared), self.local_issuers_are_allowed));
+        let instances = Instances::new(self.instances, &shared, directory)?;
+        Ok(Verifier { inner: Arc::new(Inner { clock: self.clock, instances, max_token_length }) })
     }
 }
 
 impl std::fmt::Debug for VerifierBuilder {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("VerifierBuilder").field("config", &self.config).finish_non_exhaustive()
+        formatter.debug_struct("VerifierBuilder").field("instances", &self.instances).finish_non_exhaustive()
     }
 }
+
+/// In bytes, as a configuration's.
+const DEFAULT_LENGTH: usize = 16 * 1024;
+/// As long as any configuration may say.
+const LONGEST_STALE_LIMIT: Duration = Duration::from_secs(30 * 24 * 60 * 60);

@@ -1,7 +1,6 @@
 use std::time::Duration;
 
 use super::{
-    Halt,
     checks::CheckedHeader,
     error::{VerifyError, VerifyErrorKind},
 };
@@ -18,7 +17,13 @@ pub(super) enum Keys {
     Store(KeyStore),
 }
 
-/// What a token waits for.
+/// What keeps a signature from being proven.
+pub(super) enum Halt {
+    Refused(VerifyError),
+    Waiting(Pending),
+}
+
+/// A key that a token waits for.
 pub(crate) struct Pending {
     need: Lack,
     wait: Wait,
@@ -26,7 +31,7 @@ pub(crate) struct Pending {
 
 /// What was tried for one token so far.
 #[derive(Default)]
-pub(crate) struct Progress {
+pub(super) struct Tried {
     /// The keys that did not make its signature.
     failed: Vec<[u8; 32]>,
     /// Fetches that ended without bringing its key.
@@ -47,7 +52,7 @@ impl Keys {
         &self,
         token: &Compact<'_>,
         header: &CheckedHeader<'_>,
-        progress: &mut Progress,
+        tried: &mut Tried,
     ) -> Result<SignatureHolds, Halt> {
         if let Self::Pem(key) = self {
             return Ok(verify_with(std::slice::from_ref(key), token, header)?);
@@ -62,23 +67,23 @@ impl Keys {
                 let keys = set.keys(kid).ok_or(VerifyErrorKind::UnknownKey)?;
                 Ok(verify_with(keys, token, header)?)
             }
-            Self::Store(store) => verify_with_store(store, kid, token, header, progress),
+            Self::Store(store) => verify_with_store(store, kid, token, header, tried),
         }
     }
 
     /// Waits for what a token lacks.
-    pub(super) async fn wait(&self, pending: Pending, progress: &mut Progress) -> Result<(), VerifyError> {
+    pub(super) async fn wait(&self, pending: Pending, tried: &mut Tried) -> Result<(), VerifyError> {
         let is_own = pending.wait.is_own();
         match (pending.wait.ended().await, pending.need) {
             (Outcome::Fetched, _) => {
-                progress.fruitless += 1;
-                progress.is_settled = is_own || progress.fruitless >= MAX_FRUITLESS;
+                tried.fruitless += 1;
+                tried.is_settled = is_own || tried.fruitless >= MAX_FRUITLESS;
                 Ok(())
             }
             (Outcome::Failed(_), Lack::Signature) => Err(VerifyErrorKind::InvalidSignature.into()),
             (Outcome::Failed(cause), Lack::Key) => Err(self.unavailable(cause)),
-            (Outcome::Lost, _) if progress.fruitless < MAX_FRUITLESS => {
-                progress.fruitless += 1;
+            (Outcome::Lost, _) if tried.fruitless < MAX_FRUITLESS => {
+                tried.fruitless += 1;
                 Ok(())
             }
             (Outcome::Lost, _) => Err(self.unavailable(FetchErrorKind::Source)),
@@ -145,7 +150,7 @@ fn verify_with_store(
     kid: &str,
     token: &Compact<'_>,
     header: &CheckedHeader<'_>,
-    progress: &mut Progress,
+    tried: &mut Tried,
 ) -> Result<SignatureHolds, Halt> {
     // The set is replaced rarely; a token that keeps finding another one is not worth a third look.
     for _ in 0..3 {
@@ -155,18 +160,18 @@ fn verify_with_store(
             (None, _) => (Need::Keys, VerifyErrorKind::KeysUnavailable),
             (Some(held), None) => (Need::Kid(held), VerifyErrorKind::UnknownKey),
             (Some(held), Some(keys)) => {
-                if progress.has_failed_with(keys) {
+                if tried.has_failed_with(keys) {
                     return Err(VerifyErrorKind::InvalidSignature.into());
                 }
                 match verify_with(keys, token, header) {
                     Err(VerifyErrorKind::InvalidSignature) => {}
                     decided => return Ok(decided?),
                 }
-                progress.failed = keys.iter().map(|key| *key.thumbprint()).collect();
+                tried.failed = keys.iter().map(|key| *key.thumbprint()).collect();
                 (Need::Signature(held), VerifyErrorKind::InvalidSignature)
             }
         };
-        if progress.is_settled {
+        if tried.is_settled {
             return Err(refusal.into());
         }
         match store.request(need) {
@@ -197,7 +202,13 @@ fn verify_with(
     fitting.find_map(|key| key.verify(token)).ok_or(VerifyErrorKind::InvalidSignature)
 }
 
-impl Progress {
+impl From<VerifyErrorKind> for Halt {
+    fn from(kind: VerifyErrorKind) -> Self {
+        Self::Refused(kind.into())
+    }
+}
+
+impl Tried {
     /// Whether these are the keys that did not make the signature before.
     fn has_failed_with(&self, keys: &[VerifyingKey]) -> bool {
         self.failed.len() == keys.len() && self.failed.iter().zip(keys).all(|(failed, key)| failed == key.thumbprint())

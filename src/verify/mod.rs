@@ -21,17 +21,28 @@
 
 mod builder;
 mod checks;
+mod directory;
 mod error;
+mod instance;
+mod instances;
 mod keys;
+mod resolver;
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{borrow::Cow, fmt, sync::Arc, time::Duration};
 
-pub(crate) use self::keys::{Pending, Progress};
 pub use self::{
     builder::VerifierBuilder,
     error::{VerifyError, VerifyErrorKind},
+    instance::Instance,
+    resolver::{InstanceResolver, ResolveError},
 };
-use self::{checks::Checks, keys::Keys};
+use self::{
+    checks::Checks,
+    directory::{Answer, ResolutionWait},
+    instance::Trusted,
+    instances::{Instances, Pick},
+    keys::Tried,
+};
 pub use crate::clock::{Clock, SystemClock};
 use crate::{
     claims::{Claims, Decoded, Wire},
@@ -41,7 +52,7 @@ use crate::{
     jwt::{Compact, MalformedToken},
 };
 
-/// Verifies tokens of one Clerk instance.
+/// Verifies tokens of one Clerk instance, or of several.
 ///
 /// Cloning it shares its keys. See the [module docs](self) for what it checks.
 ///
@@ -64,18 +75,30 @@ pub struct Verifier {
 }
 
 struct Inner {
-    checks: Checks,
     clock: Arc<dyn Clock>,
-    config: ClerkConfig,
-    instance: Arc<str>,
-    keys: Keys,
+    instances: Instances,
+    max_token_length: usize,
 }
 
 /// What keeps a token from being verified.
 pub(crate) enum Halt {
     Refused(VerifyError),
-    /// Its key has to be fetched first.
+    /// Its instance or its key has to be asked for first.
     Waiting(Pending),
+}
+
+/// What a token waits for.
+pub(crate) enum Pending {
+    Instance(ResolutionWait),
+    Key(Arc<Trusted>, keys::Pending),
+}
+
+/// What was tried for one token so far.
+#[derive(Default)]
+pub(crate) struct Progress {
+    /// The instance that a resolver answered with.
+    instance: Option<Arc<Trusted>>,
+    keys: Tried,
 }
 
 impl Verifier {
@@ -89,9 +112,26 @@ impl Verifier {
         Self::builder(config).build()
     }
 
-    /// Makes a verifier with a clock, a key source or an HTTP client of your own.
-    pub fn builder(config: ClerkConfig) -> VerifierBuilder {
-        VerifierBuilder::new(config)
+    /// Makes a verifier that trusts all of these instances, told apart by issuer.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] as for [`VerifierBuilder::build`], and if there are none.
+    pub fn of_instances<I>(instances: I) -> Result<Self, ConfigError>
+    where
+        I: IntoIterator<Item: Into<Instance>>,
+    {
+        instances.into_iter().fold(VerifierBuilder::new(), VerifierBuilder::instance).build()
+    }
+
+    /// Makes a verifier with a clock, a key source, an HTTP client or further instances of your own.
+    pub fn builder(instance: impl Into<Instance>) -> VerifierBuilder {
+        VerifierBuilder::new().instance(instance)
+    }
+
+    /// Makes a verifier that trusts the instances that `resolver` knows, and those that are added.
+    pub fn resolving(resolver: impl InstanceResolver + 'static) -> VerifierBuilder {
+        VerifierBuilder::new().resolver(resolver)
     }
 
     /// Verifies a token, waiting for keys if they have to be fetched: at most their timeout.
@@ -122,44 +162,72 @@ impl Verifier {
         })
     }
 
-    /// Fetches keys if there are none, so that the first request need not wait.
+    /// Fetches the keys of every instance that has none, so that the first request need not wait.
     ///
     /// # Errors
     ///
-    /// [`VerifyError`] of kind [`KeysUnavailable`](VerifyErrorKind::KeysUnavailable) if that fails; requests
-    /// will try again.
+    /// [`VerifyError`] of kind [`KeysUnavailable`](VerifyErrorKind::KeysUnavailable) if that fails for one;
+    /// requests will try again.
     pub async fn warm_up(&self) -> Result<(), VerifyError> {
-        self.inner.keys.warm_up().await
+        let mut outcome = Ok(());
+        for instance in self.inner.instances.all() {
+            outcome = outcome.and(instance.keys.warm_up().await);
+        }
+        outcome
     }
 
-    /// Fetches keys now, whatever their age and the budgets.
+    /// Fetches the keys of every instance now, whatever their age and the budgets.
     ///
     /// # Errors
     ///
     /// As [`warm_up`](Self::warm_up); the keys at hand stay.
     pub async fn refresh(&self) -> Result<(), VerifyError> {
-        self.inner.keys.refresh().await
+        let mut outcome = Ok(());
+        for instance in self.inner.instances.all() {
+            outcome = outcome.and(instance.keys.refresh().await);
+        }
+        outcome
     }
 
     /// Drops the keys that were fetched, so that the next token needs a new fetch.
     pub fn forget_keys(&self) {
-        self.inner.keys.forget();
+        for instance in self.inner.instances.all() {
+            instance.keys.forget();
+        }
     }
 
-    /// How the keys are, for health endpoints.
+    /// How the keys are, for health endpoints; of several instances, those that are worst off.
     #[must_use]
     pub fn keys_status(&self) -> KeysStatus {
-        self.inner.keys.status()
+        let statuses = self.inner.instances.all().into_iter().map(|instance| instance.keys.status());
+        statuses.reduce(KeysStatus::worse).unwrap_or_else(|| KeysStatus::fixed(0))
     }
 
-    pub(crate) fn config(&self) -> &ClerkConfig {
-        &self.inner.config
+    /// How the keys of each instance are, by its [name](crate::ClerkAuth::instance).
+    #[must_use]
+    pub fn keys_status_by_instance(&self) -> Vec<(String, KeysStatus)> {
+        let instances = self.inner.instances.all().into_iter();
+        instances.map(|instance| (instance.config.name().to_owned(), instance.keys.status())).collect()
+    }
+
+    pub(crate) fn configs(&self) -> impl Iterator<Item = &ClerkConfig> {
+        self.inner.instances.configs()
+    }
+
+    /// In bytes.
+    pub(crate) fn max_token_length(&self) -> usize {
+        self.inner.max_token_length
+    }
+
+    /// Whether it may come to trust instances that are not configured.
+    pub(crate) fn can_resolve(&self) -> bool {
+        self.inner.instances.can_resolve()
     }
 
     /// Verifies as far as can be without waiting.
     pub(crate) fn attempt(&self, token: &str, progress: &mut Progress) -> Result<Claims, Halt> {
         let inner = &*self.inner;
-        if token.len() > inner.config.max_token_length {
+        if token.len() > inner.max_token_length {
             return Err(VerifyErrorKind::TooLong.into());
         }
         let compact = Compact::parse(token)?;
@@ -170,16 +238,32 @@ impl Verifier {
                 Object::parse(text).map_err(|_| MalformedToken)?;
             }
         }
-        let header = inner.checks.header(&header)?;
-        let proof = inner.keys.verify(&compact, &header, progress)?;
+        let picked;
+        let instance = match inner.instances.only() {
+            Some(only) => only,
+            None => {
+                picked = self.pick(&header, &payload, progress)?;
+                &picked
+            }
+        };
+        if token.len() > instance.config.max_token_length {
+            return Err(VerifyErrorKind::TooLong.into());
+        }
+        let header = instance.checks.header(&header)?;
+        let proof = match instance.keys.verify(&compact, &header, &mut progress.keys) {
+            Ok(proof) => proof,
+            Err(keys::Halt::Refused(error)) => return Err(Halt::Refused(error)),
+            Err(keys::Halt::Waiting(pending)) => {
+                return Err(Halt::Waiting(Pending::Key(Arc::clone(instance), pending)));
+            }
+        };
         let wire = Wire::read(&payload);
-        inner.checks.claims(&wire, inner.clock.now())?;
-        let decoded =
-            Decoded::new(wire, compact.payload_text(), &inner.instance, header.is_template).ok_or(MalformedToken)?;
-        Ok(Claims::new(compact.into_payload(), decoded, proof))
+        instance.checks.claims(&wire, inner.clock.now())?;
+        let decoded = Decoded::new(wire, compact.payload_text(), &instance.config, header.is_template);
+        Ok(Claims::new(compact.into_payload(), decoded.ok_or(MalformedToken)?, proof))
     }
 
-    /// Goes on with a token that waits for its key.
+    /// Goes on with a token that waits for its instance or its key.
     pub(crate) async fn resume(
         &self,
         token: &str,
@@ -187,7 +271,14 @@ impl Verifier {
         mut progress: Progress,
     ) -> Result<Claims, VerifyError> {
         loop {
-            self.inner.keys.wait(pending, &mut progress).await?;
+            match pending {
+                Pending::Instance(wait) => match wait.ended().await {
+                    Answer::Known(instance) => progress.instance = Some(instance),
+                    Answer::Unknown => return Err(VerifyErrorKind::InvalidIssuer.into()),
+                    Answer::Failed(cause) => return Err(unresolved(cause)),
+                },
+                Pending::Key(instance, pending) => instance.keys.wait(pending, &mut progress.keys).await?,
+            }
             match self.attempt(token, &mut progress) {
                 Ok(claims) => return Ok(claims),
                 Err(Halt::Refused(error)) => return Err(error),
@@ -195,11 +286,33 @@ impl Verifier {
             }
         }
     }
+
+    /// The instance to hold a token against, by the issuer that it claims. What no instance accepts is refused
+    /// before a resolver is asked.
+    fn pick(&self, header: &Object<'_>, payload: &Object<'_>, progress: &Progress) -> Result<Arc<Trusted>, Halt> {
+        if let Some(instance) = &progress.instance {
+            return Ok(Arc::clone(instance));
+        }
+        Checks::most_lenient().header(header)?;
+        let issuer: Option<Cow<'_, str>> = payload.string("iss");
+        match self.inner.instances.pick(issuer.as_deref()) {
+            Pick::Instance(instance) => Ok(instance),
+            Pick::Unknown => Err(VerifyErrorKind::InvalidIssuer.into()),
+            Pick::Unresolved(cause) => Err(Halt::Refused(unresolved(cause))),
+            Pick::Wait(wait) => Err(Halt::Waiting(Pending::Instance(wait))),
+        }
+    }
+}
+
+/// Nothing is known of the token while its instance cannot be told.
+fn unresolved(cause: FetchErrorKind) -> VerifyError {
+    VerifyError::keys_unavailable(cause, Duration::from_secs(1))
 }
 
 impl fmt::Debug for Verifier {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Verifier").field("instance", &self.inner.instance).finish_non_exhaustive()
+        let instances: Vec<&str> = self.configs().map(ClerkConfig::name).collect();
+        formatter.debug_struct("Verifier").field("instances", &instances).finish_non_exhaustive()
     }
 }
 
