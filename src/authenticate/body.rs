@@ -33,6 +33,13 @@ impl<B> ResponseBody<B> {
     }
 }
 
+/// Empty, for layers around this one that answer without a body.
+impl<B> Default for ResponseBody<B> {
+    fn default() -> Self {
+        Self::refused(Bytes::new())
+    }
+}
+
 impl<B: Body<Data = Bytes>> Body for ResponseBody<B> {
     type Data = Bytes;
     type Error = B::Error;

@@ -1,13 +1,10 @@
 use std::{fmt, future::Future, pin::Pin, sync::Arc};
 
 use bytes::Bytes;
-use http::{
-    HeaderMap, HeaderValue, Method, Request, Response,
-    header::{AUTHORIZATION, Entry},
-};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, header::AUTHORIZATION};
 
 use super::{
-    extension::{ClerkAuth, CustomClaimsType},
+    extension::{ClerkAuth, CustomClaimsTypes},
     resource_metadata,
 };
 use crate::{
@@ -22,7 +19,7 @@ use crate::{
 #[derive(Clone)]
 pub(super) struct Settings {
     pub(super) answers: Arc<Answers>,
-    pub(super) custom_claims: Vec<CustomClaimsType>,
+    pub(super) custom_claims: CustomClaimsTypes,
     mode: Mode,
     pub(super) resource_metadata: bool,
     pub(super) sources: TokenSources,
@@ -62,7 +59,7 @@ impl Settings {
     pub(super) fn new(verifier: Verifier) -> Self {
         Self {
             answers: Arc::default(),
-            custom_claims: Vec::new(),
+            custom_claims: CustomClaimsTypes::default(),
             mode: Mode::Strict,
             resource_metadata: false,
             sources: TokenSources::authorization_only(&verifier),
@@ -88,9 +85,7 @@ impl Settings {
         let extensions = request.extensions_mut();
         extensions.remove::<ClerkAuth>();
         extensions.remove::<Rejection>();
-        for custom in &self.custom_claims {
-            custom.remove(extensions);
-        }
+        CustomClaimsTypes::remove(extensions);
         mark_sensitive(request.headers_mut());
         if self.resource_metadata
             && let Some(response) = resource_metadata::response(request, self.verifier.configs())
@@ -139,13 +134,8 @@ impl Settings {
         if is_cookie {
             check_cookie(&claims, request)?;
         }
-        for (index, custom) in self.custom_claims.iter().enumerate() {
-            if custom.insert(&claims, request.extensions_mut()).is_err() {
-                for inserted in self.custom_claims.iter().take(index) {
-                    inserted.remove(request.extensions_mut());
-                }
-                return Err(refused(VerifyErrorKind::MissingCustomClaims.into()));
-            }
+        if self.custom_claims.insert(&claims, request.extensions_mut()).is_err() {
+            return Err(refused(VerifyErrorKind::MissingCustomClaims.into()));
         }
         request.extensions_mut().insert(ClerkAuth::new(claims, Arc::clone(&self.answers)));
         Ok(())
@@ -193,10 +183,12 @@ impl fmt::Debug for Settings {
 
 /// Keeps `Debug` of the request, and so logs, from showing credentials.
 fn mark_sensitive(headers: &mut HeaderMap) {
-    if headers.contains_key(AUTHORIZATION)
-        && let Ok(Entry::Occupied(mut values)) = headers.try_entry(AUTHORIZATION)
-    {
-        values.iter_mut().for_each(|value| value.set_sensitive(true));
+    let count = headers.get_all(AUTHORIZATION).iter().count();
+    if count > 1 {
+        let values = headers.iter_mut().filter(|(name, _)| *name == AUTHORIZATION);
+        values.for_each(|(_, value)| value.set_sensitive(true));
+    } else if let Some(value) = headers.get_mut(AUTHORIZATION) {
+        value.set_sensitive(true);
     }
 }
 

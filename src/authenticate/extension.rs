@@ -114,16 +114,19 @@ impl<T> fmt::Debug for CustomClaims<T> {
     }
 }
 
-/// One type of custom claims that a layer decodes.
+/// The types of custom claims that a layer decodes. Those that it has inserted lie in the extensions beside them.
+#[derive(Clone, Default)]
+pub(super) struct CustomClaimsTypes(Arc<Vec<CustomClaimsType>>);
+
 #[derive(Clone, Copy)]
-pub(super) struct CustomClaimsType {
+struct CustomClaimsType {
     insert: fn(&Claims, &mut Extensions) -> Result<(), CustomClaimsError>,
     remove: fn(&mut Extensions),
 }
 
-impl CustomClaimsType {
-    pub(super) fn of<T: DeserializeOwned + Send + Sync + 'static>() -> Self {
-        Self {
+impl CustomClaimsTypes {
+    pub(super) fn add<T: DeserializeOwned + Send + Sync + 'static>(&mut self) {
+        Arc::make_mut(&mut self.0).push(CustomClaimsType {
             insert: |claims, extensions| {
                 extensions.insert(CustomClaims::<T>::from(claims.custom::<T>()?));
                 Ok(())
@@ -131,14 +134,26 @@ impl CustomClaimsType {
             remove: |extensions| {
                 extensions.remove::<CustomClaims<T>>();
             },
+        });
+    }
+
+    /// Decodes and inserts all of them, or none.
+    pub(super) fn insert(&self, claims: &Claims, extensions: &mut Extensions) -> Result<(), CustomClaimsError> {
+        if self.0.is_empty() {
+            return Ok(());
         }
+        extensions.insert(self.clone());
+        let inserted = self.0.iter().try_for_each(|custom| (custom.insert)(claims, extensions));
+        if inserted.is_err() {
+            Self::remove(extensions);
+        }
+        inserted
     }
 
-    pub(super) fn insert(self, claims: &Claims, extensions: &mut Extensions) -> Result<(), CustomClaimsError> {
-        (self.insert)(claims, extensions)
-    }
-
-    pub(super) fn remove(self, extensions: &mut Extensions) {
-        (self.remove)(extensions);
+    /// Removes whatever a layer of this kind has inserted: it belongs to the user that this layer found.
+    pub(super) fn remove(extensions: &mut Extensions) {
+        if let Some(Self(types)) = extensions.remove::<Self>() {
+            types.iter().for_each(|custom| (custom.remove)(extensions));
+        }
     }
 }

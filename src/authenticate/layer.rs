@@ -3,7 +3,7 @@ use std::sync::Arc;
 use serde::de::DeserializeOwned;
 use tower_layer::Layer;
 
-use super::{ClerkAuthService, decide::Settings, extension::CustomClaimsType};
+use super::{ClerkAuthService, decide::Settings};
 use crate::{
     config::{ClerkConfig, ConfigError, GatewayPolicy},
     rejection::{OnRejection, Refusals},
@@ -146,7 +146,7 @@ impl ClerkAuthLayer {
     where
         T: DeserializeOwned + Send + Sync + 'static,
     {
-        self.with(|settings| settings.custom_claims.push(CustomClaimsType::of::<T>()))
+        self.with(|settings| settings.custom_claims.add::<T>())
     }
 
     /// Serves protected resource metadata (RFC 9728) under `/.well-known/oauth-protected-resource` and names it

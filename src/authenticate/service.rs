@@ -50,6 +50,18 @@ impl<S> ClerkAuthService<S> {
     }
 }
 
+impl<S: Clone> ClerkAuthService<S> {
+    /// Lets go of what `poll_ready` reserved in the inner service for a call that does not come now: others, requests
+    /// that have waited for a key among them, may be in need of it.
+    ///
+    /// The service that was made ready is the one to be called, so whoever gets a clone makes that ready:
+    /// https://docs.rs/tower-service/latest/tower_service/trait.Service.html#be-careful-when-cloning-inner-services
+    fn give_reservation_back(&mut self) {
+        let fresh = self.inner.clone();
+        drop(mem::replace(&mut self.inner, fresh));
+    }
+}
+
 impl<S, ReqBody, ResBody> Service<Request<ReqBody>> for ClerkAuthService<S>
 where
     S: Service<Request<ReqBody>, Response = Response<ResBody>> + Clone,
@@ -65,14 +77,13 @@ where
     fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
         match self.settings.decide(&mut request) {
             FirstDecision::Decided(Decision::Forward) => ResponseFuture::forward(self.inner.call(request)),
-            FirstDecision::Decided(Decision::Refuse(response)) => ResponseFuture::refuse(response),
+            FirstDecision::Decided(Decision::Refuse(response)) => {
+                self.give_reservation_back();
+                ResponseFuture::refuse(response)
+            }
             FirstDecision::Wait(wait) => {
-                // What `poll_ready` reserved in the inner service must not be held while waiting for the
-                // network, and the service that was made ready is the one to be called:
-                // https://docs.rs/tower-service/latest/tower_service/trait.Service.html#be-careful-when-cloning-inner-services
-                let fresh = self.inner.clone();
-                drop(mem::replace(&mut self.inner, fresh.clone()));
-                ResponseFuture::wait(wait, Arc::clone(&self.settings), fresh, request)
+                self.give_reservation_back();
+                ResponseFuture::wait(wait, Arc::clone(&self.settings), self.inner.clone(), request)
             }
         }
     }

@@ -47,6 +47,8 @@ struct Inner {
     is_session: bool,
     iss: Text,
     jti: Option<Text>,
+    /// How many digits the permission masks have, which bounds how many permissions they grant.
+    mask_digits: usize,
     nbf: Option<i64>,
     organization: OnceLock<Option<Organization>>,
     payload: String,
@@ -241,6 +243,18 @@ impl Claims {
         self.inner.instance.name()
     }
 
+    /// Whether `exp` has not come, and `nbf` and `iat` have, by the letter.
+    pub(crate) fn hold_at(&self, now: SystemTime) -> bool {
+        let now = unix_millis(now);
+        let has_come = |time: Option<i64>| time.is_none_or(|time| time <= now);
+        self.inner.exp > now && has_come(self.inner.nbf) && has_come(self.inner.iat)
+    }
+
+    /// In bytes, with what may be decoded of them later.
+    pub(crate) fn weight(&self) -> usize {
+        size_of::<Inner>() + self.inner.payload.capacity() + self.inner.mask_digits * BYTES_A_MASK_DIGIT
+    }
+
     /// The configuration of the instance whose key verified the token.
     pub(crate) fn config(&self) -> &ClerkConfig {
         &self.inner.instance
@@ -329,6 +343,7 @@ impl Decoded {
             is_session: !is_template && matches!(wire.sid, Claim::Value(_)),
             iss: keep(wire.iss.value()?),
             jti: wire.jti.map(keep),
+            mask_digits: wire.mask_digits,
             nbf: wire.nbf.value(),
             organization: OnceLock::new(),
             payload: String::new(),
@@ -339,6 +354,18 @@ impl Decoded {
             version: wire.version,
         }))
     }
+}
+
+/// Milliseconds since 1970, negative before.
+pub(crate) fn unix_millis(time: SystemTime) -> i64 {
+    match time.duration_since(SystemTime::UNIX_EPOCH) {
+        Ok(since) => millis(since),
+        Err(error) => -millis(error.duration()),
+    }
+}
+
+pub(crate) fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// A time so far off that the platform has no value for it becomes the farthest that every platform has.
@@ -354,3 +381,5 @@ fn system_time(millis: i64) -> SystemTime {
 
 /// About eight thousand years.
 const FAR: Duration = Duration::from_secs(8_000 * 365 * 24 * 60 * 60);
+/// A digit of a mask is three and a third bits, each of which may grant a permission of some sixty bytes.
+const BYTES_A_MASK_DIGIT: usize = 256;

@@ -14,6 +14,7 @@ pub(crate) struct Wire<'a> {
     pub(crate) iat: Claim<i64>,
     pub(crate) iss: Claim<Cow<'a, str>>,
     pub(crate) jti: Option<Cow<'a, str>>,
+    pub(crate) mask_digits: usize,
     pub(crate) nbf: Claim<i64>,
     pub(crate) pla: Option<Cow<'a, str>>,
     pub(crate) sid: Claim<Cow<'a, str>>,
@@ -71,6 +72,7 @@ impl<'a> Wire<'a> {
             iat: numeric_date(payload.get("iat").as_ref()),
             iss: string(payload.get("iss")),
             jti: payload.string("jti"),
+            mask_digits: payload.get("o").as_ref().map_or(0, mask_digits),
             nbf: numeric_date(payload.get("nbf").as_ref()),
             pla: granted("pla"),
             sid: string(payload.get("sid")),
@@ -122,6 +124,12 @@ fn actor<'a>(value: Option<&Value<'a>>) -> Claim<WireActor<'a>> {
         }),
         None => Claim::Invalid,
     }
+}
+
+/// The digits of the masks in an organization claim, however many masks there are.
+fn mask_digits(organization: &Value<'_>) -> usize {
+    let Value::Object(text) = organization else { return 0 };
+    Object::parse(text).ok().and_then(|members| members.string("fpm")).map_or(0, |masks| masks.len())
 }
 
 /// Two numbers of minutes; -1 stands for a factor that was never verified.

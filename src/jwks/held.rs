@@ -20,7 +20,7 @@ pub struct KeysStatus {
 pub(crate) struct HeldKeys {
     pub(crate) set: KeySet,
     pub(super) fetched_at: Duration,
-    pub(super) generation: u64,
+    pub(crate) generation: u64,
     pub(super) refresh_at: Duration,
 }
 

@@ -2,7 +2,7 @@ use std::{
     fmt,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -61,8 +61,12 @@ pub(crate) enum Answer {
 pub(super) struct Shared {
     cache: KeyCache,
     clock: Arc<dyn Clock>,
+    /// Until when the newest set is neither due for a refresh nor too old, in nanoseconds.
+    fresh_until: AtomicU64,
     gate: Gate<Flight>,
     id: SourceId,
+    /// The number of the newest set, zero if it was dropped.
+    newest: AtomicU64,
     policy: RefreshPolicy,
     record: Mutex<Record>,
     source: Arc<dyn KeySource>,
@@ -98,8 +102,26 @@ impl KeyStore {
         policy: RefreshPolicy,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        let (gate, record, waiting) = (Gate::new(), Mutex::default(), AtomicUsize::new(0));
-        Self { shared: Arc::new(Shared { cache, clock, gate, id, policy, record, source, waiting }) }
+        let shared = Shared {
+            cache,
+            clock,
+            fresh_until: AtomicU64::new(0),
+            gate: Gate::new(),
+            id,
+            newest: AtomicU64::new(0),
+            policy,
+            record: Mutex::default(),
+            source,
+            waiting: AtomicUsize::new(0),
+        };
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// Whether the set of this number is the newest and neither due for a refresh nor too old: all that has to be
+    /// known of it where its keys were looked at before.
+    pub(crate) fn is_fresh(&self, generation: u64) -> bool {
+        self.shared.newest.load(Ordering::Acquire) == generation
+            && nanos(self.shared.clock.monotonic()) < self.shared.fresh_until.load(Ordering::Acquire)
     }
 
     /// The set to verify with, if there is one that may still be used. Counts as use: a refresh that is due
@@ -157,7 +179,10 @@ impl KeyStore {
 
     /// Drops the set, and the fetch in flight with it.
     pub(crate) fn forget(&self) {
-        self.shared.gate.clear(|| self.shared.cache.0.invalidate(&self.shared.id));
+        self.shared.gate.clear(|| {
+            self.shared.newest.store(0, Ordering::Release);
+            self.shared.cache.0.invalidate(&self.shared.id);
+        });
     }
 
     pub(crate) fn status(&self) -> KeysStatus {
@@ -215,6 +240,10 @@ impl Shared {
             let refresh_at = now + self.policy.refresh_due();
             let held = HeldKeys { set, fetched_at: now, generation, refresh_at };
             self.cache.0.insert(self.id.clone(), Arc::new(held));
+            // In this order: who still sees the old number sees the old set, at worst with the new time.
+            let fresh_until = refresh_at.min(now + self.policy.stale_limit);
+            self.fresh_until.store(nanos(fresh_until), Ordering::Release);
+            self.newest.store(generation, Ordering::Release);
         };
         if self.gate.land(flight, keep) {
             *self.record() = Record { last_success: Some(now), ..Record::default() };
@@ -281,6 +310,11 @@ impl Drop for Shared {
     fn drop(&mut self) {
         self.gate.clear(|| self.cache.0.invalidate(&self.id));
     }
+}
+
+/// Some five hundred years fit.
+fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
 const NO_RUNTIME: Answer =

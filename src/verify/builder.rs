@@ -5,6 +5,7 @@ use std::{
 
 use super::{
     Inner, Verifier,
+    cache::{Capacity, VerifiedTokens},
     directory::{Directory, MAX_RESOLVED},
     instance::{Instance, Shared},
     instances::Instances,
@@ -25,6 +26,7 @@ pub struct VerifierBuilder {
     instances: Vec<Instance>,
     local_issuers_are_allowed: bool,
     resolver: Option<Arc<dyn InstanceResolver>>,
+    token_cache: Option<Capacity>,
 }
 
 impl VerifierBuilder {
@@ -36,6 +38,7 @@ impl VerifierBuilder {
             instances: Vec::new(),
             local_issuers_are_allowed: false,
             resolver: None,
+            token_cache: Some(TOKEN_CACHE),
         }
     }
 
@@ -81,6 +84,19 @@ impl VerifierBuilder {
         Self { local_issuers_are_allowed: true, ..self }
     }
 
+    /// Remembers up to so many verified tokens, in up to so many bytes: 10 000 in 32 MiB by default.
+    ///
+    /// A token that is remembered is held against the clock and the keys of the moment, but costs no second
+    /// signature. What is remembered are claims by a digest of the token, not the token.
+    pub fn token_cache(self, entries: usize, bytes: usize) -> Self {
+        Self { token_cache: (entries > 0 && bytes > 0).then_some(Capacity { bytes, entries }), ..self }
+    }
+
+    /// Verifies every token from scratch.
+    pub fn without_token_cache(self) -> Self {
+        Self { token_cache: None, ..self }
+    }
+
     /// Makes the verifier.
     ///
     /// # Errors
@@ -105,7 +121,8 @@ impl VerifierBuilder {
         let directory =
             self.resolver.map(|resolver| Directory::new(resolver, Arc::clone(&shared), self.local_issuers_are_allowed));
         let instances = Instances::new(self.instances, &shared, directory)?;
-        Ok(Verifier { inner: Arc::new(Inner { clock: self.clock, instances, max_token_length }) })
+        let verified = self.token_cache.map(VerifiedTokens::new);
+        Ok(Verifier { inner: Arc::new(Inner { clock: self.clock, instances, max_token_length, verified }) })
     }
 }
 
@@ -119,3 +136,4 @@ impl std::fmt::Debug for VerifierBuilder {
 const DEFAULT_LENGTH: usize = 16 * 1024;
 /// As long as any configuration may say.
 const LONGEST_STALE_LIMIT: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+const TOKEN_CACHE: Capacity = Capacity { bytes: 32 * 1024 * 1024, entries: 10_000 };

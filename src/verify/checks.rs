@@ -1,11 +1,8 @@
-use std::{
-    borrow::Cow,
-    time::{Duration, SystemTime},
-};
+use std::{borrow::Cow, time::SystemTime};
 
 use super::error::VerifyErrorKind;
 use crate::{
-    claims::{Claim, Wire},
+    claims::{Claim, Wire, millis, unix_millis},
     config::ClerkConfig,
     json::{Object, Value},
     jwt::Algorithm,
@@ -180,17 +177,6 @@ impl Checks {
             _ => Ok(()),
         }
     }
-}
-
-fn unix_millis(time: SystemTime) -> i64 {
-    match time.duration_since(SystemTime::UNIX_EPOCH) {
-        Ok(since) => millis(since),
-        Err(error) => -millis(error.duration()),
-    }
-}
-
-fn millis(duration: Duration) -> i64 {
-    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
 // Categories as Clerk's SDKs spell them.

@@ -75,6 +75,12 @@ impl Instances {
         }
     }
 
+    /// Whether `instance` is still the one with this issuer. Counts as use of what a resolver answered.
+    pub(super) fn trusts(&self, instance: &Arc<Trusted>, issuer: &str) -> bool {
+        self.directory.is_none()
+            || matches!(self.pick(Some(issuer)), Pick::Instance(current) if Arc::ptr_eq(&current, instance))
+    }
+
     pub(super) fn configs(&self) -> impl Iterator<Item = &ClerkConfig> {
         self.fixed.iter().map(|instance| instance.config.as_ref())
     }

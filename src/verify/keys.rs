@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     jwks::{Answer, FetchErrorKind, KeySet, KeyStore, KeysStatus, Need, Outcome, Wait},
-    jwt::{Compact, MAX_KID, SignatureHolds, VerifyingKey},
+    jwt::{Algorithm, Compact, MAX_KID, SignatureHolds, VerifyingKey},
 };
 
 /// The keys that a verifier trusts.
@@ -27,6 +27,22 @@ pub(super) enum Halt {
 pub(crate) struct Pending {
     need: Lack,
     wait: Wait,
+}
+
+/// A signature that holds, and whose it is.
+pub(super) struct Vouched {
+    algorithm: Algorithm,
+    /// The number of the set that the key stands in.
+    pub(super) generation: u64,
+    pub(super) proof: SignatureHolds,
+    thumbprint: [u8; 32],
+}
+
+/// The key that made a token's signature, for as long as that is remembered.
+pub(super) struct Voucher {
+    algorithm: Algorithm,
+    kid: Box<str>,
+    thumbprint: [u8; 32],
 }
 
 /// What was tried for one token so far.
@@ -53,7 +69,7 @@ impl Keys {
         token: &Compact<'_>,
         header: &CheckedHeader<'_>,
         tried: &mut Tried,
-    ) -> Result<SignatureHolds, Halt> {
+    ) -> Result<Vouched, Halt> {
         if let Self::Pem(key) = self {
             return Ok(verify_with(std::slice::from_ref(key), token, header)?);
         }
@@ -69,6 +85,19 @@ impl Keys {
             }
             Self::Store(store) => verify_with_store(store, kid, token, header, tried),
         }
+    }
+
+    /// Whether the key that vouched in the set of number `seen` may still be used, and the number of the set that it
+    /// stands in now. Counts as use.
+    pub(super) fn vouches(&self, voucher: &Voucher, seen: u64) -> Option<u64> {
+        let Self::Store(store) = self else { return Some(seen) };
+        if store.is_fresh(seen) {
+            return Some(seen);
+        }
+        let held = store.current()?;
+        let is_voucher =
+            |key: &VerifyingKey| *key.thumbprint() == voucher.thumbprint && key.algorithm() == voucher.algorithm;
+        held.set.keys(&voucher.kid)?.iter().any(is_voucher).then_some(held.generation)
     }
 
     /// Waits for what a token lacks.
@@ -151,7 +180,7 @@ fn verify_with_store(
     token: &Compact<'_>,
     header: &CheckedHeader<'_>,
     tried: &mut Tried,
-) -> Result<SignatureHolds, Halt> {
+) -> Result<Vouched, Halt> {
     // The set is replaced rarely; a token that keeps finding another one is not worth a third look.
     for _ in 0..3 {
         let held = store.current();
@@ -165,7 +194,7 @@ fn verify_with_store(
                 }
                 match verify_with(keys, token, header) {
                     Err(VerifyErrorKind::InvalidSignature) => {}
-                    decided => return Ok(decided?),
+                    decided => return Ok(Vouched { generation: held.generation, ..decided? }),
                 }
                 tried.failed = keys.iter().map(|key| *key.thumbprint()).collect();
                 (Need::Signature(held), VerifyErrorKind::InvalidSignature)
@@ -194,12 +223,23 @@ fn verify_with(
     keys: &[VerifyingKey],
     token: &Compact<'_>,
     header: &CheckedHeader<'_>,
-) -> Result<SignatureHolds, VerifyErrorKind> {
+) -> Result<Vouched, VerifyErrorKind> {
     let mut fitting = keys.iter().filter(|key| key.algorithm() == header.algorithm).peekable();
     if fitting.peek().is_none() {
         return Err(VerifyErrorKind::AlgorithmMismatch);
     }
-    fitting.find_map(|key| key.verify(token)).ok_or(VerifyErrorKind::InvalidSignature)
+    let vouched = fitting.find_map(|key| {
+        let (algorithm, thumbprint) = (key.algorithm(), *key.thumbprint());
+        key.verify(token).map(|proof| Vouched { algorithm, generation: 0, proof, thumbprint })
+    });
+    vouched.ok_or(VerifyErrorKind::InvalidSignature)
+}
+
+impl Vouched {
+    /// The key, which goes by `kid`.
+    pub(super) fn voucher(&self, kid: Option<&str>) -> Voucher {
+        Voucher { algorithm: self.algorithm, kid: kid.unwrap_or_default().into(), thumbprint: self.thumbprint }
+    }
 }
 
 impl From<VerifyErrorKind> for Halt {

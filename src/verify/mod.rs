@@ -18,8 +18,24 @@
 //! 10. The session is not pending (`sts`).
 //!
 //! A member that is `null` is there, and of a wrong type. All but the keys is decided without I/O.
+//!
+//! # Tokens that were verified before
+//!
+//! A browser sends the same token with every request for a minute. What a verifier found out about a token is
+//! remembered by the SHA-256 of its whole text, so that the next request costs no signature: the clock is asked again,
+//! and the key that vouched must still be in the set of the moment. Where either has moved on, the token goes
+//! through all the checks again. Nothing refused is remembered, no token is stored, and no two verifiers share
+//! anything. See [`VerifierBuilder::token_cache`].
+//!
+//! # Several instances
+//!
+//! [`VerifierBuilder::instance`] trusts further instances, [`VerifierBuilder::resolver`] those that the
+//! application knows. The issuer that a token claims only picks among them: no key of one vouches for a token of
+//! another. A user is then the pair of [issuer](crate::claims::Claims::issuer) and
+//! [user id](crate::claims::Claims::user_id), since each instance has ids of its own.
 
 mod builder;
+mod cache;
 mod checks;
 mod directory;
 mod error;
@@ -32,11 +48,13 @@ use std::{borrow::Cow, fmt, sync::Arc, time::Duration};
 
 pub use self::{
     builder::VerifierBuilder,
+    cache::TokenCacheStatus,
     error::{VerifyError, VerifyErrorKind},
     instance::Instance,
     resolver::{InstanceResolver, ResolveError},
 };
 use self::{
+    cache::{Digest, Verified, VerifiedTokens},
     checks::Checks,
     directory::{Answer, ResolutionWait},
     instance::Trusted,
@@ -49,7 +67,7 @@ use crate::{
     config::{ClerkConfig, ConfigError},
     json::{Object, Value},
     jwks::{FetchErrorKind, KeysStatus},
-    jwt::{Compact, MalformedToken},
+    jwt::{Compact, MalformedToken, sha256},
 };
 
 /// Verifies tokens of one Clerk instance, or of several.
@@ -78,6 +96,7 @@ struct Inner {
     clock: Arc<dyn Clock>,
     instances: Instances,
     max_token_length: usize,
+    verified: Option<VerifiedTokens>,
 }
 
 /// What keeps a token from being verified.
@@ -210,6 +229,12 @@ impl Verifier {
         instances.map(|instance| (instance.config.name().to_owned(), instance.keys.status())).collect()
     }
 
+    /// How many verified tokens are remembered; none if that is switched off.
+    #[must_use]
+    pub fn token_cache_status(&self) -> TokenCacheStatus {
+        self.inner.verified.as_ref().map(VerifiedTokens::status).unwrap_or_default()
+    }
+
     pub(crate) fn configs(&self) -> impl Iterator<Item = &ClerkConfig> {
         self.inner.instances.configs()
     }
@@ -229,6 +254,10 @@ impl Verifier {
         let inner = &*self.inner;
         if token.len() > inner.max_token_length {
             return Err(VerifyErrorKind::TooLong.into());
+        }
+        let digest = inner.verified.as_ref().map(|verified| (verified, sha256(token.as_bytes())));
+        if let Some(claims) = digest.as_ref().and_then(|(verified, digest)| self.remembered(verified, digest)) {
+            return Ok(claims);
         }
         let compact = Compact::parse(token)?;
         let header = compact.header()?;
@@ -250,8 +279,8 @@ impl Verifier {
             return Err(VerifyErrorKind::TooLong.into());
         }
         let header = instance.checks.header(&header)?;
-        let proof = match instance.keys.verify(&compact, &header, &mut progress.keys) {
-            Ok(proof) => proof,
+        let vouched = match instance.keys.verify(&compact, &header, &mut progress.keys) {
+            Ok(vouched) => vouched,
             Err(keys::Halt::Refused(error)) => return Err(Halt::Refused(error)),
             Err(keys::Halt::Waiting(pending)) => {
                 return Err(Halt::Waiting(Pending::Key(Arc::clone(instance), pending)));
@@ -260,7 +289,23 @@ impl Verifier {
         let wire = Wire::read(&payload);
         instance.checks.claims(&wire, inner.clock.now())?;
         let decoded = Decoded::new(wire, compact.payload_text(), &instance.config, header.is_template);
-        Ok(Claims::new(compact.into_payload(), decoded.ok_or(MalformedToken)?, proof))
+        let decoded = decoded.ok_or(MalformedToken)?;
+        let (generation, voucher) =
+            (vouched.generation, digest.is_some().then(|| vouched.voucher(header.kid.as_deref())));
+        let claims = Claims::new(compact.into_payload(), decoded, vouched.proof);
+        if let (Some((verified, digest)), Some(voucher)) = (digest, voucher) {
+            verified.insert(digest, Verified::new(claims.clone(), Arc::clone(instance), voucher, generation));
+        }
+        Ok(claims)
+    }
+
+    /// The claims of a token that was verified before, if they may be believed without looking again.
+    fn remembered(&self, verified: &VerifiedTokens, digest: &Digest) -> Option<Claims> {
+        let found = verified.get(digest)?;
+        let is_good = self.inner.instances.trusts(found.instance(), found.claims().issuer())
+            && found.holds_at(self.inner.clock.now())
+            && found.is_vouched_for();
+        is_good.then(|| found.claims().clone())
     }
 
     /// Goes on with a token that waits for its instance or its key.

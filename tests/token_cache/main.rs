@@ -1,0 +1,6 @@
+//! Remembering verified tokens changes no answer.
+
+mod bounds;
+mod keys;
+mod meaning;
+mod support;
