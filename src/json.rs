@@ -15,7 +15,14 @@ use serde_json::value::RawValue;
 
 /// The members of a JSON object in the order in which they stand, names unescaped and unique.
 pub(crate) struct Object<'a> {
-    members: Vec<(Cow<'a, str>, &'a RawValue)>,
+    members: Vec<Member<'a>>,
+}
+
+struct Member<'a> {
+    name: Cow<'a, str>,
+    /// Differs for most names that differ, and is cheap to compare.
+    tag: u64,
+    value: &'a RawValue,
 }
 
 /// One JSON value, as far as a reader of claims looks into it.
@@ -45,7 +52,9 @@ impl<'a> Object<'a> {
 
     /// The value of the member called `name`; a member that is `null` is present.
     pub(crate) fn get(&self, name: &str) -> Option<Value<'a>> {
-        self.members.iter().find(|(member, _)| member == name).map(|(_, raw)| Value::read(raw.get()))
+        let tag = tag(name);
+        let member = self.members.iter().find(|member| member.tag == tag && member.name == name)?;
+        Some(Value::read(member.value.get()))
     }
 
     /// The value of the member called `name` if it is a string.
@@ -56,15 +65,35 @@ impl<'a> Object<'a> {
         }
     }
 
+    pub(crate) fn members(&self) -> impl Iterator<Item = (&str, Value<'a>)> {
+        self.members.iter().map(|member| (member.name.as_ref(), Value::read(member.value.get())))
+    }
+
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
-        self.members.iter().map(|(name, _)| name.as_ref())
+        self.members.iter().map(|member| member.name.as_ref())
     }
 
     fn has_duplicates(&self) -> bool {
-        let mut names: Vec<&str> = self.names().collect();
-        names.sort_unstable();
-        names.windows(2).any(|pair| matches!(pair, [a, b] if a == b))
+        if self.members.len() > FEW {
+            let mut names: Vec<&str> = self.names().collect();
+            names.sort_unstable();
+            return names.windows(2).any(|pair| matches!(pair, [a, b] if a == b));
+        }
+        let mut rest = self.members.as_slice();
+        while let Some((member, others)) = rest.split_first() {
+            if others.iter().any(|other| other.tag == member.tag && other.name == member.name) {
+                return true;
+            }
+            rest = others;
+        }
+        false
     }
+}
+
+/// The length of a name and its first bytes.
+fn tag(name: &str) -> u64 {
+    let length = u64::try_from(name.len()).unwrap_or(u64::MAX);
+    name.bytes().take(7).fold(length, |tag, byte| tag << 8 | u64::from(byte))
 }
 
 impl<'a> Value<'a> {
@@ -81,11 +110,18 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// The elements of an array, each as its own text; `None` for anything else.
+    /// The elements of an array; `None` for anything else.
     pub(crate) fn elements(&self) -> Option<Vec<Self>> {
         let Self::Array(text) = self else { return None };
         let elements: Vec<&'a RawValue> = serde_json::from_str(text).ok()?;
         Some(elements.into_iter().map(|raw| Self::read(raw.get())).collect())
+    }
+
+    /// The elements of an array of two.
+    pub(crate) fn pair(&self) -> Option<[Self; 2]> {
+        let Self::Array(text) = self else { return None };
+        let pair: [&'a RawValue; 2] = serde_json::from_str(text).ok()?;
+        Some(pair.map(|raw| Self::read(raw.get())))
     }
 }
 
@@ -97,56 +133,63 @@ fn unescape(text: &str) -> Option<Cow<'_, str>> {
 }
 
 /// Checks what `serde_json` leaves unchecked in a value that it only skips over: how deep it nests and
-/// whether its `\u` escapes spell Unicode. The grammar holds already.
+/// whether its `\u` escapes spell Unicode, which only surrogates can fail to. The grammar holds already.
 fn values_are_sound(text: &str) -> bool {
-    let opening = text.bytes().filter(|byte| matches!(byte, b'{' | b'[')).count();
-    if opening <= MAX_DEPTH && !text.contains('\\') {
-        return true;
-    }
-    let mut depth = 0_usize;
-    let mut rest = text;
-    while let Some(at) = rest.find(['"', '{', '[', '}', ']']) {
-        let (_, from) = rest.split_at(at);
-        let mut next = from.chars();
-        match next.next() {
-            Some('{' | '[') => depth += 1,
-            Some('"') => {
-                let Some(end) = string_end(from) else { return false };
-                let (string, after) = from.split_at(end);
-                if unescape(string).is_none() {
-                    return false;
-                }
-                rest = after;
-                continue;
+    let may_be_deep = count_opening(text) > MAX_DEPTH;
+    let may_have_surrogates = text.contains("\\ud") || text.contains("\\uD");
+    (!may_be_deep || depth(text) <= MAX_DEPTH) && (!may_have_surrogates || strings_are_sound(text))
+}
+
+/// How many brackets of any kind open in `text`, those inside of strings counted as well.
+fn count_opening(text: &str) -> usize {
+    let is_opening = |byte: &u8| u8::from(byte | 0x20 == b'{');
+    // In portions that a byte can count, which the compiler makes wide instructions of.
+    text.as_bytes().chunks(128).map(|chunk| usize::from(chunk.iter().map(is_opening).sum::<u8>())).sum()
+}
+
+fn depth(text: &str) -> usize {
+    let (mut depth, mut deepest) = (0_usize, 0_usize);
+    let (mut is_string, mut is_escaped) = (false, false);
+    for byte in text.bytes() {
+        match byte {
+            _ if is_escaped => is_escaped = false,
+            b'\\' => is_escaped = true,
+            b'"' => is_string = !is_string,
+            b'{' | b'[' if !is_string => {
+                depth += 1;
+                deepest = deepest.max(depth);
             }
-            _ => depth = depth.saturating_sub(1),
+            b'}' | b']' if !is_string => depth = depth.saturating_sub(1),
+            _ => {}
         }
-        if depth > MAX_DEPTH {
+    }
+    deepest
+}
+
+fn strings_are_sound(text: &str) -> bool {
+    let mut rest = text;
+    while let Some((_, from)) = rest.find('"').and_then(|at| rest.split_at_checked(at)) {
+        let Some((string, after)) = string_end(from).and_then(|end| from.split_at_checked(end)) else { return false };
+        if unescape(string).is_none() {
             return false;
         }
-        rest = next.as_str();
+        rest = after;
     }
     true
 }
 
 /// The length in bytes of the string literal that `text` starts with.
 fn string_end(text: &str) -> Option<usize> {
-    let mut escaped = false;
-    text.bytes().enumerate().skip(1).find_map(|(at, byte)| match byte {
-        _ if escaped => {
-            escaped = false;
-            None
-        }
-        b'\\' => {
-            escaped = true;
-            None
-        }
-        b'"' => Some(at + 1),
-        _ => None,
-    })
+    let mut is_escaped = false;
+    let end = text.bytes().skip(1).position(|byte| {
+        let is_end = byte == b'"' && !is_escaped;
+        is_escaped = byte == b'\\' && !is_escaped;
+        is_end
+    });
+    end.map(|at| at + 2)
 }
 
-struct Members<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
+struct Members<'a>(Vec<Member<'a>>);
 
 impl<'de> Deserialize<'de> for Members<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -166,7 +209,7 @@ impl<'de> Visitor<'de> for MembersVisitor {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         let mut members = Vec::with_capacity(24);
         while let Some(Name(name)) = map.next_key()? {
-            members.push((name, map.next_value()?));
+            members.push(Member { tag: tag(&name), name, value: map.next_value()? });
         }
         Ok(Members(members))
     }
@@ -201,6 +244,8 @@ impl<'de> Visitor<'de> for NameVisitor {
 /// `serde_json` reads values up to this depth; what it could not hand to a user's own type is refused
 /// at the door.
 const MAX_DEPTH: usize = 127;
+/// Members that are compared each with each, which for so few is faster than sorting them.
+const FEW: usize = 32;
 
 #[cfg(test)]
 mod tests {

@@ -218,7 +218,9 @@ fn single_line<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Line<'a> {
     match std::str::from_utf8(value) {
         Ok(text) => {
             let text = text.trim_matches([' ', '\t']);
-            let is_sound = text.bytes().all(|byte| matches!(byte, b' '..=b'~') && byte != b',');
+            // Without an early end, so that the compiler makes wide instructions of it.
+            let is_sound =
+                text.bytes().fold(true, |is_sound, byte| is_sound & matches!(byte, b' '..=b'~') & (byte != b','));
             if text.is_empty() || !is_sound { Line::Malformed } else { Line::Text(text) }
         }
         Err(_) => Line::Malformed,

@@ -325,7 +325,13 @@ pub(crate) struct Decoded(Inner);
 impl Decoded {
     /// Keeps what `wire` holds; `None` without a subject, an issuer or an expiry, which a caller who has
     /// checked them will not see.
-    pub(crate) fn new(wire: Wire<'_>, payload: &str, instance: &Arc<ClerkConfig>, is_template: bool) -> Option<Self> {
+    pub(crate) fn new(
+        wire: Wire<'_>,
+        payload: &str,
+        instance: &Arc<ClerkConfig>,
+        is_template: bool,
+        mask_digits: usize,
+    ) -> Option<Self> {
         let keep = |text| Text::new(text, payload);
         Some(Self(Inner {
             act: wire.act.value().map(|actor| ActorTexts {
@@ -343,7 +349,7 @@ impl Decoded {
             is_session: !is_template && matches!(wire.sid, Claim::Value(_)),
             iss: keep(wire.iss.value()?),
             jti: wire.jti.map(keep),
-            mask_digits: wire.mask_digits,
+            mask_digits,
             nbf: wire.nbf.value(),
             organization: OnceLock::new(),
             payload: String::new(),

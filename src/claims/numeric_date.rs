@@ -1,5 +1,7 @@
 //! `NumericDate` (RFC 7519, section 2): a JSON number of seconds, whole or not, in any spelling.
 
+use std::iter;
+
 /// The number in thousandths, digits past them dropped; `None` beyond ±8.64e12, the range in which Clerk's
 /// own SDKs can tell a time from no time.
 ///
@@ -11,21 +13,19 @@ pub(crate) fn parse_millis(text: &str) -> Option<i64> {
     };
     let (mantissa, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
     let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
-    let mut digits = whole.to_owned();
-    digits.push_str(fraction);
-    let digits = digits.trim_start_matches('0');
-    if digits.is_empty() {
+    let digits = whole.bytes().chain(fraction.bytes()).skip_while(|digit| *digit == b'0');
+    let significant = digits.clone().count();
+    if significant == 0 {
         return Some(0);
     }
     let exponent = parse_exponent(exponent).checked_sub(i64::try_from(fraction.len()).ok()?)?;
-    let length = i64::try_from(digits.len()).ok()?.checked_add(exponent)?.checked_add(3)?;
+    let length = i64::try_from(significant).ok()?.checked_add(exponent)?.checked_add(3)?;
     if length > MAX_DIGITS {
         return None;
     }
-    let kept = usize::try_from(length.max(0)).ok()?;
-    let padding = "0".repeat(kept.saturating_sub(digits.len()));
-    let kept = digits.get(..kept).unwrap_or(digits);
-    let millis: i64 = format!("0{kept}{padding}").parse().ok()?;
+    let mut kept = digits.chain(iter::repeat(b'0')).take(usize::try_from(length.max(0)).ok()?);
+    let append = |millis: i64, digit: u8| millis.checked_mul(10)?.checked_add(i64::from(digit.checked_sub(b'0')?));
+    let millis = kept.try_fold(0, append)?;
     (millis <= MAX_MILLIS).then_some(if negative { -millis } else { millis })
 }
 

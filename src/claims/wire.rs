@@ -4,6 +4,7 @@ use super::numeric_date::parse_millis;
 use crate::json::{Object, Value};
 
 /// The claims of a payload as they stand there, unchecked.
+#[derive(Default)]
 pub(crate) struct Wire<'a> {
     pub(crate) act: Claim<WireActor<'a>>,
     pub(crate) aud: Option<Value<'a>>,
@@ -14,7 +15,6 @@ pub(crate) struct Wire<'a> {
     pub(crate) iat: Claim<i64>,
     pub(crate) iss: Claim<Cow<'a, str>>,
     pub(crate) jti: Option<Cow<'a, str>>,
-    pub(crate) mask_digits: usize,
     pub(crate) nbf: Claim<i64>,
     pub(crate) pla: Option<Cow<'a, str>>,
     pub(crate) sid: Claim<Cow<'a, str>>,
@@ -24,8 +24,9 @@ pub(crate) struct Wire<'a> {
 }
 
 /// A claim that must have the right type if it is there; `null` is there.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(crate) enum Claim<T> {
+    #[default]
     Absent,
     Invalid,
     Value(T),
@@ -47,39 +48,41 @@ pub(crate) struct FactorAges {
 }
 
 /// Which of Clerk's layouts a token has.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(crate) enum Version {
     Unknown,
+    #[default]
     V1,
     V2,
 }
 
 impl<'a> Wire<'a> {
     pub(crate) fn read(payload: &Object<'a>) -> Self {
-        let version = match payload.get("v") {
-            None => Version::V1,
-            Some(Value::Number(text)) if parse_millis(text) == Some(2000) => Version::V2,
-            Some(_) => Version::Unknown,
-        };
-        let granted = |name| payload.string(name).filter(|_| version != Version::Unknown);
-        Self {
-            act: actor(payload.get("act").as_ref()),
-            aud: payload.get("aud"),
-            azp: string(payload.get("azp")),
-            exp: numeric_date(payload.get("exp").as_ref()),
-            fea: granted("fea"),
-            fva: payload.get("fva").and_then(|ages| factor_ages(&ages)),
-            iat: numeric_date(payload.get("iat").as_ref()),
-            iss: string(payload.get("iss")),
-            jti: payload.string("jti"),
-            mask_digits: payload.get("o").as_ref().map_or(0, mask_digits),
-            nbf: numeric_date(payload.get("nbf").as_ref()),
-            pla: granted("pla"),
-            sid: string(payload.get("sid")),
-            sts: string(payload.get("sts")),
-            sub: string(payload.get("sub")),
-            version,
+        let mut wire = Self::default();
+        for (name, value) in payload.members() {
+            match name {
+                "act" => wire.act = actor(&value),
+                "aud" => wire.aud = Some(value),
+                "azp" => wire.azp = string(value),
+                "exp" => wire.exp = numeric_date(&value),
+                "fea" => wire.fea = string(value).value(),
+                "fva" => wire.fva = factor_ages(&value),
+                "iat" => wire.iat = numeric_date(&value),
+                "iss" => wire.iss = string(value),
+                "jti" => wire.jti = string(value).value(),
+                "nbf" => wire.nbf = numeric_date(&value),
+                "pla" => wire.pla = string(value).value(),
+                "sid" => wire.sid = string(value),
+                "sts" => wire.sts = string(value),
+                "sub" => wire.sub = string(value),
+                "v" => wire.version = version(&value),
+                _ => {}
+            }
         }
+        if wire.version == Version::Unknown {
+            (wire.fea, wire.pla) = (None, None);
+        }
+        wire
     }
 }
 
@@ -92,28 +95,29 @@ impl<T> Claim<T> {
     }
 }
 
-fn string(value: Option<Value<'_>>) -> Claim<Cow<'_, str>> {
+fn version(value: &Value<'_>) -> Version {
     match value {
-        None => Claim::Absent,
-        Some(Value::String(text)) => Claim::Value(text),
-        Some(_) => Claim::Invalid,
+        Value::Number(text) if parse_millis(text) == Some(2000) => Version::V2,
+        _ => Version::Unknown,
     }
 }
 
-fn numeric_date(value: Option<&Value<'_>>) -> Claim<i64> {
+fn string(value: Value<'_>) -> Claim<Cow<'_, str>> {
     match value {
-        None => Claim::Absent,
-        Some(Value::Number(text)) => parse_millis(text).map_or(Claim::Invalid, Claim::Value),
-        Some(_) => Claim::Invalid,
+        Value::String(text) => Claim::Value(text),
+        _ => Claim::Invalid,
     }
 }
 
-fn actor<'a>(value: Option<&Value<'a>>) -> Claim<WireActor<'a>> {
-    let text = match value {
-        None => return Claim::Absent,
-        Some(Value::Object(text)) => text,
-        Some(_) => return Claim::Invalid,
-    };
+fn numeric_date(value: &Value<'_>) -> Claim<i64> {
+    match value {
+        Value::Number(text) => parse_millis(text).map_or(Claim::Invalid, Claim::Value),
+        _ => Claim::Invalid,
+    }
+}
+
+fn actor<'a>(value: &Value<'a>) -> Claim<WireActor<'a>> {
+    let Value::Object(text) = value else { return Claim::Invalid };
     let Ok(members) = Object::parse(text) else { return Claim::Invalid };
     match members.string("sub") {
         Some(sub) => Claim::Value(WireActor {
@@ -126,12 +130,6 @@ fn actor<'a>(value: Option<&Value<'a>>) -> Claim<WireActor<'a>> {
     }
 }
 
-/// The digits of the masks in an organization claim, however many masks there are.
-fn mask_digits(organization: &Value<'_>) -> usize {
-    let Value::Object(text) = organization else { return 0 };
-    Object::parse(text).ok().and_then(|members| members.string("fpm")).map_or(0, |masks| masks.len())
-}
-
 /// Two numbers of minutes; -1 stands for a factor that was never verified.
 fn factor_ages(value: &Value<'_>) -> Option<FactorAges> {
     let age = |value: &Value<'_>| match value {
@@ -141,10 +139,8 @@ fn factor_ages(value: &Value<'_>) -> Option<FactorAges> {
         },
         _ => None,
     };
-    match value.elements()?.as_slice() {
-        [first, second] => Some(FactorAges { first: age(first)?, second: age(second)? }),
-        _ => None,
-    }
+    let [first, second] = value.pair()?;
+    Some(FactorAges { first: age(&first)?, second: age(&second)? })
 }
 
 #[cfg(test)]

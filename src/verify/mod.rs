@@ -262,9 +262,11 @@ impl Verifier {
         let compact = Compact::parse(token)?;
         let header = compact.header()?;
         let payload = compact.payload()?;
+        let mut mask_digits = 0;
         for name in ["act", "o"] {
             if let Some(Value::Object(text)) = payload.get(name) {
-                Object::parse(text).map_err(|_| MalformedToken)?;
+                let members = Object::parse(text).map_err(|_| MalformedToken)?;
+                mask_digits += members.string("fpm").map_or(0, |masks| masks.len());
             }
         }
         let picked;
@@ -288,7 +290,7 @@ impl Verifier {
         };
         let wire = Wire::read(&payload);
         instance.checks.claims(&wire, inner.clock.now())?;
-        let decoded = Decoded::new(wire, compact.payload_text(), &instance.config, header.is_template);
+        let decoded = Decoded::new(wire, compact.payload_text(), &instance.config, header.is_template, mask_digits);
         let decoded = decoded.ok_or(MalformedToken)?;
         let (generation, voucher) =
             (vouched.generation, digest.is_some().then(|| vouched.voucher(header.kid.as_deref())));
