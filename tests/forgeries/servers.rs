@@ -1,0 +1,170 @@
+//! Sockets: the service behind the layer, the endpoint that an attacker would like to be asked.
+
+use std::{
+    convert::Infallible,
+    future::{Ready, ready},
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use axum::Router;
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::Full;
+use hyper::server::conn::http1;
+use hyper_util::{rt::TokioIo, service::TowerToHyperService};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    task::JoinHandle,
+};
+use tower_clerk::{ClerkAuth, ClerkAuthLayer};
+use tower_layer::Layer;
+use tower_service::Service;
+
+/// The protected service: counts its calls and answers with the user's id.
+#[derive(Clone, Default)]
+pub(crate) struct Inner {
+    calls: Arc<AtomicUsize>,
+}
+
+impl Inner {
+    pub(crate) fn calls(&self) -> usize {
+        self.calls.load(Ordering::SeqCst)
+    }
+}
+
+impl<B> Service<Request<B>> for Inner {
+    type Response = Response<Full<Bytes>>;
+    type Error = Infallible;
+    type Future = Ready<Result<Self::Response, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        self.calls.fetch_add(1, Ordering::SeqCst);
+        let user = request.extensions().get::<ClerkAuth>().map_or("nobody", |user| user.user_id());
+        ready(Ok(Response::new(Full::new(Bytes::copy_from_slice(user.as_bytes())))))
+    }
+}
+
+/// A server on a loopback socket, stopped when dropped.
+pub(crate) struct Server {
+    address: SocketAddr,
+    task: JoinHandle<()>,
+}
+
+impl Server {
+    /// hyper's HTTP/1 server alone, with a buffer that takes heads longer than any limit of the layer's.
+    pub(crate) async fn hyper(layer: &ClerkAuthLayer, inner: &Inner) -> Self {
+        let service = TowerToHyperService::new(layer.layer(inner.clone()));
+        let (listener, address) = listen().await;
+        let task = tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let mut server = http1::Builder::new();
+                server.max_buf_size(4 * 1024 * 1024);
+                let connection = server.serve_connection(TokioIo::new(stream), service.clone());
+                // A connection that breaks is the client's doing, and it sees that.
+                tokio::spawn(async move { connection.await.ok() });
+            }
+        });
+        Self { address, task }
+    }
+
+    /// `axum::serve`, which speaks HTTP/1 and HTTP/2.
+    pub(crate) async fn axum(layer: &ClerkAuthLayer, inner: &Inner) -> Self {
+        let app = Router::new().fallback_service(inner.clone()).layer(layer.clone());
+        let (listener, address) = listen().await;
+        let task = tokio::spawn(async move { axum::serve(listener, app).await.expect("served") });
+        Self { address, task }
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Sends these bytes and reads all that comes back until the server closes.
+    pub(crate) async fn exchange(&self, request: &[u8]) -> String {
+        exchange(self.address, request).await
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// An endpoint that serves one JWKS to everyone, whatever is asked for, and counts who comes.
+pub(crate) struct Endpoint {
+    address: SocketAddr,
+    connections: Arc<AtomicUsize>,
+    task: JoinHandle<()>,
+}
+
+impl Endpoint {
+    pub(crate) async fn serve(document: String) -> Self {
+        let (listener, address) = listen().await;
+        let connections = Arc::new(AtomicUsize::new(0));
+        let counter = Arc::clone(&connections);
+        let length = document.len();
+        let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{document}");
+        let task = tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                counter.fetch_add(1, Ordering::SeqCst);
+                let answer = answer.clone();
+                tokio::spawn(async move {
+                    let mut head = Vec::new();
+                    while !head.ends_with(b"\r\n\r\n") && stream.read_buf(&mut head).await.is_ok_and(|read| read > 0) {}
+                    stream.write_all(answer.as_bytes()).await.ok();
+                });
+            }
+        });
+        Self { address, connections, task }
+    }
+
+    pub(crate) fn authority(&self) -> String {
+        self.address.to_string()
+    }
+
+    /// How many connections there were before this call. Connections are taken in their order, so all of them have
+    /// been counted when its own is answered.
+    pub(crate) async fn connections(&self) -> usize {
+        let own = exchange(self.address, b"GET / HTTP/1.1\r\n\r\n").await;
+        assert!(own.starts_with("HTTP/1.1 200"), "{own}");
+        self.connections.fetch_sub(1, Ordering::SeqCst) - 1
+    }
+}
+
+impl Drop for Endpoint {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+async fn listen() -> (TcpListener, SocketAddr) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a loopback socket");
+    let address = listener.local_addr().expect("an address");
+    (listener, address)
+}
+
+async fn exchange(address: SocketAddr, request: &[u8]) -> String {
+    let exchanged = async {
+        let mut stream = TcpStream::connect(address).await.expect("a connection");
+        stream.write_all(request).await.expect("sent");
+        let mut response = Vec::new();
+        stream.read_to_end(&mut response).await.expect("an answer");
+        String::from_utf8(response).expect("text")
+    };
+    tokio::time::timeout(PATIENCE, exchanged).await.expect("an answer and the end of the connection")
+}
+
+/// Far beyond what any answer takes: a server that keeps silent fails the test in place of hanging it.
+const PATIENCE: Duration = Duration::from_secs(60);
