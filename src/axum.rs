@@ -67,7 +67,7 @@ where
     type Rejection = ExtractRejection;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
-        Self::new(required(parts)?).map_err(|rejection| ExtractRejection::of(&rejection, parts))
+        Self::of(required(parts)?, parts).map_err(|rejection| ExtractRejection::of(&rejection, parts))
     }
 }
 
@@ -89,18 +89,18 @@ impl IntoResponse for Rejection {
 fn required<T: Clone + Send + Sync + 'static>(parts: &Parts) -> Result<T, ExtractRejection> {
     optional(parts)?.ok_or_else(|| match parts.extensions.get::<Rejection>() {
         Some(rejection) => ExtractRejection::of(rejection, parts),
-        None => layer_missing(),
+        None => layer_missing(parts),
     })
 }
 
 fn optional<T: Clone + Send + Sync + 'static>(parts: &Parts) -> Result<Option<T>, ExtractRejection> {
     match parts.extensions.get::<T>() {
-        None if parts.extensions.get::<Rejection>().is_none() => Err(layer_missing()),
+        None if parts.extensions.get::<Rejection>().is_none() => Err(layer_missing(parts)),
         found => Ok(found.cloned()),
     }
 }
 
-fn layer_missing() -> ExtractRejection {
+fn layer_missing(parts: &Parts) -> ExtractRejection {
     telemetry::layer_missing();
-    ExtractRejection::layer_missing()
+    ExtractRejection::layer_missing(&parts.method)
 }

@@ -41,7 +41,7 @@ pub(crate) fn fetch_failed(error: &FetchError, age: Option<Duration>, is_due: bo
 /// A request was refused, or passed on without a user.
 pub(crate) fn refused(kind: &dyn std::fmt::Debug, passed: bool) {
     #[cfg(feature = "tracing")]
-    tracing::debug!(target: TARGET, ?kind, passed, "request not authenticated");
+    tracing::debug!(target: TARGET, ?kind, passed, "request refused");
     #[cfg(not(feature = "tracing"))]
     let _ = (kind, passed);
 }

@@ -116,7 +116,7 @@ async fn a_refusal_is_one_debug_event_with_its_kind_and_nothing_of_the_token() {
         (&lenient, Some(format!("Bearer {forged}")), "kind=UnknownKey passed=true"),
     ] {
         status(layer, credential.as_deref()).await;
-        assert_eq!(log.lines(), [format!("DEBUG request not authenticated {line}")]);
+        assert_eq!(log.lines(), [format!("DEBUG request refused {line}")]);
     }
     assert_eq!(status(&strict, Some(&format!("Bearer {}", issuer.token("user_ada").sign()))).await, 200);
     assert!(log.take().is_empty(), "a good request is no news");

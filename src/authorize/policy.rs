@@ -6,6 +6,7 @@ use super::requirement::{Requirement, Verdict};
 use crate::{
     authenticate::ClerkAuth,
     rejection::{GrpcForm, Refusals, Rejection},
+    telemetry,
 };
 
 /// A [`Requirement`] with a name, for [`Authorized`].
@@ -51,6 +52,14 @@ impl<P: Policy> Authorized<P> {
     /// [`Rejection`] if the user does not.
     pub fn new(user: ClerkAuth) -> Result<Self, Rejection> {
         user.require(&P::requirement())?;
+        Ok(Self { policy: PhantomData, user })
+    }
+
+    /// As [`new`](Self::new), refusing in the form that the request asks for.
+    #[cfg(feature = "axum")]
+    pub(crate) fn of(user: ClerkAuth, request: &http::request::Parts) -> Result<Self, Rejection> {
+        let form = |refusals| GrpcForm::of(refusals, &request.method, &request.headers);
+        user.check(&P::requirement(), form)?;
         Ok(Self { policy: PhantomData, user })
     }
 }
@@ -106,7 +115,8 @@ impl ClerkAuth {
     ///
     /// [`Rejection`] of kind [`InsufficientScope`](crate::rejection::RejectionKind::InsufficientScope), or
     /// [`Reverification`](crate::rejection::RejectionKind::Reverification) if the user would meet it after verifying
-    /// their factors again. It is a response in axum.
+    /// their factors again. It is a response in axum, in the layer's own words only where a layer or an extractor
+    /// answers: a hook needs the request.
     ///
     /// ```
     /// # #[cfg(feature = "testing")] {
@@ -139,7 +149,9 @@ impl ClerkAuth {
             Verdict::Reverify(reverification) => Some(reverification),
         };
         let answers = self.answers();
-        Err(Rejection::forbidden(reverification, form(answers.refusals), answers.on_rejection))
+        let rejection = Rejection::forbidden(reverification, form(answers.refusals), answers.on_rejection);
+        telemetry::refused(&rejection.kind(), false);
+        Err(rejection)
     }
 }
 

@@ -123,6 +123,7 @@ impl Requirement {
             Kind::Feature(feature) => is_entitled(user.claims().features(), feature),
             Kind::Permission(permission) => has_permission(user, permission),
             Kind::Plan(plan) => is_entitled(user.claims().plans(), plan),
+            Kind::Reverification(reverification) if !reverification.can_be_met() => false,
             Kind::Reverification(reverification) if !reverification.is_met_by(user) => {
                 return Verdict::Reverify(*reverification);
             }
@@ -160,8 +161,8 @@ fn any(alternatives: &[Requirement], user: &ClerkAuth) -> Verdict {
 }
 
 fn has_role(user: &Claims, role: &str) -> bool {
-    let held = user.organization().and_then(|organization| organization.role());
-    !role.is_empty() && held.is_some_and(|held| bare(held) == bare(role))
+    let (asked, held) = (bare(role), user.organization().and_then(|organization| organization.role()));
+    !asked.is_empty() && held.is_some_and(|held| bare(held) == asked)
 }
 
 /// What is asked for has its prefix once, what is held is taken as it stands.

@@ -55,15 +55,13 @@ impl Guard {
             Ok(user) => {
                 let requirement = self.requirement.as_ref()?;
                 let form = |refusals| GrpcForm::of(refusals, request.method(), request.headers());
-                let rejection = user.check(requirement, form).err()?;
-                telemetry::refused(&rejection.kind(), false);
-                rejection
+                user.check(requirement, form).err()?
             }
             Err(_) if self.others.iter().any(|is_there| is_there(extensions)) => return None,
             Err(Some(rejection)) => rejection.clone(),
             Err(None) => {
                 telemetry::layer_missing();
-                return Some(rejection::layer_missing());
+                return Some(rejection::layer_missing(request.method()));
             }
         };
         Some(rejection.answer(request))

@@ -66,17 +66,24 @@ impl Reverification {
         Self { level, minutes, preset: None }
     }
 
-    /// Whether the factors were verified recently enough (`fva`), as of when the token was issued.
+    /// Whether the factors were verified recently enough (`fva`), as of when the token was issued; sessions alone
+    /// have factors.
     #[must_use]
     pub fn is_met_by(&self, claims: &Claims) -> bool {
         let limit = Duration::from_secs(60 * u64::from(self.minutes));
         let (first, second) = (claims.first_factor_age(), claims.second_factor_age());
         let is_fresh = |age: Option<Duration>| age.is_some_and(|age| age < limit);
         match (self.level, second) {
+            _ if !claims.is_session() => false,
             (ReverificationLevel::FirstFactor, _) | (_, None) => is_fresh(first),
             (ReverificationLevel::SecondFactor, Some(_)) => is_fresh(second),
             (ReverificationLevel::MultiFactor, Some(_)) => is_fresh(first) && is_fresh(second),
         }
+    }
+
+    /// Whether any user can meet it.
+    pub(crate) fn can_be_met(self) -> bool {
+        self.minutes > 0
     }
 
     /// As Clerk's front end reads it: the name of a preset, or an object with `level` and `afterMinutes`.

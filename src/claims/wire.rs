@@ -133,9 +133,14 @@ fn actor<'a>(value: &Value<'a>) -> Claim<WireActor<'a>> {
 /// Two numbers of minutes; -1 stands for a factor that was never verified.
 fn factor_ages(value: &Value<'_>) -> Option<FactorAges> {
     let age = |value: &Value<'_>| match value {
-        Value::Number(text) => match parse_millis(text)? {
-            -1000 => Some(None),
-            thousandths => Some(Some(Duration::from_millis(u64::try_from(thousandths).ok()?.checked_mul(60)?))),
+        // Compared before anything is cut off: what only comes near to -1 is no age.
+        Value::Number(text) => match text.parse::<f64>() {
+            Ok(-1.0) => Some(None),
+            Ok(0.0..) => {
+                let thousandths = u64::try_from(parse_millis(text)?).ok()?;
+                Some(Some(Duration::from_millis(thousandths.checked_mul(60)?)))
+            }
+            _ => None,
         },
         _ => None,
     };

@@ -1,7 +1,7 @@
-use ::http::{Response, request::Parts};
+use ::http::{Method, Response, request::Parts};
 use bytes::Bytes;
 
-use super::{Rejection, http};
+use super::{Rejection, layer_missing};
 
 /// The answer to a request for which an extractor found no user, or not one who may do this.
 ///
@@ -14,8 +14,8 @@ pub struct ExtractRejection {
 }
 
 impl ExtractRejection {
-    pub(crate) fn layer_missing() -> Self {
-        Self { response: Box::new(http::layer_missing()) }
+    pub(crate) fn layer_missing(method: &Method) -> Self {
+        Self { response: Box::new(layer_missing(method)) }
     }
 
     pub(crate) fn of(rejection: &Rejection, request: &Parts) -> Self {

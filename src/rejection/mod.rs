@@ -69,8 +69,18 @@ pub(crate) struct Answers {
 }
 
 /// The answer where no layer has seen a request that needs a user.
-pub(crate) fn layer_missing() -> Response<Bytes> {
-    http::layer_missing()
+pub(crate) fn layer_missing(method: &Method) -> Response<Bytes> {
+    for_method(http::layer_missing(), method)
+}
+
+/// A HEAD request gets the headers alone: clients of HTTP/2 take a body for an error.
+fn for_method(mut response: Response<Bytes>, method: &Method) -> Response<Bytes> {
+    if method == Method::HEAD {
+        let length = HeaderValue::from(response.body().len());
+        response.headers_mut().entry(CONTENT_LENGTH).or_insert(length);
+        *response.body_mut() = Bytes::new();
+    }
+    response
 }
 
 impl Rejection {
@@ -194,15 +204,11 @@ impl Rejection {
     /// The response to the request with this head: the hook's, if there is one. A HEAD request gets the
     /// headers alone.
     pub(crate) fn response(&self, request: &Parts) -> Response<Bytes> {
-        let mut response = match &self.inner.on_rejection {
+        let response = match &self.inner.on_rejection {
             Some(hook) => hook.response(self, request),
             None => self.default_response(),
         };
-        if request.method == Method::HEAD {
-            let length = HeaderValue::from(response.body().len());
-            response.headers_mut().entry(CONTENT_LENGTH).or_insert(length);
-            *response.body_mut() = Bytes::new();
-        }
+        let mut response = for_method(response, &request.method);
         response.extensions_mut().insert(self.clone());
         response
     }
