@@ -65,7 +65,8 @@
 //! # Where to read on
 //!
 //! - [`authenticate`]: the middleware, its modes, where it stands among other layers.
-//! - [`verify`]: every check, in order.
+//! - [`authorize`]: what a user may do, and who decides it where.
+//! - [`verify`]: every check, in order; several instances; tokens that were verified before.
 //! - [`jwks`]: how keys are fetched and kept, and what happens when Clerk is down.
 //! - [`rejection`]: what a refused client is answered.
 //! - [`config`]: every setting and its default.
@@ -102,6 +103,7 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![doc = include_str!("docs/when_clerk_is_down.md")]
 #![doc = include_str!("docs/threat_model.md")]
+#![doc = include_str!("docs/recipes.md")]
 #![doc = include_str!("docs/events.md")]
 #![cfg_attr(not(feature = "testing"), allow(rustdoc::broken_intra_doc_links))]
 
