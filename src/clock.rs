@@ -6,6 +6,11 @@ use std::time::{Duration, Instant, SystemTime};
 ///
 /// Two clocks in one, since they serve two ends: the claims of a token are compared with wall-clock time,
 /// the age of a key set with a clock that no one can set.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not tell the time",
+    label = "not a `Clock`",
+    note = "`SystemClock` does; in tests, `tower_clerk::testing::ManualClock`"
+)]
 pub trait Clock: Send + Sync {
     /// The time since some fixed moment, never going back.
     fn monotonic(&self) -> Duration;

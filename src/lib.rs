@@ -104,6 +104,7 @@
 #![doc = include_str!("docs/when_clerk_is_down.md")]
 #![doc = include_str!("docs/threat_model.md")]
 #![doc = include_str!("docs/recipes.md")]
+#![doc = include_str!("docs/mistakes.md")]
 #![doc = include_str!("docs/events.md")]
 #![cfg_attr(not(feature = "testing"), allow(rustdoc::broken_intra_doc_links))]
 

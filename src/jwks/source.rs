@@ -16,6 +16,11 @@ use bytes::Bytes;
 /// let verifier = Verifier::builder(config).key_source(source).build()?;
 /// # Ok::<(), tower_clerk::ConfigError>(())
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a source of keys",
+    label = "not a `KeySource`",
+    note = "a closure without arguments that returns a future of `Result<Bytes, FetchError>` is one: `|| async {{ … }}`"
+)]
 pub trait KeySource: Send + Sync {
     /// Fetches the document.
     ///

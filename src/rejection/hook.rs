@@ -21,6 +21,11 @@ use super::Rejection;
 /// );
 /// # Ok::<(), tower_clerk::ConfigError>(())
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not answer refused requests",
+    label = "not an `OnRejection`",
+    note = "a closure is one if its arguments have their types: `|rejection: &Rejection, request: &Parts| -> Response<Bytes>`"
+)]
 pub trait OnRejection: Send + Sync {
     /// The response to `request`, which was refused for `rejection`.
     fn response(&self, rejection: &Rejection, request: &Parts) -> Response<Bytes>;

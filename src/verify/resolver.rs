@@ -44,6 +44,11 @@ use crate::config::IssuerUrl;
 /// # })?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not resolve instances",
+    label = "not an `InstanceResolver`",
+    note = "a closure is one if it returns a future of `Result<Option<ClerkConfig>, ResolveError>`: `|issuer: IssuerUrl| async {{ … }}`"
+)]
 pub trait InstanceResolver: Send + Sync {
     /// The instance with this issuer, if it is one of the application's.
     ///
