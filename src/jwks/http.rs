@@ -108,6 +108,9 @@ fn is_loopback(url: &reqwest::Url) -> bool {
 }
 
 fn unreachable(error: reqwest::Error) -> FetchError {
+    if error.is_timeout() {
+        return FetchError::of_kind(FetchErrorKind::Timeout);
+    }
     FetchError::new(error.without_url())
 }
 

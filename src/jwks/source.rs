@@ -52,7 +52,7 @@ pub struct FetchError {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum FetchErrorKind {
-    /// The answer was redirected or encoded, which this crate does not follow.
+    /// A client of the application's own followed a redirect, or the answer came with a `Content-Encoding`.
     Answer,
     /// The document is not a JWKS.
     Document,
