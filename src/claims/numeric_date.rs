@@ -2,11 +2,22 @@
 
 use std::iter;
 
-/// The number in thousandths, digits past them dropped; `None` beyond ±8.64e12, the range in which Clerk's
-/// own SDKs can tell a time from no time.
-///
-/// `text` is a number by JSON's grammar. Nothing is rounded through a float on the way.
+/// A number in thousandths, digits past them dropped.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Thousandths {
+    pub(crate) count: i64,
+    /// Whether the digits dropped were zeros.
+    pub(crate) is_exact: bool,
+}
+
+/// The thousandths of a `NumericDate`; `None` beyond ±8.64e12, the range in which Clerk's own SDKs can tell a time
+/// from no time.
 pub(crate) fn parse_millis(text: &str) -> Option<i64> {
+    parse_thousandths(text).map(|number| number.count)
+}
+
+/// `text` is a number by JSON's grammar. Nothing is rounded through a float on the way.
+pub(crate) fn parse_thousandths(text: &str) -> Option<Thousandths> {
     let (negative, text) = match text.strip_prefix('-') {
         Some(rest) => (true, rest),
         None => (false, text),
@@ -16,17 +27,19 @@ pub(crate) fn parse_millis(text: &str) -> Option<i64> {
     let digits = whole.bytes().chain(fraction.bytes()).skip_while(|digit| *digit == b'0');
     let significant = digits.clone().count();
     if significant == 0 {
-        return Some(0);
+        return Some(Thousandths { count: 0, is_exact: true });
     }
     let exponent = parse_exponent(exponent).checked_sub(i64::try_from(fraction.len()).ok()?)?;
     let length = i64::try_from(significant).ok()?.checked_add(exponent)?.checked_add(3)?;
     if length > MAX_DIGITS {
         return None;
     }
-    let mut kept = digits.chain(iter::repeat(b'0')).take(usize::try_from(length.max(0)).ok()?);
-    let append = |millis: i64, digit: u8| millis.checked_mul(10)?.checked_add(i64::from(digit.checked_sub(b'0')?));
-    let millis = kept.try_fold(0, append)?;
-    (millis <= MAX_MILLIS).then_some(if negative { -millis } else { millis })
+    let kept = usize::try_from(length.max(0)).ok()?;
+    let is_exact = digits.clone().skip(kept).all(|digit| digit == b'0');
+    let append = |count: i64, digit: u8| count.checked_mul(10)?.checked_add(i64::from(digit.checked_sub(b'0')?));
+    let count = digits.chain(iter::repeat(b'0')).take(kept).try_fold(0, append)?;
+    let is_in_range = count < MAX_MILLIS || (count == MAX_MILLIS && is_exact);
+    is_in_range.then_some(Thousandths { count: if negative { -count } else { count }, is_exact })
 }
 
 /// An exponent too long for an integer is as good as the largest.

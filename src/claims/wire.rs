@@ -1,6 +1,6 @@
 use std::{borrow::Cow, time::Duration};
 
-use super::numeric_date::parse_millis;
+use super::numeric_date::{Thousandths, parse_millis, parse_thousandths};
 use crate::json::{Object, Value};
 
 /// The claims of a payload as they stand there, unchecked.
@@ -97,7 +97,7 @@ impl<T> Claim<T> {
 
 fn version(value: &Value<'_>) -> Version {
     match value {
-        Value::Number(text) if parse_millis(text) == Some(2000) => Version::V2,
+        Value::Number(text) if parse_thousandths(text) == Some(exactly(2)) => Version::V2,
         _ => Version::Unknown,
     }
 }
@@ -130,14 +130,18 @@ fn actor<'a>(value: &Value<'a>) -> Claim<WireActor<'a>> {
     }
 }
 
+fn exactly(number: i64) -> Thousandths {
+    Thousandths { count: number * 1000, is_exact: true }
+}
+
 /// Two numbers of minutes; -1 stands for a factor that was never verified.
 fn factor_ages(value: &Value<'_>) -> Option<FactorAges> {
     let age = |value: &Value<'_>| match value {
-        // Compared before anything is cut off: what only comes near to -1 is no age.
-        Value::Number(text) => match text.parse::<f64>() {
-            Ok(-1.0) => Some(None),
-            Ok(0.0..) => {
-                let thousandths = u64::try_from(parse_millis(text)?).ok()?;
+        Value::Number(text) => match parse_thousandths(text)? {
+            never if never == exactly(-1) => Some(None),
+            // What lies below zero by less than a thousandth is no age either.
+            age if !text.starts_with('-') || age == exactly(0) => {
+                let thousandths = u64::try_from(age.count).ok()?;
                 Some(Some(Duration::from_millis(thousandths.checked_mul(60)?)))
             }
             _ => None,

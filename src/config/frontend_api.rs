@@ -243,6 +243,9 @@ impl HttpUrl {
     pub(super) fn parse(text: &str) -> Result<Self, &'static str> {
         let text = text.trim();
         let text = if text.contains("://") { Cow::Borrowed(text) } else { Cow::Owned(format!("https://{text}")) };
+        if !text.is_ascii() {
+            return Err("is not a URL");
+        }
         if text.contains(['?', '#']) {
             return Err("must have no query and no fragment");
         }

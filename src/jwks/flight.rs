@@ -23,6 +23,8 @@ use crate::telemetry;
 pub(super) struct Flight {
     number: u64,
     outcome: watch::Receiver<Option<Result<(), FetchErrorKind>>>,
+    /// On the clock of the store, when its runtime must be taken for one that no one drives.
+    overdue_at: Duration,
     task: AbortHandle,
 }
 
@@ -56,13 +58,15 @@ pub(crate) fn launch(work: impl Future<Output = ()> + Send + 'static) -> Option<
 }
 
 impl Flight {
-    /// Starts a fetch; `None` without a runtime.
+    /// Starts a fetch; `None` without a runtime, or with one that has no timers.
     pub(super) fn start(
         store: &Arc<Shared>,
         number: u64,
         source: Arc<dyn KeySource>,
         timeout: Duration,
+        overdue_at: Duration,
     ) -> Option<Self> {
+        drop(timer(timeout)?);
         let (sender, outcome) = watch::channel(None);
         let landing = Landing { number, sender, store: Arc::downgrade(store) };
         let fetch = async move {
@@ -70,7 +74,7 @@ impl Flight {
             landing.land(result);
         };
         let task = launch(telemetry::in_fetch_span(fetch))?;
-        Some(Self { number, outcome, task })
+        Some(Self { number, outcome, overdue_at, task })
     }
 
     pub(super) fn number(&self) -> u64 {
@@ -83,9 +87,10 @@ impl InFlight for Flight {
         self.task.abort();
     }
 
-    /// Not if its task panicked or was stopped, or its runtime ended.
-    fn is_live(&self) -> bool {
-        !self.task.is_finished()
+    /// Not if its task panicked or was stopped, or its runtime ended: then its end of the channel is gone before
+    /// anyone who waits is told.
+    fn is_live(&self, now: Duration) -> bool {
+        now < self.overdue_at && self.outcome.has_changed().is_ok()
     }
 }
 

@@ -16,7 +16,7 @@ pub(super) trait InFlight: Clone {
     fn abort(&self);
 
     /// Whether it may still bring something.
-    fn is_live(&self) -> bool;
+    fn is_live(&self, now: Duration) -> bool;
 }
 
 /// Lets requests through to fetch a set of keys.
@@ -76,7 +76,7 @@ impl<F: InFlight> Gate<F> {
         if set() != seen {
             return Entry::LookAgain;
         }
-        if let Some(flight) = state.live_flight() {
+        if let Some(flight) = state.live_flight(now) {
             return Entry::Joined(flight.clone());
         }
         if !state.schedule.may_spend(lack, now) {
@@ -86,23 +86,24 @@ impl<F: InFlight> Gate<F> {
         if !delay.is_zero() {
             return Entry::Later(delay);
         }
+        let Some(flight) = state.take_off(start) else { return Entry::Nowhere };
         state.schedule.spend(lack, now);
-        state.take_off(start).map_or(Entry::Nowhere, Entry::Started)
+        Entry::Started(flight)
     }
 
     /// Starts a fetch that no request waits for, unless there is one or the last one has just failed.
     pub(super) fn refresh_if_idle(&self, now: Duration, start: impl FnOnce(u64) -> Option<F>) {
         // Whoever holds the lock is about to do the same.
         let Ok(mut state) = self.state.try_lock() else { return };
-        if state.live_flight().is_none() && state.schedule.delay(now, true).is_zero() {
+        if state.live_flight(now).is_none() && state.schedule.delay(now, true).is_zero() {
             let _ = state.take_off(start);
         }
     }
 
     /// Fetches whatever the budgets say.
-    pub(super) fn insist(&self, start: impl FnOnce(u64) -> Option<F>) -> Entry<F> {
+    pub(super) fn insist(&self, now: Duration, start: impl FnOnce(u64) -> Option<F>) -> Entry<F> {
         let mut state = self.lock();
-        match state.live_flight() {
+        match state.live_flight(now) {
             Some(flight) => Entry::Joined(flight.clone()),
             None => state.take_off(start).map_or(Entry::Nowhere, Entry::Started),
         }
@@ -151,13 +152,16 @@ impl<F: InFlight> Gate<F> {
 }
 
 impl<F: InFlight> State<F> {
-    fn live_flight(&self) -> Option<&F> {
-        self.flight.as_ref().map(|(_, flight)| flight).filter(|flight| flight.is_live())
+    fn live_flight(&self, now: Duration) -> Option<&F> {
+        self.flight.as_ref().map(|(_, flight)| flight).filter(|flight| flight.is_live(now))
     }
 
     fn take_off(&mut self, start: impl FnOnce(u64) -> Option<F>) -> Option<F> {
         self.flights += 1;
         let flight = start(self.flights)?;
+        if let Some((_, overdue)) = self.flight.take() {
+            overdue.abort();
+        }
         self.flight = Some((self.flights, flight.clone()));
         Some(flight)
     }

@@ -130,7 +130,7 @@ impl KeyStore {
         let now = self.shared.clock.monotonic();
         let held = self.shared.held(now)?;
         if now >= held.refresh_at {
-            self.shared.gate.refresh_if_idle(now, |number| Shared::start(&self.shared, number));
+            self.shared.gate.refresh_if_idle(now, |number| Shared::start(&self.shared, number, now));
         }
         Some(held)
     }
@@ -149,7 +149,7 @@ impl KeyStore {
         if lack == Lack::Signature && seen.is_some_and(is_settling) {
             return if current() == seen.map(generation) { Answer::Refuse } else { Answer::LookAgain };
         }
-        let start = |number| Shared::start(&self.shared, number);
+        let start = |number| Shared::start(&self.shared, number, now);
         let answer = match self.shared.gate.ask(lack, seen.map(generation), now, current, start) {
             Entry::Joined(flight) => Shared::wait(&self.shared, flight, false),
             Entry::Later(retry_after) => {
@@ -170,7 +170,8 @@ impl KeyStore {
 
     /// Fetches now, whatever the budgets say, or joins the fetch in flight.
     pub(crate) fn refresh(&self) -> Answer {
-        match self.shared.gate.insist(|number| Shared::start(&self.shared, number)) {
+        let now = self.shared.clock.monotonic();
+        match self.shared.gate.insist(now, |number| Shared::start(&self.shared, number, now)) {
             Entry::Joined(flight) => Shared::wait(&self.shared, flight, false),
             Entry::Started(flight) => Shared::wait(&self.shared, flight, true),
             _ => NO_RUNTIME,
@@ -287,8 +288,9 @@ impl Shared {
         (now.saturating_sub(held.fetched_at) < self.policy.stale_limit).then_some(held)
     }
 
-    fn start(shared: &Arc<Self>, number: u64) -> Option<Flight> {
-        Flight::start(shared, number, Arc::clone(&shared.source), shared.policy.timeout)
+    fn start(shared: &Arc<Self>, number: u64, now: Duration) -> Option<Flight> {
+        let timeout = shared.policy.timeout;
+        Flight::start(shared, number, Arc::clone(&shared.source), timeout, now + timeout + GRACE)
     }
 
     fn wait(shared: &Arc<Self>, flight: Flight, is_own: bool) -> Answer {

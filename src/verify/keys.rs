@@ -181,7 +181,8 @@ fn verify_with_store(
     header: &CheckedHeader<'_>,
     tried: &mut Tried,
 ) -> Result<Vouched, Halt> {
-    // The set is replaced rarely; a token that keeps finding another one is not worth a third look.
+    let mut last = VerifyErrorKind::UnknownKey;
+    // The set is replaced rarely; a token that keeps finding another one is not worth a fourth look.
     for _ in 0..3 {
         let held = store.current();
         let keys = held.as_ref().and_then(|held| held.set.keys(kid));
@@ -201,11 +202,11 @@ fn verify_with_store(
             }
         };
         if tried.is_settled {
-            return Err(refusal.into());
+            return Err(refuse(refusal));
         }
         match store.request(need) {
-            Answer::LookAgain => {}
-            Answer::Refuse => return Err(refusal.into()),
+            Answer::LookAgain => last = refusal,
+            Answer::Refuse => return Err(refuse(refusal)),
             Answer::Unavailable { cause, retry_after } => {
                 return Err(Halt::Refused(VerifyError::keys_unavailable(cause, retry_after)));
             }
@@ -215,7 +216,14 @@ fn verify_with_store(
             }
         }
     }
-    Err(VerifyErrorKind::UnknownKey.into())
+    Err(refuse(last))
+}
+
+fn refuse(kind: VerifyErrorKind) -> Halt {
+    Halt::Refused(match kind {
+        VerifyErrorKind::KeysUnavailable => VerifyError::keys_unavailable(FetchErrorKind::InFlight, Duration::ZERO),
+        kind => kind.into(),
+    })
 }
 
 /// Tries the keys of one `kid` in turn.

@@ -26,7 +26,7 @@ impl InFlight for Flight {
         self.is_live.store(false, SeqCst);
     }
 
-    fn is_live(&self) -> bool {
+    fn is_live(&self, _: Duration) -> bool {
         self.is_live.load(SeqCst)
     }
 }
