@@ -1,3 +1,131 @@
-//! Placeholder.
+//! What [`ClerkAuthLayer`] adds to a request, net of the same service without it: around a service that does
+//! nothing, and on a route of axum.
+//!
+//! ```text
+//! cargo bench --bench layer
+//! ```
 
-fn main() {}
+#[allow(dead_code, reason = "a bench takes what it needs")]
+mod support;
+
+use std::{convert::Infallible, fmt::Debug, future};
+
+use axum::{Router, body::Body, routing::get};
+use bytes::Bytes;
+use futures_util::FutureExt;
+use http::{Request, Response, header::AUTHORIZATION};
+use http_body_util::Empty;
+use tower::{ServiceExt, layer::util::Identity, service_fn};
+use tower_clerk::{ClerkAuthLayer, testing::TestIssuer};
+use tower_layer::Layer;
+use tower_service::Service;
+
+use self::support::{
+    Case, Mark, Operation, Tokens, at_hand, fetched, in_turn, many, operation, ready, run, without_budget,
+};
+
+fn main() {
+    let issuer = TestIssuer::new();
+    let tokens = Tokens::new(&issuer);
+    let bearer = |token: &String| request(Some(&format!("Bearer {token}")));
+    let live: Vec<_> = many(&issuer, LIVE).iter().map(bearer).collect();
+    let [good, none, unknown] = [&tokens.usual, &tokens.bad.algorithm, &tokens.bad.kid].map(|token| [bearer(token)]);
+    let [anonymous, words, no_token] =
+        [None, Some("Bearer two words"), Some("Bearer not.a.token")].map(|value| [request(value)]);
+
+    let bare = service_fn(|request: Request<Empty<Bytes>>| {
+        drop(request);
+        future::ready(Ok::<_, Infallible>(Response::new(Empty::<Bytes>::new())))
+    });
+    let around = |verifier| ClerkAuthLayer::from(verifier).layer(bare);
+    let remembering = around(ready(at_hand(&issuer)));
+    let layer = ClerkAuthLayer::from(without_budget(ready(fetched(&issuer)), &tokens.bad.kid));
+    let fetching = layer.layer(bare);
+    let forgetful = around(ready(at_hand(&issuer).without_token_cache()));
+    // So much smaller than the list that hardly a token is still there when its turn comes again.
+    let full = around(ready(at_hand(&issuer).token_cache(FULL, 1 << 20)));
+    let service = |name, service, requests, status, mark| Case {
+        base: calls(&bare, requests, Empty::new, 200),
+        base_name: "bare service",
+        mark,
+        name,
+        ours: calls(service, requests, Empty::new, status),
+    };
+
+    let bare_router = Router::new().route("/me", get(|| future::ready("me")));
+    let routed = bare_router.clone().route_layer(layer);
+    // What axum itself asks for a layer on a route, whatever the layer does.
+    let identity = bare_router.clone().route_layer(Identity::new());
+    let router = |name, router, requests, status| Case {
+        base: calls(&bare_router, requests, Body::empty, 200),
+        base_name: "bare router",
+        mark: Mark::None,
+        name,
+        ours: calls(router, requests, Body::empty, status),
+    };
+
+    let (hot, turn, refusal) = (Mark::Net(1000.0), Mark::Net(1600.0), Mark::Net(1500.0));
+    run(
+        "layer",
+        vec![
+            service("hit, one token", &remembering, &good, 200, hot),
+            service("hit, one token, keys fetched", &fetching, &good, 200, hot),
+            service("hit, 2 000 tokens in turn", &remembering, &live, 200, turn),
+            service("hit, 2 000 tokens in turn, keys fetched", &fetching, &live, 200, turn),
+            service("first sight, cache full", &full, &live, 200, Mark::None),
+            service("first sight, no cache", &forgetful, &good, 200, Mark::None),
+            service("refused: no token", &remembering, &anonymous, 401, refusal),
+            service("refused: malformed request", &remembering, &words, 400, refusal),
+            service("refused: not a token", &remembering, &no_token, 401, refusal),
+            service("refused: alg none, 1 KB", &remembering, &none, 401, refusal),
+            service("refused: unknown kid, 1 KB", &remembering, &unknown, 401, refusal),
+            service("refused: unknown kid, budget spent", &fetching, &unknown, 401, refusal),
+            router("router, layer that does nothing", &identity, &good, 200),
+            router("router, hit", &routed, &good, 200),
+            router("router, refused: no token", &routed, &anonymous, 401),
+            router("router, refused: not a token", &routed, &no_token, 401),
+        ],
+    );
+}
+
+/// Calls a clone of `service`, as servers do, with requests in turn that are made outside of the measurement. None of
+/// these services has to wait, so one poll answers and no runtime is measured with it.
+fn calls<'a, S, B, ResBody>(
+    service: &'a S,
+    heads: &'a [Request<()>],
+    body: impl Fn() -> B + 'a,
+    status: u16,
+) -> Box<dyn Operation + 'a>
+where
+    S: Service<Request<B>, Response = Response<ResBody>> + Clone,
+    S::Error: Debug,
+    B: 'a,
+    ResBody: 'a,
+{
+    let answer =
+        |request| service.clone().oneshot(request).now_or_never().expect("an answer at once").expect("a response");
+    let credential =
+        |head: &'a Request<()>| head.headers().get(AUTHORIZATION).map_or(&[][..], |value| value.as_bytes());
+    let mut turn = in_turn(heads, credential);
+    let mut request = move || turn().clone().map(|()| body());
+    for _ in heads {
+        assert_eq!(answer(request()).status(), status);
+    }
+    operation(request, answer)
+}
+
+fn request(authorization: Option<&str>) -> Request<()> {
+    let mut request = Request::get("/me?tab=profile")
+        .header("host", "api.test.example")
+        .header("user-agent", "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0")
+        .header("accept", "application/json")
+        .header("accept-encoding", "gzip, deflate, br, zstd")
+        .header("origin", "https://app.test.example");
+    if let Some(value) = authorization {
+        request = request.header(AUTHORIZATION, value);
+    }
+    request.body(()).expect("a request")
+}
+
+const FULL: usize = 32;
+const LIVE: u32 = 2000;

@@ -1,3 +1,124 @@
-//! Placeholder.
+//! What a [`Verifier`] costs beside the raw verification of the signature that a token it has not seen before cannot
+//! do without: the same signing input, the same key, the signature already decoded.
+//!
+//! ```text
+//! cargo bench --bench verify
+//! ```
 
-fn main() {}
+#[allow(dead_code, reason = "a bench takes what it needs")]
+mod support;
+
+use std::slice::from_ref;
+
+use aws_lc_rs::signature::{ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256};
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use tower_clerk::{Verifier, testing::TestIssuer, verify::VerifyErrorKind};
+
+use self::support::{
+    Case, Mark, Operation, Tokens, at_hand, fetched, in_turn, many, operation, ready, run, without_budget,
+};
+
+fn main() {
+    let issuer = TestIssuer::new();
+    let tokens = Tokens::new(&issuer);
+    let live = many(&issuer, LIVE);
+    let raw = Raw::new(&issuer);
+    let (hot, bad) = (&tokens.usual, &tokens.bad);
+
+    let remembering = ready(at_hand(&issuer));
+    let remembering_fetched = ready(fetched(&issuer));
+    let forgetful = ready(at_hand(&issuer).without_token_cache());
+    let forgetful_fetched = ready(fetched(&issuer).without_token_cache());
+    // So much smaller than the list that hardly a token is still there when its turn comes again.
+    let full = ready(at_hand(&issuer).token_cache(FULL, 1 << 20));
+    let full_fetched = ready(fetched(&issuer).token_cache(FULL, 1 << 20));
+    let spent = without_budget(ready(fetched(&issuer)), &bad.kid);
+
+    let hit = |name, verifier, tokens| Case {
+        base: raw.verifies(hot, true),
+        base_name: "raw, 1 KB",
+        mark: Mark::Own(800.0),
+        name,
+        ours: verifies(verifier, tokens, Ok(())),
+    };
+    let first_sight = |name, verifier, tokens| Case { mark: Mark::Ratio(1.2), ..hit(name, verifier, tokens) };
+    let of_size = |name, base_name, tokens| Case {
+        base: raw.verifies_first(tokens),
+        base_name,
+        ..first_sight(name, &forgetful, tokens)
+    };
+    let refusal = |name, verifier, token, kind| Case {
+        mark: Mark::Own(1500.0),
+        ours: verifies(verifier, token, Err(kind)),
+        ..hit(name, &forgetful, from_ref(hot))
+    };
+    let forged = |name, verifier| Case {
+        base: raw.verifies(&bad.signature, false),
+        base_name: "raw, bad signature",
+        mark: Mark::Ratio(1.2),
+        ..refusal(name, verifier, from_ref(&bad.signature), VerifyErrorKind::InvalidSignature)
+    };
+    let hot = from_ref(hot);
+    let not_a_token = ["not.a.token".to_owned()];
+    run(
+        "verify",
+        vec![
+            hit("hit, one token", &remembering, hot),
+            hit("hit, one token, keys fetched", &remembering_fetched, hot),
+            hit("hit, 2 000 tokens in turn", &remembering, &live),
+            hit("hit, 2 000 tokens in turn, keys fetched", &remembering_fetched, &live),
+            first_sight("first sight, cache full", &full, &live),
+            first_sight("first sight, cache full, keys fetched", &full_fetched, &live),
+            first_sight("first sight, no cache", &forgetful, hot),
+            first_sight("first sight, no cache, keys fetched", &forgetful_fetched, hot),
+            of_size("small token, no cache", "raw, small", from_ref(&tokens.small)),
+            of_size("8 KB token, no cache", "raw, 8 KB", from_ref(&tokens.large)),
+            forged("bad signature", &remembering),
+            forged("bad signature, keys fetched", &remembering_fetched),
+            refusal("not a token", &remembering, &not_a_token, VerifyErrorKind::Malformed),
+            refusal("malformed, 1 KB", &remembering, from_ref(&bad.malformed), VerifyErrorKind::Malformed),
+            refusal("alg: none", &remembering, from_ref(&bad.algorithm), VerifyErrorKind::UnsupportedAlgorithm),
+            refusal("unknown kid", &remembering, from_ref(&bad.kid), VerifyErrorKind::UnknownKey),
+            refusal("unknown kid, budget spent", &spent, from_ref(&bad.kid), VerifyErrorKind::UnknownKey),
+        ],
+    );
+}
+
+/// What the verifier makes of the tokens in turn.
+fn verifies<'a>(
+    verifier: &'a Verifier,
+    tokens: &'a [String],
+    expected: Result<(), VerifyErrorKind>,
+) -> Box<dyn Operation + 'a> {
+    for token in tokens {
+        assert_eq!(verifier.try_verify(token).map(|_| ()).map_err(|error| error.kind()), expected);
+    }
+    operation(in_turn(tokens, String::as_bytes), |token| verifier.try_verify(token))
+}
+
+/// The crypto library alone, with the issuer's key.
+struct Raw {
+    key: ParsedPublicKey,
+}
+
+impl Raw {
+    fn new(issuer: &TestIssuer) -> Self {
+        let der = pem::parse(issuer.public_key_pem()).expect("a PEM");
+        let key = ParsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, der.contents()).expect("an RSA key");
+        Self { key }
+    }
+
+    fn verifies_first<'a>(&'a self, tokens: &'a [String]) -> Box<dyn Operation + 'a> {
+        self.verifies(&tokens[0], true)
+    }
+
+    fn verifies<'a>(&'a self, token: &'a str, holds: bool) -> Box<dyn Operation + 'a> {
+        let (message, signature) = token.rsplit_once('.').expect("a token");
+        let signature = BASE64_URL_SAFE_NO_PAD.decode(signature).expect("a signature");
+        assert_eq!(self.key.verify_sig(message.as_bytes(), &signature).is_ok(), holds);
+        operation(move || message.as_bytes(), move |message| self.key.verify_sig(message, &signature))
+    }
+}
+
+const FULL: usize = 32;
+const LIVE: u32 = 2000;

@@ -271,6 +271,36 @@ mod tests {
     }
 
     #[test]
+    fn names_of_one_length_and_beginning_are_told_apart() {
+        assert_eq!(tag("org_permissionz"), tag("org_permissions"));
+        let object = Object::parse(r#"{"org_permissionz":1,"org_permissions":2}"#).unwrap();
+        assert!(matches!(object.get("org_permissions"), Some(Value::Number("2"))));
+        assert!(object.get("org_permissionx").is_none());
+        assert!(!is_object(r#"{"org_permissions":1,"org_permissions":2}"#));
+    }
+
+    #[test]
+    fn duplicates_are_found_among_few_members_and_among_many() {
+        let object = |count: usize, more: &str| {
+            let members: Vec<String> = (0..count).map(|index| format!("\"member{index}\":{index}")).collect();
+            format!("{{{}{more}}}", members.join(","))
+        };
+        for count in [1, 31, 32, 33, 100] {
+            assert!(is_object(&object(count, "")), "{count}");
+            assert!(!is_object(&object(count, ",\"member0\":0")), "{count}");
+            assert!(!is_object(&object(count, &format!(",\"member{}\":0", count - 1))), "{count}");
+        }
+    }
+
+    #[test]
+    fn brackets_in_strings_do_not_nest() {
+        let many = "[{".repeat(100);
+        assert!(is_object(&format!(r#"{{"a":"{many}","b":"\"{many}"}}"#)));
+        assert!(is_object(&format!(r#"{{"a":[{}[]]}}"#, "[],".repeat(200))));
+        assert!(!is_object(&format!(r#"{{"a":"{many}","b":{}{}}}"#, "[".repeat(127), "]".repeat(127))));
+    }
+
+    #[test]
     fn skipped_values_obey_the_unicode_rules() {
         assert!(is_object(r#"{"a":["\ud83d\ude00"]}"#));
         assert!(!is_object(r#"{"a":["\ud83d"]}"#));
