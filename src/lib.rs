@@ -70,7 +70,7 @@
 //! - [`jwks`]: how keys are fetched and kept, and what happens when Clerk is down.
 //! - [`rejection`]: what a refused client is answered.
 //! - [`config`]: every setting and its default.
-//! - [`testing`]: tokens and users for your own tests.
+//! - `testing`: tokens and users for your own tests.
 //!
 //! # Features
 //!
@@ -83,13 +83,15 @@
 //! | `tonic` | [`ClerkAuth`] from a request of tonic 0.14, and refusals as its `Status` | |
 //! | `tracing` | events for operators and for debugging | yes |
 //! | `full` | all of the above | |
-//! | `testing` | [`testing`], a test kit | |
+//! | `testing` | a test kit: an issuer, tokens, users, a clock | |
 //! | `fips` | the FIPS build of aws-lc | |
 //!
 //! # Where this crate departs from a plainer shape
 //!
 //! The strict JSON reader and the clock are leaves of their own, which `config` and everything before it may
 //! use: policy documents obey the same grammar as tokens, and key sets age by the same clock that tokens do.
+//! Tasks are spawned in one file, that of the fetch in flight. The caches of keys and of resolved instances are
+//! moka's, that of verified tokens is quick_cache's, which takes no allocation to read.
 
 // For the library alone: a test or an example fails where it stands.
 #![warn(
@@ -106,7 +108,6 @@
 #![doc = include_str!("docs/recipes.md")]
 #![doc = include_str!("docs/mistakes.md")]
 #![doc = include_str!("docs/events.md")]
-#![cfg_attr(not(feature = "testing"), allow(rustdoc::broken_intra_doc_links))]
 
 pub mod authenticate;
 pub mod authorize;

@@ -105,8 +105,16 @@ pub(crate) enum Found<'a> {
 
 /// A credential that may be a token, not verified.
 pub(crate) struct Token<'a> {
-    pub(crate) is_cookie: bool,
+    pub(crate) place: Place,
     pub(crate) text: Cow<'a, str>,
+}
+
+/// Where a token was found.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Place {
+    Authorization,
+    Cookie,
+    Elsewhere,
 }
 
 impl TokenSources {
@@ -122,6 +130,10 @@ impl TokenSources {
     pub(crate) fn new(sources: Vec<TokenSource>, verifier: &Verifier) -> Result<Self, ConfigError> {
         if sources.is_empty() {
             return Err(ConfigError::invalid("token_sources", "must not be empty"));
+        }
+        let is_cookie_name = |name: &str| !name.is_empty() && name.bytes().all(is_token_byte);
+        if sources.iter().any(|source| matches!(&source.0, Kind::Cookie(name) if !is_cookie_name(name))) {
+            return Err(ConfigError::invalid("token_sources", "must hold cookie names that are tokens (RFC 6265)"));
         }
         let has_cookie = sources.iter().any(|source| matches!(source.0, Kind::Cookie(_) | Kind::SessionCookie));
         if has_cookie && !verifier.configs().all(may_have_cookies) {
@@ -143,24 +155,34 @@ impl TokenSources {
     /// Asks the sources in order; the first that has something decides, good or bad.
     pub(crate) fn find<'a>(&self, method: &Method, headers: &'a HeaderMap) -> Found<'a> {
         for TokenSource(kind) in &self.sources {
-            let (found, is_cookie) = match kind {
-                Kind::Authorization => (authorization(headers), false),
-                Kind::Cookie(name) => (cookie(headers, name), true),
-                Kind::Custom(find) => (find(headers).map_or(Credential::None, Credential::Token), false),
-                Kind::Header(name) => (header(headers, name), false),
-                Kind::SessionCookie => (self.session_cookie(headers), true),
+            let (found, place) = match kind {
+                Kind::Authorization => (authorization(headers), Place::Authorization),
+                Kind::Cookie(name) => (cookie(headers, name), Place::Cookie),
+                Kind::Custom(find) => (find(headers).map_or(Credential::None, Credential::Token), Place::Elsewhere),
+                Kind::Header(name) if *name == AUTHORIZATION => (header(headers, name), Place::Authorization),
+                Kind::Header(name) => (header(headers, name), Place::Elsewhere),
+                Kind::SessionCookie => (self.session_cookie(headers), Place::Cookie),
             };
             match found {
                 Credential::None => {}
                 Credential::Malformed => return Found::Malformed,
                 Credential::Token(text) if text.len() > self.max_length => return Found::Malformed,
-                Credential::Token(_) if is_cookie && self.is_cross_site_for_all(method, headers) => {
+                Credential::Token(_) if place == Place::Cookie && self.is_cross_site_for_all(method, headers) => {
                     return Found::CrossSite;
                 }
-                Credential::Token(text) => return Found::Token(Token { is_cookie, text }),
+                Credential::Token(text) => return Found::Token(Token { place, text }),
             }
         }
         Found::None
+    }
+
+    /// The fields that may hold a token.
+    pub(crate) fn fields(&self) -> impl Iterator<Item = &HeaderName> {
+        self.sources.iter().filter_map(|TokenSource(kind)| match kind {
+            Kind::Authorization | Kind::Custom(_) => None,
+            Kind::Cookie(_) | Kind::SessionCookie => Some(&COOKIE),
+            Kind::Header(name) => Some(name),
+        })
     }
 
     fn session_cookie<'a>(&self, headers: &'a HeaderMap) -> Credential<'a> {
@@ -280,6 +302,11 @@ pub(crate) fn may_be_cross_site(method: &Method, headers: &HeaderMap, parties: &
         (None, _) => !is_from_here(),
         (Some(_), Some(_)) => true,
     }
+}
+
+/// Of a token as RFC 9110, section 5.6.2, has it.
+fn is_token_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
 /// Clerk suffixes its cookies with the beginning of a digest of the publishable key.

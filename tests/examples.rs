@@ -141,6 +141,15 @@ async fn it_listens_at_once_although_the_issuer_is_down() {
 }
 
 #[tokio::test]
+async fn a_publishable_key_names_the_instance_to_trust() {
+    // `clerk.test.invalid$`: no such host, so the instance cannot be reached.
+    let example = Example::start(&[("CLERK_PUBLISHABLE_KEY", "pk_test_Y2xlcmsudGVzdC5pbnZhbGlkJA")]);
+    let token = TestIssuer::new().token("user_ada").sign();
+    assert_eq!(example.ask("/protected", Some(&token)).await.0, 503);
+    assert_eq!(example.ask("/protected", Some("a.b.c")).await.0, 401);
+}
+
+#[tokio::test]
 async fn it_tells_operators_how_its_keys_are() {
     let issuer = TestIssuer::start().await.expect("a socket");
     let example = Example::start(&[("CLERK_FRONTEND_API_URL", issuer.url())]);

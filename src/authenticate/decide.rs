@@ -1,7 +1,7 @@
 use std::{fmt, future::Future, pin::Pin, sync::Arc};
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, Request, Response, header::AUTHORIZATION};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, header::AUTHORIZATION};
 
 use super::{
     extension::{ClerkAuth, CustomClaimsTypes},
@@ -11,7 +11,7 @@ use crate::{
     claims::Claims,
     rejection::{Answers, GrpcForm, Rejection, RejectionKind},
     telemetry,
-    token::{Found, Token, TokenSources, may_be_cross_site, may_have_cookies},
+    token::{Found, Place, Token, TokenSources, may_be_cross_site, may_have_cookies},
     verify::{Halt, Progress, Verifier, VerifyError, VerifyErrorKind},
 };
 
@@ -35,7 +35,12 @@ enum Mode {
 }
 
 /// Why a request is refused.
-type Refusal = (RejectionKind, Option<VerifyError>);
+struct Refusal {
+    error: Option<VerifyError>,
+    kind: RejectionKind,
+    /// Where the token was, if there was one.
+    place: Option<Place>,
+}
 
 /// What becomes of a request.
 pub(super) enum Decision {
@@ -51,7 +56,7 @@ pub(super) enum FirstDecision {
 
 /// Waiting for keys, and what is needed to decide afterwards.
 pub(super) struct Wait {
-    pub(super) is_cookie: bool,
+    pub(super) place: Place,
     pub(super) verified: Pin<Box<dyn Future<Output = Result<Claims, VerifyError>> + Send>>,
 }
 
@@ -86,25 +91,28 @@ impl Settings {
         extensions.remove::<ClerkAuth>();
         extensions.remove::<Rejection>();
         CustomClaimsTypes::remove(extensions);
-        mark_sensitive(request.headers_mut());
+        mark_sensitive(request.headers_mut(), &AUTHORIZATION);
+        for name in self.sources.fields() {
+            mark_sensitive(request.headers_mut(), name);
+        }
         if self.resource_metadata
             && let Some(response) = resource_metadata::response(request, self.verifier.configs())
         {
             return FirstDecision::Decided(Decision::Refuse(response));
         }
         let outcome = match self.sources.find(request.method(), request.headers()) {
-            Found::None => Err((RejectionKind::MissingToken, None)),
-            Found::Malformed => Err((RejectionKind::MalformedRequest, None)),
-            Found::CrossSite => Err((RejectionKind::CrossSite, None)),
-            Found::Token(Token { is_cookie, text }) => {
+            Found::None => Err(RejectionKind::MissingToken.into()),
+            Found::Malformed => Err(RejectionKind::MalformedRequest.into()),
+            Found::CrossSite => Err(RejectionKind::CrossSite.into()),
+            Found::Token(Token { place, text }) => {
                 let mut progress = Progress::default();
                 match self.verifier.attempt(&text, &mut progress) {
-                    Ok(claims) => Ok((claims, is_cookie)),
-                    Err(Halt::Refused(error)) => Err(refused(error)),
+                    Ok(claims) => Ok((claims, place)),
+                    Err(Halt::Refused(error)) => Err(refused(error).of(place)),
                     Err(Halt::Waiting(pending)) => {
                         let (verifier, token) = (self.verifier.clone(), text.into_owned());
                         let verified = Box::pin(async move { verifier.resume(&token, pending, progress).await });
-                        return FirstDecision::Wait(Wait { is_cookie, verified });
+                        return FirstDecision::Wait(Wait { place, verified });
                     }
                 }
             }
@@ -116,22 +124,24 @@ impl Settings {
     pub(super) fn decide_after_wait<B>(
         &self,
         verified: Result<Claims, VerifyError>,
-        is_cookie: bool,
+        place: Place,
         request: &mut Request<B>,
     ) -> Decision {
-        self.conclude(verified.map(|claims| (claims, is_cookie)).map_err(refused), request)
+        self.conclude(verified.map(|claims| (claims, place)).map_err(|error| refused(error).of(place)), request)
     }
 
-    fn conclude<B>(&self, outcome: Result<(Claims, bool), Refusal>, request: &mut Request<B>) -> Decision {
-        match outcome.and_then(|(claims, is_cookie)| self.admit(claims, is_cookie, request)) {
+    fn conclude<B>(&self, outcome: Result<(Claims, Place), Refusal>, request: &mut Request<B>) -> Decision {
+        match outcome
+            .and_then(|(claims, place)| self.admit(claims, place, request).map_err(|refusal| refusal.of(place)))
+        {
             Ok(()) => Decision::Forward,
-            Err((kind, error)) => self.reject(kind, error, request),
+            Err(refusal) => self.reject(refusal, request),
         }
     }
 
     /// Puts the user into the extensions.
-    fn admit<B>(&self, claims: Claims, is_cookie: bool, request: &mut Request<B>) -> Result<(), Refusal> {
-        if is_cookie {
+    fn admit<B>(&self, claims: Claims, place: Place, request: &mut Request<B>) -> Result<(), Refusal> {
+        if place == Place::Cookie {
             check_cookie(&claims, request)?;
         }
         if self.custom_claims.insert(&claims, request.extensions_mut()).is_err() {
@@ -141,13 +151,14 @@ impl Settings {
         Ok(())
     }
 
-    fn reject<B>(&self, kind: RejectionKind, error: Option<VerifyError>, request: &mut Request<B>) -> Decision {
+    fn reject<B>(&self, refusal: Refusal, request: &mut Request<B>) -> Decision {
+        let Refusal { error, kind, place } = refusal;
         let passes = match (self.mode, kind) {
             (_, RejectionKind::MalformedRequest) | (Mode::Strict, _) => false,
             (Mode::Anonymous, kind) => kind == RejectionKind::MissingToken,
             (Mode::Unauthenticated, _) => true,
         };
-        match error {
+        match &error {
             Some(error) => telemetry::refused(&error.kind(), passes),
             None => telemetry::refused(&kind, passes),
         }
@@ -155,7 +166,7 @@ impl Settings {
         let challenge = self.challenge(request);
         let rejection = Rejection::new(kind, error, form, challenge, self.answers.on_rejection.clone());
         if passes {
-            if self.strips_unverified && kind != RejectionKind::MissingToken {
+            if self.strips_unverified && place == Some(Place::Authorization) {
                 request.headers_mut().remove(AUTHORIZATION);
             }
             request.extensions_mut().insert(rejection);
@@ -181,13 +192,25 @@ impl fmt::Debug for Settings {
     }
 }
 
+impl Refusal {
+    fn of(self, place: Place) -> Self {
+        Self { place: Some(place), ..self }
+    }
+}
+
+impl From<RejectionKind> for Refusal {
+    fn from(kind: RejectionKind) -> Self {
+        Self { error: None, kind, place: None }
+    }
+}
+
 /// Keeps `Debug` of the request, and so logs, from showing credentials.
-fn mark_sensitive(headers: &mut HeaderMap) {
-    let count = headers.get_all(AUTHORIZATION).iter().count();
+fn mark_sensitive(headers: &mut HeaderMap, name: &HeaderName) {
+    let count = headers.get_all(name).iter().count();
     if count > 1 {
-        let values = headers.iter_mut().filter(|(name, _)| *name == AUTHORIZATION);
+        let values = headers.iter_mut().filter(|(other, _)| *other == name);
         values.for_each(|(_, value)| value.set_sensitive(true));
-    } else if let Some(value) = headers.get_mut(AUTHORIZATION) {
+    } else if let Some(value) = headers.get_mut(name) {
         value.set_sensitive(true);
     }
 }
@@ -201,11 +224,11 @@ fn check_cookie<B>(claims: &Claims, request: &Request<B>) -> Result<(), Refusal>
         return Err(refused(VerifyErrorKind::InvalidAuthorizedParty.into()));
     }
     if may_be_cross_site(method, request.headers(), &config.authorized_parties) {
-        return Err((RejectionKind::CrossSite, None));
+        return Err(RejectionKind::CrossSite.into());
     }
     Ok(())
 }
 
 fn refused(error: VerifyError) -> Refusal {
-    (RejectionKind::of(error.kind()), Some(error))
+    Refusal { kind: RejectionKind::of(error.kind()), error: Some(error), place: None }
 }

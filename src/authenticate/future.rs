@@ -87,7 +87,7 @@ where
                 StateProj::Waiting { wait, settings, parked } => {
                     let verified = ready!(wait.verified.as_mut().poll(context));
                     let Some(mut parked) = parked.take() else { return Poll::Pending };
-                    match settings.decide_after_wait(verified, wait.is_cookie, &mut parked.request) {
+                    match settings.decide_after_wait(verified, wait.place, &mut parked.request) {
                         Decision::Refuse(response) => State::Refuse { response: Some(response) },
                         Decision::Forward => State::Readying { parked: Some(parked) },
                     }

@@ -3,7 +3,7 @@
 //! [`ClerkAuthLayer`] wraps any Tower service over HTTP, whatever its bodies:
 //!
 //! - A request with a valid token goes on with a [`ClerkAuth`] in its extensions, in the same call: no lock
-//!   is taken and nothing is boxed.
+//!   of ours is taken and nothing is boxed.
 //! - A request whose token is not good is answered; see [`rejection`](crate::rejection). Its body is not read.
 //! - A request whose key has to be fetched first waits, and holds none of the inner service's capacity
 //!   while it does.

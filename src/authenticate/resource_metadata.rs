@@ -1,5 +1,7 @@
 //! Protected resource metadata (RFC 9728), by which OAuth clients find the authorization server.
 
+use std::net::Ipv4Addr;
+
 use bytes::Bytes;
 use http::{
     HeaderValue, Method, Request, Response, StatusCode,
@@ -14,6 +16,7 @@ use crate::config::ClerkConfig;
 #[derive(Serialize)]
 struct Metadata<'a> {
     resource: &'a str,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     authorization_servers: Vec<&'a str>,
     bearer_methods_supported: [&'a str; 1],
 }
@@ -74,7 +77,8 @@ fn origin<B>(request: &Request<B>) -> Option<String> {
     if authority.as_str().contains(['@', '"', '\\']) {
         return None;
     }
-    let is_loopback = matches!(authority.host(), "localhost" | "[::1]") || authority.host().starts_with("127.");
+    let is_loopback = matches!(authority.host(), "localhost" | "[::1]")
+        || authority.host().parse::<Ipv4Addr>().is_ok_and(|address| address.is_loopback());
     let scheme = if is_loopback && request.uri().scheme_str() != Some("https") { "http" } else { "https" };
     Some(format!("{scheme}://{authority}"))
 }

@@ -17,7 +17,8 @@ use crate::{
 
 /// Middleware that lets requests through whose user may do what is asked for.
 ///
-/// See the [module docs](crate::authorize) for what it answers.
+/// See the [module docs](crate::authorize) for what it answers. A refused call keeps what `poll_ready` reserved in the
+/// inner service until the next call, or until this service is dropped, as axum, hyper and tonic do after each.
 #[derive(Clone)]
 pub struct RequireService<S> {
     guard: Guard,

@@ -19,6 +19,7 @@ use std::{
 
 use serde::de::DeserializeOwned;
 
+pub(crate) use self::organization::organization_weight;
 use self::text::Text;
 pub(crate) use self::wire::{Claim, FactorAges, Version, Wire};
 pub use self::{
@@ -47,9 +48,9 @@ struct Inner {
     is_session: bool,
     iss: Text,
     jti: Option<Text>,
-    /// How many digits the permission masks have, which bounds how many permissions they grant.
-    mask_digits: usize,
     nbf: Option<i64>,
+    /// In bytes, what the organization takes at most once it is decoded.
+    organization_weight: usize,
     organization: OnceLock<Option<Organization>>,
     payload: String,
     pla: Option<Text>,
@@ -210,6 +211,9 @@ impl Claims {
 
     /// Deserializes the whole payload into a type of your own.
     ///
+    /// Numbers beyond what `T` can hold fail, also where `T` is `serde_json::Value`; [`as_json`](Self::as_json) has
+    /// them as they were signed.
+    ///
     /// # Errors
     ///
     /// [`CustomClaimsError`] if `T` cannot be made of it.
@@ -252,7 +256,9 @@ impl Claims {
 
     /// In bytes, with what may be decoded of them later.
     pub(crate) fn weight(&self) -> usize {
-        size_of::<Inner>() + self.inner.payload.capacity() + self.inner.mask_digits * BYTES_A_MASK_DIGIT
+        // Texts spelled with escapes are kept in copies of their own.
+        let copies = if self.inner.payload.contains('\\') { self.inner.payload.len() } else { 0 };
+        size_of::<Inner>() + self.inner.payload.capacity() + copies + self.inner.organization_weight
     }
 
     /// The configuration of the instance whose key verified the token.
@@ -330,7 +336,7 @@ impl Decoded {
         payload: &str,
         instance: &Arc<ClerkConfig>,
         is_template: bool,
-        mask_digits: usize,
+        organization_weight: usize,
     ) -> Option<Self> {
         let keep = |text| Text::new(text, payload);
         Some(Self(Inner {
@@ -349,9 +355,9 @@ impl Decoded {
             is_session: !is_template && matches!(wire.sid, Claim::Value(_)),
             iss: keep(wire.iss.value()?),
             jti: wire.jti.map(keep),
-            mask_digits,
             nbf: wire.nbf.value(),
             organization: OnceLock::new(),
+            organization_weight,
             payload: String::new(),
             pla: wire.pla.map(keep),
             sid: wire.sid.value().map(keep),
@@ -387,5 +393,3 @@ fn system_time(millis: i64) -> SystemTime {
 
 /// About eight thousand years.
 const FAR: Duration = Duration::from_secs(8_000 * 365 * 24 * 60 * 60);
-/// A digit of a mask is three and a third bits, each of which may grant a permission of some sixty bytes.
-const BYTES_A_MASK_DIGIT: usize = 256;

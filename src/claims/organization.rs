@@ -165,6 +165,28 @@ fn binary(decimal: &str) -> Vec<u64> {
     words
 }
 
+/// In bytes, what the organization of a payload takes at most once it is decoded; `members` are those of `o`.
+pub(crate) fn organization_weight(payload: &Object<'_>, members: Option<&Object<'_>>) -> usize {
+    let text = |object: &Object<'_>, name: &str| object.string(name).map_or(0, |text| text.len());
+    let longest = |object: &Object<'_>, name: &str| {
+        object.string(name).and_then(|list| list.split(',').map(str::len).max()).unwrap_or_default()
+    };
+    // In version 1 a list of texts, three bytes each at least.
+    let listed = payload.get("org_permissions").map_or(0, |value| match value {
+        Value::Array(text) => text.len() * (1 + size_of::<String>() / 3),
+        _ => 0,
+    });
+    // In version 2 a digit of a mask is three and a third bits, each of which may grant a permission.
+    let masked = members.map_or(0, |members| match text(members, "fpm") {
+        0 => 0,
+        digits => {
+            let permission = size_of::<String>() + "org::".len() + longest(payload, "fea") + longest(members, "per");
+            digits * 10 / 3 * permission + permission
+        }
+    });
+    size_of::<Organization>() + listed + masked
+}
+
 /// Longer than a mask over three thousand permissions.
 const MAX_MASK_DIGITS: usize = 1024;
 

@@ -88,7 +88,7 @@ impl PublishableKey {
         let host = decode_like_atob(body).ok_or_else(|| invalid("is not base64 after its prefix"))?;
         let host = host
             .strip_suffix('$')
-            .filter(|host| host.contains('.') && is_dns_name(host))
+            .filter(|host| host.contains('.') && is_dns_name(host) && host.parse::<Ipv4Addr>().is_err())
             .ok_or_else(|| invalid("does not name a host"))?;
         let frontend_api = FrontendApi::parse(host).map_err(|_| invalid("does not name a host"))?;
         Ok(Self { frontend_api, key: key.to_owned() })
@@ -266,6 +266,8 @@ impl HttpUrl {
             "http" => return Err("must use https (plain http is for loopback addresses only)"),
             _ => return Err("must use https"),
         }
+        let default_port = if scheme == "https" { ":443" } else { ":80" };
+        let authority = authority.strip_suffix(default_port).unwrap_or(&authority).to_owned();
         let path = uri.path();
         let path = path.strip_suffix('/').unwrap_or(path);
         if path.split('/').skip(1).any(|segment| matches!(segment, "" | "." | "..")) || path.contains(['\\', '%']) {
@@ -352,6 +354,10 @@ mod tests {
             ("http://[::1]:8080", "http://[::1]:8080"),
             ("http://[::1]", "http://[::1]"),
             ("http://localhost", "http://localhost"),
+            ("https://clerk.example.com:443", "https://clerk.example.com"),
+            ("http://127.0.0.1:80/", "http://127.0.0.1"),
+            ("https://[::1]:443", "https://[::1]"),
+            ("https://clerk.example.com:80", "https://clerk.example.com:80"),
         ] {
             assert_eq!(FrontendApi::parse(text).unwrap().as_str(), url, "{text}");
         }
@@ -398,7 +404,9 @@ mod tests {
         }
         let encode = |text: &str| format!("pk_test_{}", base64::prelude::BASE64_STANDARD_NO_PAD.encode(text));
         assert!(PublishableKey::parse(&encode("a.b$")).is_ok());
-        for text in ["a.b", "a.b$$", "$a.b$", "a.b$c", "localhost$", "$", "a.b/c$", "u@a.b$", "a.b:1$", "a .b$"] {
+        for text in
+            ["a.b", "a.b$$", "$a.b$", "a.b$c", "localhost$", "127.0.0.1$", "$", "a.b/c$", "u@a.b$", "a.b:1$", "a .b$"]
+        {
             assert!(PublishableKey::parse(&encode(text)).is_err(), "{text}");
         }
         for key in [

@@ -1,4 +1,4 @@
-use std::{fmt, net::Ipv4Addr};
+use std::fmt;
 
 use super::frontend_api::HttpUrl;
 
@@ -25,11 +25,17 @@ impl IssuerUrl {
             return None;
         }
         let url = HttpUrl::parse(text).ok().filter(|url| url.as_str() == text)?;
-        let authority = url.authority();
-        let is_local = authority.contains([':', '[']) || authority.parse::<Ipv4Addr>().is_ok();
+        let is_local = is_local(url.authority());
         let is_https = text.starts_with("https://");
         (allows_local || (is_https && !is_local)).then(|| Self(text.to_owned()))
     }
+}
+
+/// Whether it has a port, or names no host of the public DNS: HTTP clients read many a number as an IPv4 address.
+fn is_local(authority: &str) -> bool {
+    let last = authority.rsplit('.').next().unwrap_or_default();
+    let is_number = last.bytes().all(|byte| byte.is_ascii_digit()) || last.starts_with("0x");
+    authority.contains([':', '[']) || !authority.contains('.') || is_number || last == "localhost"
 }
 
 /// Clients choose it, so it stays out of logs.
@@ -73,8 +79,21 @@ mod tests {
         ] {
             assert!(IssuerUrl::parse(text, false).is_none() && IssuerUrl::parse(text, true).is_none(), "{text}");
         }
-        for text in ["https://a.b:8443", "https://10.0.0.1", "https://[::1]", "http://127.0.0.1:80", "http://localhost"]
-        {
+        for text in [
+            "https://a.b:8443",
+            "https://10.0.0.1",
+            "https://127.1",
+            "https://2130706433",
+            "https://0x7f000001",
+            "https://0x7f.1",
+            "https://0x7f.0x1",
+            "https://localhost",
+            "https://a.localhost",
+            "https://metadata",
+            "https://[::1]",
+            "http://127.0.0.1:8080",
+            "http://localhost",
+        ] {
             assert!(IssuerUrl::parse(text, false).is_none(), "{text}");
             assert!(IssuerUrl::parse(text, true).is_some(), "{text}");
         }

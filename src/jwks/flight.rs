@@ -73,7 +73,8 @@ impl Flight {
             let result = Shared::fetch(source.as_ref(), timeout).await;
             landing.land(result);
         };
-        let task = launch(telemetry::in_fetch_span(fetch))?;
+        // The span is made by the task: here the gate is locked, and what a subscriber does is its own affair.
+        let task = launch(async { telemetry::in_fetch_span(fetch).await })?;
         Some(Self { number, outcome, overdue_at, task })
     }
 

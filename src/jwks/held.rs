@@ -3,7 +3,7 @@ use std::time::Duration;
 use super::{key_set::KeySet, source::FetchErrorKind};
 
 /// How the keys of a verifier are, for health endpoints.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct KeysStatus {
     /// How long ago the set in use was fetched; `None` without one, and for keys that are not fetched.
@@ -33,8 +33,8 @@ pub(crate) struct RefreshPolicy {
 }
 
 impl KeysStatus {
-    /// Of the keys of two instances, the worse of each.
-    pub(crate) fn worse(self, other: Self) -> Self {
+    /// Of the keys of two instances, the worse in each respect.
+    pub(crate) fn worse(&self, other: &Self) -> Self {
         Self {
             age: self.age.max(other.age),
             keys: self.keys.min(other.keys),

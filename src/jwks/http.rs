@@ -1,6 +1,12 @@
 //! The only file that names `reqwest`.
 
-use std::{future::Future, net::IpAddr, pin::Pin, time::Duration};
+use std::{
+    future::Future,
+    net::IpAddr,
+    pin::Pin,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
 
 use bytes::{Bytes, BytesMut};
 use http::{
@@ -22,14 +28,15 @@ pub(crate) struct HttpKeySource {
     url: reqwest::Url,
 }
 
+/// Clients for all the sources of a verifier: making one reads the system's certificates.
+pub(crate) struct HttpClients {
+    elsewhere: Mutex<Option<Client>>,
+    /// Without a proxy.
+    loopback: Mutex<Option<Client>>,
+}
+
 impl HttpKeySource {
-    /// A source at `url`, with the user's own client or one made for this.
-    pub(crate) fn new(
-        url: &str,
-        secret_key: Option<&SecretKey>,
-        client: Option<Client>,
-        timeout: Duration,
-    ) -> Result<Self, ConfigError> {
+    pub(crate) fn new(url: &str, secret_key: Option<&SecretKey>, clients: &HttpClients) -> Result<Self, ConfigError> {
         let url: reqwest::Url = url.parse().map_err(|_| ConfigError::invalid("frontend_api_url", "is not a URL"))?;
         let authorization = match secret_key {
             Some(key) => {
@@ -40,10 +47,7 @@ impl HttpKeySource {
             }
             None => None,
         };
-        let client = match client {
-            Some(client) => client,
-            None => own_client(&url, timeout)?,
-        };
+        let client = clients.client(&url)?;
         Ok(Self { authorization, client, url })
     }
 
@@ -83,11 +87,27 @@ impl KeySource for HttpKeySource {
     }
 }
 
+impl HttpClients {
+    /// The user's own client, or ones made when they are first needed.
+    pub(crate) fn new(own: Option<Client>) -> Self {
+        Self { elsewhere: Mutex::new(own.clone()), loopback: Mutex::new(own) }
+    }
+
+    fn client(&self, url: &reqwest::Url) -> Result<Client, ConfigError> {
+        let is_loopback = is_loopback(url);
+        let place = if is_loopback { &self.loopback } else { &self.elsewhere };
+        let mut client = place.lock().unwrap_or_else(PoisonError::into_inner);
+        match client.as_ref() {
+            Some(client) => Ok(client.clone()),
+            None => Ok(client.insert(make_client(is_loopback)?).clone()),
+        }
+    }
+}
+
 /// A client that asks once and takes what it gets: no redirect can point it at another server's keys, no
 /// compressed answer can outgrow the cap unseen, and a connection that went bad is not used again.
-fn own_client(url: &reqwest::Url, timeout: Duration) -> Result<Client, ConfigError> {
+fn make_client(is_loopback: bool) -> Result<Client, ConfigError> {
     let mut builder = Client::builder()
-        .connect_timeout(timeout)
         .no_brotli()
         .no_deflate()
         .no_gzip()
@@ -96,7 +116,7 @@ fn own_client(url: &reqwest::Url, timeout: Duration) -> Result<Client, ConfigErr
         .redirect(redirect::Policy::none())
         .retry(retry::never())
         .user_agent(concat!("tower-clerk/", env!("CARGO_PKG_VERSION")));
-    if is_loopback(url) {
+    if is_loopback {
         builder = builder.no_proxy();
     }
     builder.build().map_err(|error| ConfigError::HttpClient { source: error.without_url().into() })

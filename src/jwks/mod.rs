@@ -15,6 +15,9 @@
 //! | bad signature under a known `kid` | one refresh a minute, if the set is older than 30 seconds |
 //! | a set without a usable key, or no set at all | a failure: the old one stays |
 //!
+//! Addresses other than loopback are reached through the proxy that the environment names (`HTTPS_PROXY`), if there is
+//! one: the only thing that is read from the environment without being asked for.
+//!
 //! A token whose key is known never waits for any of it.
 
 mod flight;
@@ -28,7 +31,7 @@ mod source;
 mod store;
 
 #[cfg(feature = "reqwest")]
-pub(crate) use self::http::HttpKeySource;
+pub(crate) use self::http::{HttpClients, HttpKeySource};
 pub(crate) use self::{
     flight::{launch, timer},
     held::RefreshPolicy,

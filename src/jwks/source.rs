@@ -74,6 +74,8 @@ pub enum FetchErrorKind {
     Timeout,
     /// The document is larger than 512 KiB or has more than 1 024 keys.
     TooLarge,
+    /// Too many instances are being looked up already.
+    TooManyLookups,
     /// Too many requests are waiting for keys already.
     TooManyWaiting,
 }
@@ -132,6 +134,7 @@ impl fmt::Display for FetchErrorKind {
             Self::Status => "the server answered with another status than 200",
             Self::Timeout => "the document did not arrive in time",
             Self::TooLarge => "the document is too large",
+            Self::TooManyLookups => "too many instances are looked up already",
             Self::TooManyWaiting => "too many requests wait for keys already",
         })
     }

@@ -120,8 +120,11 @@ impl KeyStore {
     /// Whether the set of this number is the newest and neither due for a refresh nor too old: all that has to be
     /// known of it where its keys were looked at before.
     pub(crate) fn is_fresh(&self, generation: u64) -> bool {
-        self.shared.newest.load(Ordering::Acquire) == generation
+        let is_newest = || self.shared.newest.load(Ordering::Acquire) == generation;
+        // Asked again after, so that the time is the set's own and not that of the one that has just come.
+        is_newest()
             && nanos(self.shared.clock.monotonic()) < self.shared.fresh_until.load(Ordering::Acquire)
+            && is_newest()
     }
 
     /// The set to verify with, if there is one that may still be used. Counts as use: a refresh that is due
@@ -241,7 +244,7 @@ impl Shared {
             let refresh_at = now + self.policy.refresh_due();
             let held = HeldKeys { set, fetched_at: now, generation, refresh_at };
             self.cache.0.insert(self.id.clone(), Arc::new(held));
-            // In this order: who still sees the old number sees the old set, at worst with the new time.
+            self.newest.store(0, Ordering::Release);
             let fresh_until = refresh_at.min(now + self.policy.stale_limit);
             self.fresh_until.store(nanos(fresh_until), Ordering::Release);
             self.newest.store(generation, Ordering::Release);

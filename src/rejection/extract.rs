@@ -1,4 +1,6 @@
-use ::http::{Method, Response, request::Parts};
+use std::{error::Error, fmt};
+
+use ::http::{Method, Response, StatusCode, request::Parts};
 use bytes::Bytes;
 
 use super::{Rejection, layer_missing};
@@ -22,7 +24,30 @@ impl ExtractRejection {
         Self { response: Box::new(rejection.response(request)) }
     }
 
+    /// The refusal, unless no layer has seen the request.
+    #[must_use]
+    pub fn rejection(&self) -> Option<&Rejection> {
+        self.response.extensions().get()
+    }
+
+    /// The status of the answer.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        self.response.status()
+    }
+
     pub(crate) fn into_inner(self) -> Response<Bytes> {
         *self.response
     }
 }
+
+impl fmt::Display for ExtractRejection {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.rejection() {
+            Some(rejection) => rejection.fmt(formatter),
+            None => formatter.write_str("no layer has seen the request"),
+        }
+    }
+}
+
+impl Error for ExtractRejection {}

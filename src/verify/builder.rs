@@ -11,6 +11,8 @@ use super::{
     instances::Instances,
     resolver::InstanceResolver,
 };
+#[cfg(feature = "reqwest")]
+use crate::jwks::HttpClients;
 use crate::{
     clock::{Clock, SystemClock},
     config::ConfigError,
@@ -21,6 +23,7 @@ use crate::{
 #[must_use]
 pub struct VerifierBuilder {
     clock: Arc<dyn Clock>,
+    has_stray_key_source: bool,
     #[cfg(feature = "reqwest")]
     http_client: Option<reqwest::Client>,
     instances: Vec<Instance>,
@@ -33,6 +36,7 @@ impl VerifierBuilder {
     pub(super) fn new() -> Self {
         Self {
             clock: Arc::new(SystemClock::new()),
+            has_stray_key_source: false,
             #[cfg(feature = "reqwest")]
             http_client: None,
             instances: Vec::new(),
@@ -49,8 +53,8 @@ impl VerifierBuilder {
 
     /// Fetches keys with `client`.
     ///
-    /// An answer that it was redirected to, or that comes with a `Content-Encoding`, does not count; size
-    /// and deadline are capped as always.
+    /// An answer that it was redirected to, or that comes with a `Content-Encoding` which the client did not decode
+    /// itself, does not count; size and deadline are capped as always.
     #[cfg(feature = "reqwest")]
     pub fn http_client(self, client: reqwest::Client) -> Self {
         Self { http_client: Some(client), ..self }
@@ -58,8 +62,9 @@ impl VerifierBuilder {
 
     /// Takes the keys of the instance named last from `source`, whatever its configuration says about them.
     pub fn key_source(mut self, source: impl KeySource + 'static) -> Self {
-        if let Some(last) = self.instances.pop() {
-            self.instances.push(last.key_source(source));
+        match self.instances.pop() {
+            Some(last) => self.instances.push(last.key_source(source)),
+            None => self.has_stray_key_source = true,
         }
         self
     }
@@ -105,17 +110,21 @@ impl VerifierBuilder {
     /// [`ConfigError::Conflict`] if two have the same.
     pub fn build(self) -> Result<Verifier, ConfigError> {
         let configs = || self.instances.iter().map(|instance| &instance.config);
-        let max_token_length = configs().map(|config| config.max_token_length).max().unwrap_or(DEFAULT_LENGTH);
+        if self.has_stray_key_source {
+            return Err(ConfigError::missing("instances", "a key source needs the instance that it belongs to"));
+        }
+        let max_token_length = configs().map(|config| config.max_token_length).max().unwrap_or_default();
         let stale_limit = configs().map(|config| config.jwks_stale_limit).max().unwrap_or_default();
-        let (places, stale_limit) = match self.resolver {
-            Some(_) => (MAX_RESOLVED, LONGEST_STALE_LIMIT),
-            None => (self.instances.len(), stale_limit),
+        // What is resolved later may have any limits that a configuration may have.
+        let (places, stale_limit, max_token_length) = match self.resolver {
+            Some(_) => (MAX_RESOLVED, LONGEST_STALE_LIMIT, LONGEST_TOKEN),
+            None => (self.instances.len(), stale_limit, max_token_length),
         };
         let shared = Arc::new(Shared {
             cache: KeyCache::new(places, stale_limit),
             clock: Arc::clone(&self.clock),
             #[cfg(feature = "reqwest")]
-            http_client: self.http_client,
+            http_clients: HttpClients::new(self.http_client),
             sources: AtomicU64::new(0),
         });
         let directory =
@@ -132,8 +141,7 @@ impl std::fmt::Debug for VerifierBuilder {
     }
 }
 
-/// In bytes, as a configuration's.
-const DEFAULT_LENGTH: usize = 16 * 1024;
-/// As long as any configuration may say.
+/// As long as any configuration may say, in bytes.
+const LONGEST_TOKEN: usize = 1024 * 1024;
 const LONGEST_STALE_LIMIT: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 const TOKEN_CACHE: Capacity = Capacity { bytes: 32 * 1024 * 1024, entries: 10_000 };

@@ -25,7 +25,7 @@ pub(super) struct Capacity {
 }
 
 /// How many verified tokens a verifier remembers, for metrics.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct TokenCacheStatus {
     /// How many bytes they take, estimated from above.

@@ -5,7 +5,7 @@ use crate::jwks::FetchErrorKind;
 /// A token was refused, or could not be judged for want of keys.
 ///
 /// Its texts never hold anything of the token.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct VerifyError {
     cause: Option<FetchErrorKind>,
     kind: VerifyErrorKind,

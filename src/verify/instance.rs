@@ -7,6 +7,8 @@ use std::{
 };
 
 use super::{checks::Checks, keys::Keys};
+#[cfg(feature = "reqwest")]
+use crate::jwks::{HttpClients, HttpKeySource};
 use crate::{
     clock::Clock,
     config::{ClerkConfig, ConfigError, KeyLocation, SecretKey},
@@ -58,7 +60,7 @@ pub(super) struct Shared {
     pub(super) cache: KeyCache,
     pub(super) clock: Arc<dyn Clock>,
     #[cfg(feature = "reqwest")]
-    pub(super) http_client: Option<reqwest::Client>,
+    pub(super) http_clients: HttpClients,
     pub(super) sources: AtomicU64,
 }
 
@@ -94,7 +96,7 @@ impl Shared {
                 .map(Keys::Set)
                 .map_err(|_| ConfigError::invalid("jwks", "is not a JWKS with a usable key")),
             KeyLocation::Remote { url, secret_key } => {
-                let source = self.remote_source(&url, secret_key, config)?;
+                let source = self.remote_source(&url, secret_key)?;
                 let credential = secret_key.map(|key| sha256(key.expose().as_bytes()));
                 Ok(self.store(config, source, credential, url))
             }
@@ -105,24 +107,12 @@ impl Shared {
     }
 
     #[cfg(feature = "reqwest")]
-    fn remote_source(
-        &self,
-        url: &str,
-        secret_key: Option<&SecretKey>,
-        config: &ClerkConfig,
-    ) -> Result<Arc<dyn KeySource>, ConfigError> {
-        let client = self.http_client.clone();
-        let source = crate::jwks::HttpKeySource::new(url, secret_key, client, config.jwks_timeout)?;
-        Ok(Arc::new(source))
+    fn remote_source(&self, url: &str, secret_key: Option<&SecretKey>) -> Result<Arc<dyn KeySource>, ConfigError> {
+        Ok(Arc::new(HttpKeySource::new(url, secret_key, &self.http_clients)?))
     }
 
     #[cfg(not(feature = "reqwest"))]
-    fn remote_source(
-        &self,
-        _: &str,
-        _: Option<&SecretKey>,
-        _: &ClerkConfig,
-    ) -> Result<Arc<dyn KeySource>, ConfigError> {
+    fn remote_source(&self, _: &str, _: Option<&SecretKey>) -> Result<Arc<dyn KeySource>, ConfigError> {
         Err(ConfigError::missing("key_source", "fetching keys needs the feature `reqwest`"))
     }
 

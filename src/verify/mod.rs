@@ -63,7 +63,7 @@ use self::{
 };
 pub use crate::clock::{Clock, SystemClock};
 use crate::{
-    claims::{Claims, Decoded, Wire},
+    claims::{Claims, Decoded, Wire, organization_weight},
     config::{ClerkConfig, ConfigError},
     json::{Object, Value},
     jwks::{FetchErrorKind, KeysStatus},
@@ -219,7 +219,7 @@ impl Verifier {
     #[must_use]
     pub fn keys_status(&self) -> KeysStatus {
         let statuses = self.inner.instances.all().into_iter().map(|instance| instance.keys.status());
-        statuses.reduce(KeysStatus::worse).unwrap_or_else(|| KeysStatus::fixed(0))
+        statuses.reduce(|one, other| one.worse(&other)).unwrap_or_else(|| KeysStatus::fixed(0))
     }
 
     /// How the keys of each instance are, by its [name](crate::ClerkAuth::instance).
@@ -262,13 +262,12 @@ impl Verifier {
         let compact = Compact::parse(token)?;
         let header = compact.header()?;
         let payload = compact.payload()?;
-        let mut mask_digits = 0;
-        for name in ["act", "o"] {
-            if let Some(Value::Object(text)) = payload.get(name) {
-                let members = Object::parse(text).map_err(|_| MalformedToken)?;
-                mask_digits += members.string("fpm").map_or(0, |masks| masks.len());
-            }
-        }
+        let nested = |name| match payload.get(name) {
+            Some(Value::Object(text)) => Object::parse(text).map(Some).map_err(|_| MalformedToken),
+            _ => Ok(None),
+        };
+        nested("act")?;
+        let organization = nested("o")?;
         let picked;
         let instance = match inner.instances.only() {
             Some(only) => only,
@@ -290,7 +289,8 @@ impl Verifier {
         };
         let wire = Wire::read(&payload);
         instance.checks.claims(&wire, inner.clock.now())?;
-        let decoded = Decoded::new(wire, compact.payload_text(), &instance.config, header.is_template, mask_digits);
+        let weight = organization_weight(&payload, organization.as_ref());
+        let decoded = Decoded::new(wire, compact.payload_text(), &instance.config, header.is_template, weight);
         let decoded = decoded.ok_or(MalformedToken)?;
         let (generation, voucher) =
             (vouched.generation, digest.is_some().then(|| vouched.voucher(header.kid.as_deref())));

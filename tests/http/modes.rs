@@ -74,3 +74,16 @@ async fn unverified_credentials_are_stripped_only_when_asked() {
     let good = get(&[("authorization", &format!("Bearer {}", token().sign()))]);
     assert!(send(&stripping, good).await.seen.expect("it passed").authorization.is_some());
 }
+
+#[tokio::test]
+async fn a_credential_that_was_not_looked_at_is_not_stripped() {
+    let lenient = crate::support::layer_with(|config| config.authorized_parties(["https://app.test.example"]))
+        .token_sources([tower_clerk::TokenSource::session_cookie(), tower_clerk::TokenSource::authorization()])
+        .expect("parties are set")
+        .allow_unauthenticated_requests()
+        .strip_unverified_credentials();
+    let bad_cookie = [("cookie", "__session=a.b.c"), ("authorization", "Basic eDp5")];
+    assert!(send(&lenient, get(&bad_cookie)).await.seen.expect("it passed").authorization.is_some());
+    let bad_bearer = [("authorization", "Bearer a.b.c")];
+    assert!(send(&lenient, get(&bad_bearer)).await.seen.expect("it passed").authorization.is_none());
+}

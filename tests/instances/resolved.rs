@@ -156,29 +156,29 @@ async fn a_herd_for_one_tenant_asks_once() {
 }
 
 #[tokio::test]
-async fn sixteen_calls_at_once_and_no_more() {
+async fn made_up_issuers_have_twelve_calls_at_once_and_no_more() {
     let records = Records::new(&[]).closed();
     let clock = ManualClock::new();
     let verifier = records.verifier(&clock);
     let signer = Tenant::new("x");
     let token = |index: usize| signer.token("u").claim("iss", format!("https://t{index}.example")).sign();
-    let waiting: Vec<_> = (0..16)
+    let waiting: Vec<_> = (0..12)
         .map(|index| {
             let (verifier, token) = (verifier.clone(), token(index));
             tokio::spawn(async move { verify(&verifier, &token).await })
         })
         .collect();
-    while records.asked() < 16 {
+    while records.asked() < 12 {
         tokio::task::yield_now().await;
     }
-    let error = verifier.verify(&token(16)).await.expect_err("there is no room");
+    let error = verifier.verify(&token(12)).await.expect_err("there is no room");
     assert_eq!(error.kind(), VerifyErrorKind::KeysUnavailable);
-    assert_eq!(error.fetch_error(), Some(FetchErrorKind::TooManyWaiting));
-    records.gate.add_permits(16);
+    assert_eq!(error.fetch_error(), Some(FetchErrorKind::TooManyLookups));
+    records.gate.add_permits(12);
     for one in waiting {
         assert_eq!(one.await.expect("no panic"), Err(VerifyErrorKind::InvalidIssuer));
     }
-    assert_eq!(records.most_at_once.load(Ordering::SeqCst), 16);
+    assert_eq!(records.most_at_once.load(Ordering::SeqCst), 12);
 }
 
 #[tokio::test]
@@ -342,4 +342,99 @@ async fn ports_and_addresses_are_asked_for_only_when_allowed() {
             assert_eq!(verify(&verifier, &a.token("u").claim("iss", iss).sign()).await, Err(expected), "{iss}");
         }
     }
+}
+
+#[tokio::test]
+async fn a_tenant_whose_record_is_broken_keeps_no_other_from_being_looked_up() {
+    let (a, b) = (Tenant::new("a"), Tenant::new("b"));
+    let records = Records::new(&[&a]);
+    let clock = ManualClock::new();
+    let verifier = records.verifier(&clock);
+    let token = a.token("u").lifetime(Duration::from_secs(3600)).sign();
+    assert!(verify(&verifier, &token).await.is_ok());
+    records.fail(true);
+    clock.advance(Duration::from_secs(300));
+    for _ in 0..200 {
+        assert!(verify(&verifier, &token).await.is_ok());
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(records.asked(), 2, "it is asked for again after ten seconds, not with each request");
+    clock.advance(Duration::from_secs(10));
+    assert!(verify(&verifier, &token).await.is_ok());
+    settle(&records, 3).await;
+    records.fail(false);
+    records.tenants.lock().expect("a table").insert(b.url.clone(), b.instance());
+    assert!(verify(&verifier, &b.token("u").lifetime(Duration::from_secs(3600)).sign()).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_flood_of_made_up_issuers_keeps_no_tenant_from_being_asked_for_again() {
+    let a = Tenant::new("a");
+    let records = Records::new(&[&a]);
+    let clock = ManualClock::new();
+    let verifier = records.verifier(&clock);
+    let token = a.token("u").lifetime(Duration::from_secs(3600)).sign();
+    assert!(verify(&verifier, &token).await.is_ok());
+    clock.advance(Duration::from_secs(300));
+    for index in 0..100 {
+        let made_up = a.token("u").claim("iss", format!("https://t{index}.example")).sign();
+        assert!(verify(&verifier, &made_up).await.is_err());
+    }
+    records.remove(&a);
+    assert!(verify(&verifier, &token).await.is_ok(), "nobody waits for the answer");
+    settle(&records, 66).await;
+    assert_eq!(verify(&verifier, &token).await, Err(VerifyErrorKind::InvalidIssuer));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_resolver_that_never_answers_has_two_seconds() {
+    let a = Tenant::new("a");
+    let records = Records::new(&[&a]).closed();
+    let verifier = records.verifier(&ManualClock::new());
+    let start = tokio::time::Instant::now();
+    let error = verifier.verify(&a.token("u").sign()).await.expect_err("no answer");
+    assert_eq!(error.fetch_error(), Some(FetchErrorKind::Timeout));
+    assert_eq!(start.elapsed().as_secs(), 2);
+    records.gate.add_permits(1);
+    assert!(verify(&verifier, &a.token("u").sign()).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_tenant_that_is_idle_does_not_spoil_the_status() {
+    let (a, b) = (Tenant::new("a"), Tenant::new("b"));
+    let records = Records::new(&[&a, &b]);
+    let clock = ManualClock::new();
+    let verifier = records.verifier(&clock);
+    assert!(verify(&verifier, &a.token("u").sign()).await.is_ok());
+    clock.advance(Duration::from_secs(3600));
+    let token = b.issuer.token("u").claim("iss", &b.url).claim("iat", 0).claim("nbf", 0);
+    assert!(verify(&verifier, &token.lifetime(Duration::from_secs(7200)).sign()).await.is_ok());
+    let named: Vec<_> = verifier.keys_status_by_instance().into_iter().map(|(name, _)| name).collect();
+    assert_eq!(named, [b.url.clone()]);
+}
+
+#[tokio::test]
+async fn a_resolved_instance_has_its_own_longest_token() {
+    let (a, b) = (Tenant::new("a"), Tenant::new("b"));
+    let records = Records::new(&[]);
+    let long = b.config().max_token_length(64 * 1024).expect("a length");
+    records.tenants.lock().expect("a table").insert(b.url.clone(), long.into());
+    let inner = records.clone();
+    let short = a.config().max_token_length(1024).expect("a length");
+    let verifier = Verifier::builder(short)
+        .resolver(move |issuer: IssuerUrl| inner.clone().answer(issuer))
+        .clock(ManualClock::new())
+        .build()
+        .expect("a verifier");
+    let padded = |tenant: &Tenant, length: usize| tenant.token("u").claim("pad", "x".repeat(length)).sign();
+    assert!(verify(&verifier, &padded(&b, 30_000)).await.is_ok());
+    assert_eq!(verify(&verifier, &padded(&b, 60_000)).await, Err(VerifyErrorKind::TooLong));
+    assert_eq!(verify(&verifier, &padded(&a, 2_000)).await, Err(VerifyErrorKind::TooLong));
+}
+
+#[test]
+fn a_key_source_without_an_instance_is_a_mistake() {
+    let nobody = |_: IssuerUrl| async { Ok::<Option<Instance>, ResolveError>(None) };
+    let source = || async { Err(tower_clerk::jwks::FetchError::new("out of order")) };
+    assert!(Verifier::resolving(nobody).key_source(source).build().is_err());
 }
