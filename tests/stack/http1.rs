@@ -143,3 +143,25 @@ async fn two_authorization_lines_on_the_wire_are_a_bad_request() {
     stream.write_all(request.as_bytes()).await.expect("sent");
     assert!(head(&mut stream).await.starts_with("HTTP/1.1 400 "));
 }
+
+#[tokio::test]
+async fn a_client_that_reads_while_it_uploads_gets_its_answer_and_the_connection_ends() {
+    const UPLOAD: usize = 50 * 1024 * 1024;
+    let (mut read, mut write) = TcpStream::connect(serve(hot()).await).await.expect("a connection").into_split();
+    let head = format!("POST / HTTP/1.1\r\nhost: a\r\nauthorization: {BAD}\r\ncontent-length: {UPLOAD}\r\n\r\n");
+    let uploading = tokio::spawn(async move {
+        write.write_all(head.as_bytes()).await.expect("the head is taken");
+        let (chunk, mut sent) = (vec![b'x'; 64 * 1024], 0);
+        while sent < UPLOAD && write.write_all(&chunk).await.is_ok() {
+            sent += chunk.len();
+        }
+        sent
+    });
+    let mut answer = Vec::new();
+    let ended = read.read_to_end(&mut answer).await.map_err(|error| error.kind());
+    let answer = String::from_utf8_lossy(&answer);
+    assert!(answer.starts_with("HTTP/1.1 401 ") && answer.ends_with(r#""code":"invalid_token"}"#), "{answer}");
+    assert!(matches!(ended, Ok(_) | Err(ErrorKind::ConnectionReset)), "{ended:?}");
+    let sent = uploading.await.expect("no panic");
+    assert!(sent < UPLOAD, "the upload was taken to its end");
+}
