@@ -1,0 +1,80 @@
+//! A gRPC service behind Clerk, with an issuer of its own to try it without an account.
+//!
+//! ```text
+//! cargo run --example tonic
+//! CLERK_PUBLISHABLE_KEY=pk_test_… PORT=8080 cargo run --example tonic
+//! ```
+//!
+//! The layer stands around one service alone, so that health checks and reflection need no token. tonic routes by the
+//! name of a service, which a layer around it hides: `named_layer` of `tonic::service::LayerExt` keeps it (`routes.rs`).
+//! `Server::builder().layer(clerk)` guards all services instead, health and reflection too.
+//!
+//! A token is checked when a call begins. What streams on after that ends by itself when the token expires
+//! (`expiry.rs`).
+
+mod expiry;
+mod routes;
+mod service;
+mod settings;
+#[rustfmt::skip]
+#[allow(clippy::as_conversions, unreachable_pub, unused_qualifications)]
+mod whoami;
+
+use std::{net::SocketAddr, process::ExitCode, time::Duration};
+
+use tonic::transport::{Server, server::TcpIncoming};
+use tower_clerk::{ClerkAuthLayer, testing::TestIssuer};
+
+use self::settings::Settings;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match run().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("error: {message}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+async fn run() -> Result<(), String> {
+    let Settings { config, issuer, port } = Settings::read().await?;
+    let clerk = ClerkAuthLayer::from_config(config).map_err(|error| error.to_string())?;
+    let routes = routes::routes(&clerk).await.map_err(|error| error.to_string())?;
+    let listener = tokio::net::TcpListener::bind(("127.0.0.1", port))
+        .await
+        .map_err(|error| format!("PORT: 127.0.0.1:{port} cannot be listened on: {error}"))?;
+    let address = listener.local_addr().map_err(|error| error.to_string())?;
+    println!("listening on http://{address}");
+    if let Some(issuer) = &issuer {
+        print_what_to_try(address, issuer);
+    }
+    let server = Server::builder().add_routes(routes).serve_with_incoming(TcpIncoming::from(listener));
+    server.await.map_err(|error| error.to_string())
+}
+
+fn print_what_to_try(address: SocketAddr, issuer: &TestIssuer) {
+    let token = |user_id, role| issuer.token(user_id).organization("org_acme", role).lifetime(HOUR);
+    let ada = token("user_ada", "admin").permission("invoices", "create").sign();
+    let bob = token("user_bob", "member").sign();
+    let python = "python3 -c \"import grpc; call = grpc.insecure_channel";
+    println!(
+        "\nno Clerk instance is configured: tokens of an embedded one are trusted, {}\n\n\
+         without a token, UNAUTHENTICATED:\n  \
+         grpcurl -plaintext {address} {WHOAMI}\n  \
+         {python}('{address}').unary_unary('/{WHOAMI}'); print(call(b''))\"\n\n\
+         with one that is good for an hour, OK:\n  \
+         grpcurl -plaintext -H 'authorization: Bearer {ada}' {address} {WHOAMI}\n  \
+         {python}('{address}').unary_unary('/{WHOAMI}'); \
+         print(call(b'', metadata=[('authorization', 'Bearer {ada}')]))\"\n\n\
+         with one of a user who may not create invoices, PERMISSION_DENIED:\n  \
+         grpcurl -plaintext -H 'authorization: Bearer {bob}' {address} whoami.v1.WhoAmI/CreateInvoice\n\n\
+         everything at once, after pip install grpcio grpcio-reflection:\n  \
+         python3 examples/tonic/try.py {address} {ada} {bob}",
+        issuer.url()
+    );
+}
+
+const HOUR: Duration = Duration::from_secs(60 * 60);
+const WHOAMI: &str = "whoami.v1.WhoAmI/WhoAmI";

@@ -1,0 +1,118 @@
+use futures_util::{Stream, StreamExt, TryStreamExt, future::join_all, stream};
+use tokio::sync::mpsc;
+use tonic::Code;
+
+use crate::{
+    echo::Text,
+    support::{BAD, bearer, call, cold, echo_behind, good, hot, issuer, seen, text},
+};
+
+fn texts(words: &[&str]) -> stream::Iter<std::vec::IntoIter<Text>> {
+    stream::iter(words.iter().map(|word| text(word)).collect::<Vec<_>>())
+}
+
+/// A stream of messages whose sender the test holds.
+fn channel() -> (mpsc::UnboundedSender<Text>, impl Stream<Item = Text>) {
+    let (sender, receiver) = mpsc::unbounded_channel();
+    let messages = stream::unfold(receiver, |mut receiver: mpsc::UnboundedReceiver<_>| async move {
+        receiver.recv().await.map(|message| (message, receiver))
+    });
+    (sender, messages)
+}
+
+#[tokio::test]
+async fn calls_of_all_four_kinds_are_served_with_their_user() {
+    let (cold, gate) = cold();
+    gate.open();
+    for (arm, clerk) in [("hot", hot()), ("cold", cold)] {
+        let (mut client, probe) = echo_behind(clerk).await;
+        let unary = client.unary(call(text("a"), &[&good()])).await.expect(arm).into_inner();
+        assert_eq!(unary, text("user_ada: a"), "{arm}");
+        let gathered = client.client_streaming(call(texts(&["a", "b", "c"]), &[&good()])).await.expect(arm);
+        assert_eq!(gathered.into_inner(), text("user_ada: a b c"), "{arm}");
+        let scattered = client.server_streaming(call(text("a b"), &[&good()])).await.expect(arm).into_inner();
+        let scattered: Vec<Text> = scattered.try_collect().await.expect(arm);
+        assert_eq!(scattered, [text("user_ada: a"), text("user_ada: b")], "{arm}");
+        let echoed = client.bidirectional(call(texts(&["a", "b"]), &[&good()])).await.expect(arm).into_inner();
+        let echoed: Vec<Text> = echoed.try_collect().await.expect(arm);
+        assert_eq!(echoed, [text("user_ada: a"), text("user_ada: b")], "{arm}");
+        assert_eq!(probe.calls(), 4, "{arm}");
+    }
+}
+
+#[tokio::test]
+async fn a_conversation_goes_back_and_forth() {
+    let (mut client, _probe) = echo_behind(hot()).await;
+    let (sender, messages) = channel();
+    let mut replies = client.bidirectional(call(messages, &[&good()])).await.expect("a stream").into_inner();
+    for word in ["a", "b", "c"] {
+        sender.send(text(word)).expect("a server that listens");
+        let reply = replies.message().await.expect("a reply");
+        assert_eq!(reply, Some(text(&format!("user_ada: {word}"))));
+    }
+    drop(sender);
+    assert_eq!(replies.message().await.expect("the end"), None);
+}
+
+#[tokio::test]
+async fn calls_of_all_four_kinds_are_refused_before_their_handlers() {
+    let (mut client, probe) = echo_behind(hot()).await;
+    for (authorization, expected) in [
+        (vec![], (Code::Unauthenticated, Some("missing_token"))),
+        (vec![BAD], (Code::Unauthenticated, Some("invalid_token"))),
+        (vec!["Bearer"], (Code::InvalidArgument, Some("malformed_request"))),
+    ] {
+        let unary = client.unary(call(text("a"), &authorization)).await.expect_err("a refusal");
+        assert_eq!(seen(&unary), expected);
+        let gathered = client.client_streaming(call(texts(&["a"]), &authorization)).await.expect_err("a refusal");
+        assert_eq!(seen(&gathered), expected);
+        let scattered = client.server_streaming(call(text("a"), &authorization)).await.expect_err("a refusal");
+        assert_eq!(seen(&scattered), expected);
+        let echoed = client.bidirectional(call(texts(&["a"]), &authorization)).await.expect_err("a refusal");
+        assert_eq!(seen(&echoed), expected);
+    }
+    assert_eq!(probe.calls(), 0);
+}
+
+#[tokio::test]
+async fn a_refusal_does_not_wait_for_the_end_of_what_the_client_streams() {
+    let (mut client, probe) = echo_behind(hot()).await;
+    let endless = || stream::iter([text("a")]).chain(stream::pending());
+    let gathered = client.client_streaming(call(endless(), &[BAD])).await.expect_err("a refusal");
+    assert_eq!(seen(&gathered), (Code::Unauthenticated, Some("invalid_token")));
+    let echoed = client.bidirectional(call(endless(), &[BAD])).await.expect_err("a refusal");
+    assert_eq!(seen(&echoed), (Code::Unauthenticated, Some("invalid_token")));
+    assert_eq!(probe.calls(), 0);
+    // The connection is as good as before.
+    assert!(client.unary(call(text("a"), &[&good()])).await.is_ok());
+}
+
+#[tokio::test]
+async fn what_the_client_streams_while_its_call_waits_for_a_key_is_not_lost() {
+    let (clerk, gate) = cold();
+    let (mut client, probe) = echo_behind(clerk).await;
+    let (sender, messages) = channel();
+    for word in ["a", "b", "c"] {
+        sender.send(text(word)).expect("a client that sends");
+    }
+    drop(sender);
+    let call = tokio::spawn(async move { client.client_streaming(call(messages, &[&good()])).await });
+    gate.reached().await;
+    assert_eq!(probe.calls(), 0);
+    gate.open();
+    assert_eq!(call.await.expect("no panic").expect("a reply").into_inner(), text("user_ada: a b c"));
+}
+
+#[tokio::test]
+async fn calls_of_different_users_on_one_connection_are_not_mixed_up() {
+    let (client, _probe) = echo_behind(hot()).await;
+    let calls = (0..50).map(|number| {
+        let (mut client, id) = (client.clone(), format!("user_{number}"));
+        async move {
+            let bearer = bearer(&issuer().token(&id));
+            let reply = client.unary(call(text("a"), &[&bearer])).await.expect("a reply").into_inner();
+            assert_eq!(reply, text(&format!("{id}: a")));
+        }
+    });
+    join_all(calls).await;
+}

@@ -1,0 +1,81 @@
+use std::time::Duration;
+
+use tonic::{
+    Code,
+    transport::{Channel, Server},
+};
+
+use crate::{
+    echo::echo_client::EchoClient,
+    support::{BAD, Probe, call, cold, connect, echo, echo_behind, good, hot, listen, seen, text, watched_echo_behind},
+};
+
+const SHORT: Duration = Duration::from_millis(100);
+const LONG: Duration = Duration::from_secs(60);
+
+/// tonic tells a deadline of its own from one that the other side enforced.
+fn is_late(code: Code) -> bool {
+    [Code::Cancelled, Code::DeadlineExceeded].contains(&code)
+}
+
+/// Calls until a deadline is over after the call has come as far as the probe, where it is then given up: on a busy
+/// machine the first may be over before.
+async fn call_till_late(client: &mut EchoClient<Channel>, word: &str, is_streaming: bool, probe: &Probe) {
+    let (calls, mut deadline) = (probe.calls(), SHORT);
+    while probe.calls() == calls {
+        let mut request = call(text(word), &[&good()]);
+        request.set_timeout(deadline);
+        let status = match is_streaming {
+            true => client.server_streaming(request).await.expect_err("the deadline"),
+            false => client.unary(request).await.expect_err("the deadline"),
+        };
+        assert!(is_late(status.code()), "{status:?}");
+        assert_eq!(seen(&status).1, None);
+        deadline *= 2;
+    }
+    probe.dropped(1).await;
+}
+
+#[tokio::test]
+async fn a_handler_is_dropped_at_the_deadline_of_its_call() {
+    let (mut client, probe) = echo_behind(hot()).await;
+    call_till_late(&mut client, "…", false, &probe).await;
+}
+
+#[tokio::test]
+async fn a_handler_is_dropped_at_the_deadline_of_the_server() {
+    let probe = Probe::default();
+    let (incoming, address) = listen().await;
+    let router = Server::builder().timeout(SHORT).layer(hot()).add_service(echo(&probe));
+    tokio::spawn(router.serve_with_incoming(incoming));
+    let mut client = EchoClient::new(connect(address).await);
+    let status = client.unary(call(text("…"), &[&good()])).await.expect_err("the deadline");
+    assert!(is_late(status.code()), "{status:?}");
+    probe.dropped(1).await;
+}
+
+#[tokio::test]
+async fn a_call_that_waits_for_a_key_until_its_deadline_never_comes_to_its_handler() {
+    let (clerk, gate) = cold();
+    let (channel, handled, arrived) = watched_echo_behind(clerk.clone()).await;
+    let mut client = EchoClient::new(channel);
+    for is_streaming in [false, true] {
+        call_till_late(&mut client, "a", is_streaming, &arrived).await;
+    }
+    gate.open();
+    clerk.verifier().warm_up().await.expect("keys");
+    let reply = client.unary(call(text("b"), &[&good()])).await.expect("a reply").into_inner();
+    assert_eq!((reply, handled.calls()), (text("user_ada: b"), 1));
+}
+
+#[tokio::test]
+async fn a_deadline_far_off_changes_no_answer() {
+    let (mut client, _probe) = echo_behind(hot()).await;
+    let mut request = call(text("a"), &[&good()]);
+    request.set_timeout(LONG);
+    assert_eq!(client.unary(request).await.expect("a reply").into_inner(), text("user_ada: a"));
+    let mut request = call(text("a"), &[BAD]);
+    request.set_timeout(LONG);
+    let status = client.unary(request).await.expect_err("a refusal");
+    assert_eq!(seen(&status), (Code::Unauthenticated, Some("invalid_token")));
+}

@@ -1,0 +1,111 @@
+use std::convert::Infallible;
+
+use axum::body::Body;
+use http::Response;
+use http_body_util::BodyExt;
+use tonic::{Code, Status};
+use tower::{ServiceExt, service_fn};
+use tower_clerk::{
+    ClerkAuth, ClerkAuthLayer, ClerkConfig, Rejection, Requirement, TokenSource, claims::Reverification,
+    rejection::RejectionKind,
+};
+use tower_layer::Layer;
+
+use crate::support::{BAD, bearer, good, hot, issuer, token, without_keys};
+
+/// The refusal of a call with these headers, and the response that the layer made of it.
+async fn refused(clerk: &ClerkAuthLayer, headers: &[(&str, &str)]) -> (Rejection, Response<()>) {
+    let service = service_fn(|_: http::Request<Body>| async { Ok::<_, Infallible>(Response::new(Body::empty())) });
+    let mut request = http::Request::post("/echo.v1.Echo/Unary").header("content-type", "application/grpc");
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let response = clerk.layer(service).oneshot(request.body(Body::empty()).expect("a request")).await;
+    let (parts, body) = response.expect("an answer").into_parts();
+    assert!(body.collect().await.expect("a body").to_bytes().is_empty());
+    let rejection = parts.extensions.get::<Rejection>().expect("a refusal").clone();
+    (rejection, Response::from_parts(parts, ()))
+}
+
+fn cookies() -> ClerkAuthLayer {
+    let config: ClerkConfig = issuer().config().authorized_parties(["https://app.test.example"]).expect("a party");
+    let layer = ClerkAuthLayer::from_config(config).expect("a layer");
+    layer.token_sources([TokenSource::session_cookie()]).expect("sources")
+}
+
+/// Code, message and the refusal's own code, for each kind there is.
+const KINDS: [(RejectionKind, Code, &str, &str); 8] = [
+    (RejectionKind::MissingToken, Code::Unauthenticated, "missing token", "missing_token"),
+    (RejectionKind::InvalidToken, Code::Unauthenticated, "invalid token", "invalid_token"),
+    (RejectionKind::TokenExpired, Code::Unauthenticated, "token expired", "token_expired"),
+    (RejectionKind::MalformedRequest, Code::InvalidArgument, "malformed credential", "malformed_request"),
+    (RejectionKind::KeysUnavailable, Code::Unavailable, "keys unavailable", "keys_unavailable"),
+    (RejectionKind::CrossSite, Code::PermissionDenied, "cross-site request", "cross_site"),
+    (RejectionKind::InsufficientScope, Code::PermissionDenied, "insufficient scope", "insufficient_scope"),
+    (RejectionKind::Reverification, Code::PermissionDenied, "reverification needed", "reverification"),
+];
+
+#[track_caller]
+fn assert_status(rejection: &Rejection) {
+    let kind = KINDS.iter().find(|(kind, ..)| *kind == rejection.kind());
+    let (_, code, message, clerk_code) = *kind.unwrap_or_else(|| panic!("{rejection:?}"));
+    for status in [Status::from(rejection), Status::from(rejection.clone())] {
+        assert_eq!((status.code(), status.message()), (code, message));
+        let value = |name: &str| status.metadata().get(name).map(|value| value.to_str().expect("ASCII").to_owned());
+        assert_eq!(value("clerk-error-code").as_deref(), Some(clerk_code));
+        let is_outage = code == Code::Unavailable;
+        assert_eq!(value("grpc-retry-pushback-ms").as_deref(), is_outage.then_some("1000"));
+        assert_eq!(status.metadata().len(), 1 + usize::from(is_outage));
+        assert!(status.details().is_empty());
+        assert!(std::error::Error::source(&status).is_none());
+    }
+}
+
+#[tokio::test]
+async fn every_refusal_of_a_layer_is_the_status_that_it_answers_with() {
+    let (good, expired, cookie) = (
+        good(),
+        bearer(&token().expired()),
+        format!("__session={}", token().claim("azp", "https://app.test.example").sign()),
+    );
+    let from_elsewhere = [("cookie", cookie.as_str()), ("origin", "https://evil.example")];
+    for (clerk, headers, kind) in [
+        (hot(), &[][..], RejectionKind::MissingToken),
+        (hot(), &[("authorization", BAD)], RejectionKind::InvalidToken),
+        (hot(), &[("authorization", expired.as_str())], RejectionKind::TokenExpired),
+        (hot(), &[("authorization", "Bearer")], RejectionKind::MalformedRequest),
+        (without_keys(), &[("authorization", good.as_str())], RejectionKind::KeysUnavailable),
+        (cookies(), &from_elsewhere, RejectionKind::CrossSite),
+    ] {
+        let (rejection, response) = refused(&clerk, headers).await;
+        assert_eq!(rejection.kind(), kind);
+        assert_status(&rejection);
+        let status = Status::from(&rejection);
+        let on_the_wire = Status::from_header_map(response.headers()).expect("a status");
+        assert_eq!((on_the_wire.code(), on_the_wire.message()), (status.code(), status.message()));
+        for name in ["clerk-error-code", "grpc-retry-pushback-ms"] {
+            assert_eq!(on_the_wire.metadata().get(name), status.metadata().get(name), "{name}");
+        }
+    }
+}
+
+#[test]
+fn a_refusal_by_a_requirement_is_a_status_too() {
+    let refusal = |user: &ClerkAuth, requirement| user.require(&requirement).expect_err("a refusal");
+    let member = ClerkAuth::builder().organization("org_acme", "member").claim("fva", [30, -1]).build();
+    let missing = refusal(&member, Requirement::permission("org:invoices:create"));
+    assert_eq!(missing.kind(), RejectionKind::InsufficientScope);
+    assert_status(&missing);
+    let stale = refusal(&member, Requirement::reverification(Reverification::strict()));
+    assert_eq!(stale.kind(), RejectionKind::Reverification);
+    assert_status(&stale);
+}
+
+#[test]
+fn a_question_mark_turns_a_refusal_into_a_status() {
+    let handle = |user: &ClerkAuth| -> Result<(), Status> { Ok(user.require(&Requirement::role("org:admin"))?) };
+    let admin = ClerkAuth::builder().organization("org_acme", "admin").build();
+    assert!(handle(&admin).is_ok());
+    let status = handle(&ClerkAuth::builder().build()).expect_err("a refusal");
+    assert_eq!(status.code(), Code::PermissionDenied);
+}
