@@ -5,7 +5,7 @@
 //! cargo bench --bench layer
 //! ```
 
-#[allow(dead_code, reason = "a bench takes what it needs")]
+#[allow(dead_code, unused_imports, reason = "a bench takes what it needs")]
 mod support;
 
 use std::{convert::Infallible, fmt::Debug, future};

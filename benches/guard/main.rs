@@ -1,0 +1,173 @@
+//! Does one thing so many times, for `.ci/guard` to count the instructions that it takes.
+//!
+//! The clock stands still, and the key and the tokens are fixtures for tests alone: the private half of the key was
+//! never kept. So the same binary takes the same instructions each time.
+//!
+//! ```text
+//! cargo bench --bench guard -- hit 1000
+//! ```
+
+use std::{
+    convert::Infallible,
+    env, future,
+    hint::black_box,
+    time::{Duration, SystemTime},
+};
+
+use aws_lc_rs::{
+    digest::{SHA256, digest},
+    rsa::PublicKeyComponents,
+    signature::{ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256},
+};
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use futures_util::FutureExt;
+use http::{HeaderValue, Request, Response, header::AUTHORIZATION};
+use http_body_util::Empty;
+use tower::{Service, service_fn};
+use tower_clerk::{
+    ClerkAuthLayer, ClerkConfig, Verifier,
+    verify::{Clock, VerifierBuilder, VerifyErrorKind},
+};
+use tower_layer::Layer;
+
+fn main() {
+    let arguments: Vec<String> = env::args().skip(1).filter(|argument| !argument.starts_with("--")).collect();
+    match arguments.as_slice() {
+        [case, times] => {
+            let times = times.parse().expect("a number of times");
+            let (_, run) = CASES.iter().find(|(name, _)| name == case).expect("a case that there is");
+            run(times);
+        }
+        // Where all benches are run, that none of these fails is all there is to see.
+        _ => CASES.iter().for_each(|(_, run)| run(16)),
+    }
+}
+
+type Case = fn(usize);
+
+const CASES: [(&str, Case); 9] = [
+    ("digest", digests),
+    ("raw", raw),
+    ("hit", |times| verify(verifier(), times, tokens, |outcome| outcome == Ok(()))),
+    ("first_sight", |times| verify(forgetful(), times, tokens, |outcome| outcome == Ok(()))),
+    ("first_sight_remembered", |times| verify(full(), times, tokens, |outcome| outcome == Ok(()))),
+    ("refused_algorithm", |times| {
+        verify(verifier(), times, without_algorithm, is(VerifyErrorKind::UnsupportedAlgorithm))
+    }),
+    ("refused_no_token", |times| verify(verifier(), times, words, is(VerifyErrorKind::Malformed))),
+    ("layer_hit", |times| call(times, tokens().first().map(String::as_str), 200)),
+    ("layer_refused", |times| call(times, None, 401)),
+];
+
+fn is(kind: VerifyErrorKind) -> impl Fn(Result<(), VerifyErrorKind>) -> bool {
+    move |outcome| outcome == Err(kind)
+}
+
+/// The digest by which a token is remembered, alone.
+fn digests(times: usize) {
+    for token in tokens().iter().cycle().take(times) {
+        black_box(digest(&SHA256, token.as_bytes()));
+    }
+}
+
+/// The signature alone.
+fn raw(times: usize) {
+    let jwks: serde_json::Value = serde_json::from_str(JWKS).expect("a JWKS");
+    let [n, e] = ["n", "e"].map(|name| {
+        let text = jwks["keys"][0][name].as_str().expect("a component");
+        BASE64_URL_SAFE_NO_PAD.decode(text).expect("base64url")
+    });
+    let key: ParsedPublicKey =
+        PublicKeyComponents { n, e }.to_parsed_public_key(&RSA_PKCS1_2048_8192_SHA256).expect("an RSA key");
+    let signed: Vec<(String, Vec<u8>)> = tokens()
+        .iter()
+        .map(|token| {
+            let (message, signature) = token.rsplit_once('.').expect("a token");
+            (message.to_owned(), BASE64_URL_SAFE_NO_PAD.decode(signature).expect("a signature"))
+        })
+        .collect();
+    for (message, signature) in signed.iter().cycle().take(times) {
+        key.verify_sig(message.as_bytes(), signature).expect("a good signature");
+    }
+}
+
+/// The tokens in turn.
+fn verify(
+    builder: VerifierBuilder,
+    times: usize,
+    tokens: fn() -> Vec<String>,
+    is_right: impl Fn(Result<(), VerifyErrorKind>) -> bool,
+) {
+    let verifier = builder.build().expect("a verifier");
+    for token in tokens().iter().cycle().take(times) {
+        let outcome = black_box(verifier.try_verify(black_box(token)));
+        assert!(is_right(outcome.map(drop).map_err(|error| error.kind())));
+    }
+}
+
+/// Requests through the layer, around a service that does nothing.
+fn call(times: usize, token: Option<&str>, status: u16) {
+    let layer = ClerkAuthLayer::from(verifier().build().expect("a verifier"));
+    let mut service = layer.layer(service_fn(|request: Request<()>| {
+        drop(request);
+        future::ready(Ok::<_, Infallible>(Response::new(Empty::<bytes::Bytes>::new())))
+    }));
+    for _ in 0..times {
+        let mut request = Request::new(());
+        if let Some(token) = token {
+            let value = HeaderValue::try_from(format!("Bearer {token}")).expect("a header value");
+            request.headers_mut().insert(AUTHORIZATION, value);
+        }
+        let response = service.call(request).now_or_never().expect("an answer at once");
+        assert_eq!(response.map(|response| response.status().as_u16()), Ok(status));
+    }
+}
+
+fn verifier() -> VerifierBuilder {
+    let config = ClerkConfig::from_jwks(JWKS).and_then(|config| config.issuer("https://clerk.test.example"));
+    Verifier::builder(config.expect("a configuration")).clock(Standing)
+}
+
+fn forgetful() -> VerifierBuilder {
+    verifier().without_token_cache()
+}
+
+/// Fewer places than there are tokens.
+fn full() -> VerifierBuilder {
+    verifier().token_cache(1, 1 << 16)
+}
+
+/// A few seconds after the tokens were issued, for ever.
+struct Standing;
+
+impl Clock for Standing {
+    fn monotonic(&self) -> Duration {
+        Duration::from_secs(3600)
+    }
+
+    fn now(&self) -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_005)
+    }
+}
+
+fn tokens() -> Vec<String> {
+    TOKENS.lines().map(str::to_owned).collect()
+}
+
+/// Those with `alg: none`, the signature as it was.
+fn without_algorithm() -> Vec<String> {
+    let change = |token: &String| {
+        let (header, rest) = token.split_once('.').expect("a token");
+        let header = BASE64_URL_SAFE_NO_PAD.decode(header).expect("base64url");
+        let header = String::from_utf8(header).expect("text").replace("RS256", "none");
+        format!("{}.{rest}", BASE64_URL_SAFE_NO_PAD.encode(header))
+    };
+    tokens().iter().map(change).collect()
+}
+
+fn words() -> Vec<String> {
+    vec!["not.a.token".to_owned()]
+}
+
+const JWKS: &str = include_str!("test_only_jwks.json");
+const TOKENS: &str = include_str!("test_only_tokens.txt");

@@ -1,0 +1,61 @@
+//! One answer on two paths, `/open` and, behind the layer, `/users`, and files of tokens to ask for it with.
+//! `benches/load/run` starts it.
+//!
+//! ```text
+//! cargo bench --bench load_server -- <folder for the files> [number of tokens]
+//! ```
+
+#![expect(clippy::print_stdout, reason = "it says where it listens")]
+
+#[allow(dead_code, unused_imports, reason = "a bench takes what it needs")]
+#[path = "../support/tokens.rs"]
+mod tokens;
+
+use std::{env, fs, path::Path};
+
+use axum::{Router, routing::get};
+use tower_clerk::{ClerkAuthLayer, Verifier, testing::TestIssuer};
+
+use self::tokens::{Tokens, many};
+
+#[tokio::main]
+async fn main() {
+    let mut arguments = env::args().skip(1).filter(|argument| argument != "--bench");
+    // Where all benches are run, this one has nothing to do.
+    let Some(folder) = arguments.next() else { return };
+    let count = arguments.next().map_or(20_000, |count| count.parse().expect("a number of tokens"));
+
+    let issuer = TestIssuer::start().await.expect("a loopback socket");
+    write_files(&issuer, Path::new(&folder), count);
+
+    let layer = |entries| {
+        let verifier = Verifier::builder(issuer.config()).token_cache(entries, 32 << 20).build();
+        ClerkAuthLayer::from(verifier.expect("a verifier"))
+    };
+    let answer = || async { "hello user_2mXv4Q1zB7cN9dK3fG6hJ8lP0rT\n" };
+    let app = Router::new()
+        .route("/open", get(answer))
+        .merge(Router::new().route("/users", get(answer)).route_layer(layer(10_000)))
+        // So few places that each of the many tokens is new again when its turn comes.
+        .merge(Router::new().route("/new", get(answer)).route_layer(layer(200)));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    println!("listening on {}", listener.local_addr().expect("an address"));
+    axum::serve(listener, app).await.expect("a server");
+}
+
+/// A file of one token, one of many, one that alternates between the one and forgeries, and the key set.
+fn write_files(issuer: &TestIssuer, folder: &Path, count: u32) {
+    let write = |name: &str, text: String| fs::write(folder.join(name), text + "\n").expect("a file");
+    let one = Tokens::new(issuer).usual;
+    let many = many(issuer, count);
+    let forged = many.iter().take(1000).map(|token| {
+        let (message, _) = token.rsplit_once('.').expect("a token");
+        let (_, signature) = one.rsplit_once('.').expect("a token");
+        format!("{one}\n{message}.{signature}")
+    });
+    write("half-forged", forged.collect::<Vec<_>>().join("\n"));
+    write("jwks.json", issuer.jwks());
+    write("many", many.join("\n"));
+    write("one", one);
+    write("issuer", issuer.url().to_owned());
+}

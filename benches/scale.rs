@@ -1,0 +1,264 @@
+//! What the cost of a request does not grow with: keys, tokens seen, cores, requests at once. And the one thing that
+//! it does grow with, the length of the token.
+//!
+//! ```text
+//! cargo bench --bench scale
+//! cargo bench --bench scale -- --tokens 1000000    # signed first, a quarter of an hour
+//! cargo bench --bench scale -- --test              # a few of everything
+//! ```
+
+#![expect(clippy::print_stdout, reason = "the tables are what the bench is run for")]
+
+#[allow(dead_code, unused_imports, reason = "a bench takes what it needs")]
+mod support;
+
+use std::{
+    convert::Infallible,
+    env,
+    hint::black_box,
+    slice::from_ref,
+    sync::{
+        Arc, Barrier,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use allocation_counter::measure;
+use bytes::Bytes;
+use futures_util::future::join_all;
+use http::{Request, Response, header::AUTHORIZATION};
+use serde_json::{Value, json};
+use tokio::{sync::Semaphore, task::unconstrained};
+use tower::{ServiceExt, service_fn};
+use tower_clerk::{
+    ClerkAuthLayer, ClerkConfig, Verifier, jwks::FetchError, testing::TestIssuer, verify::VerifierBuilder,
+};
+use tower_layer::Layer;
+
+use self::support::{Operation, Tokens, at_hand, in_turn, many, medians, operation, ready};
+
+fn main() {
+    let arguments: Vec<String> = env::args().collect();
+    let has = |flag: &str| arguments.iter().any(|argument| argument == flag);
+    if has("--list") {
+        return;
+    }
+    let is_test = has("--test") || !has("--bench");
+    let asked = arguments.iter().skip_while(|argument| *argument != "--tokens").nth(1);
+    let tokens = asked.map_or(100_000, |count| count.parse().expect("a number of tokens"));
+    let size = if is_test {
+        Size { requests: 100, rounds: 3, tokens: 400 }
+    } else {
+        Size { requests: 10_000, rounds: 501, tokens }
+    };
+
+    let issuer = TestIssuer::new();
+    let kinds = Tokens::new(&issuer);
+    keys(&issuer, &kinds, &size);
+    lengths(&issuer, &kinds, &size);
+    tokens_seen(&issuer, &size);
+    cores(&issuer, &size);
+    at_once(&issuer, &kinds, &size);
+}
+
+/// How much of everything.
+struct Size {
+    requests: usize,
+    rounds: u32,
+    tokens: u32,
+}
+
+/// Keys differ in their `kid` alone: a thousand real ones would take minutes to make, and are found by nothing else.
+fn keys(issuer: &TestIssuer, tokens: &Tokens, size: &Size) {
+    println!("\nkeys in the set             hit ns   first sight ns");
+    let counts = [1, 10, 100, 1000];
+    let configs = counts.map(|count| {
+        let document: Value = serde_json::from_str(&issuer.jwks()).expect("a JWKS");
+        let others = (1..count).map(|number| {
+            let mut key = document["keys"][0].clone();
+            key["kid"] = json!(format!("ins_other_{number}"));
+            key
+        });
+        let keys: Vec<Value> = others.chain([document["keys"][0].clone()]).collect();
+        let config = ClerkConfig::from_jwks(json!({ "keys": keys }).to_string());
+        config.and_then(|config| config.issuer(issuer.url())).expect("a configuration")
+    });
+    let hot = from_ref(&tokens.usual);
+    let [hits, first_sights] = [true, false].map(|remembers| {
+        let verifiers = configs.clone().map(|config| verifier(config, remembers));
+        medians(&mut verifiers.each_ref().map(|verifier| verifies(verifier, hot)), size.rounds)
+    });
+    for ((count, hit), first_sight) in counts.iter().zip(hits).zip(first_sights) {
+        println!("{count:>15} {hit:>18.0} {first_sight:>16.0}");
+    }
+}
+
+fn lengths(issuer: &TestIssuer, tokens: &Tokens, size: &Size) {
+    println!("\nbytes of the token          hit ns   first sight ns");
+    let tokens = [&tokens.small, &tokens.usual, &tokens.large];
+    let [hits, first_sights] = [true, false].map(|remembers| {
+        let verifier = verifier(issuer.config(), remembers);
+        medians(&mut tokens.map(|token| verifies(&verifier, from_ref(token))), size.rounds)
+    });
+    for ((token, hit), first_sight) in tokens.iter().zip(hits).zip(first_sights) {
+        println!("{:>18} {hit:>15.0} {first_sight:>16.0}", token.len());
+    }
+}
+
+/// A verifier that is shown ever more tokens, each of them new.
+fn tokens_seen(issuer: &TestIssuer, size: &Size) {
+    let start = Instant::now();
+    let tokens = many(issuer, size.tokens);
+    println!("\n{} tokens signed in {:.0} s", tokens.len(), start.elapsed().as_secs_f64());
+    println!("\ntokens seen   first sight ns     kept   heap bytes   of an entry   as counted   resident KB");
+    let verifier = ready(at_hand(issuer));
+    let before = measure(|| drop(ready(at_hand(issuer)))).bytes_current;
+    let (mut seen, mut held) = (0, -before);
+    for until in [1, 1000, 10_000, 20_000, 50_000, 100_000, 300_000, 1_000_000] {
+        let Some(new) = tokens.get(seen..until.min(tokens.len())).filter(|new| !new.is_empty()) else { break };
+        let mut turns = Vec::new();
+        for slice in new.chunks(32) {
+            let mut time = Duration::ZERO;
+            let info = measure(|| {
+                let start = Instant::now();
+                slice.iter().for_each(|token| drop(black_box(verifier.try_verify(token)).expect("a good token")));
+                time = start.elapsed();
+            });
+            held += info.bytes_current;
+            turns.push(time.as_secs_f64() * 1e9 / f64::from(u32::try_from(slice.len()).unwrap_or(1)));
+        }
+        turns.sort_unstable_by(f64::total_cmp);
+        seen += new.len();
+        let status = verifier.token_cache_status();
+        let entries = i64::try_from(status.entries).unwrap_or(1).max(1);
+        println!(
+            "{seen:>11} {:>16.0} {entries:>8} {held:>12} {:>13} {:>12} {:>13}",
+            turns.get(turns.len() / 2).copied().unwrap_or_default(),
+            held / entries,
+            i64::try_from(status.bytes).unwrap_or_default() / entries,
+            resident_kilobytes(),
+        );
+    }
+}
+
+/// Threads that verify for a while, together.
+fn cores(issuer: &TestIssuer, size: &Size) {
+    println!("\nthreads   hits/s, one token   hits/s, each its own   first sights/s");
+    let all = thread::available_parallelism().map_or(1, usize::from);
+    let live = many(issuer, 256);
+    let (remembering, forgetful) = (verifier(issuer.config(), true), verifier(issuer.config(), false));
+    for threads in (0..).map(|power| 1 << power).take_while(|threads| *threads < all).chain([all]) {
+        let rate = |verifier: &Verifier, share: usize| {
+            let barrier = Barrier::new(threads);
+            let times = size.requests;
+            let mut rates: Vec<f64> = (0..7)
+                .map(|_| {
+                    let slowest = thread::scope(|scope| {
+                        let working: Vec<_> = (0..threads)
+                            .map(|thread| {
+                                let (barrier, tokens) = (&barrier, live.iter().skip(thread * share).take(share.max(1)));
+                                scope.spawn(move || {
+                                    barrier.wait();
+                                    let start = Instant::now();
+                                    tokens.cycle().take(times).for_each(|token| drop(verifier.try_verify(token)));
+                                    start.elapsed()
+                                })
+                            })
+                            .collect();
+                        working.into_iter().filter_map(|thread| thread.join().ok()).max().unwrap_or_default()
+                    });
+                    f64::from(u32::try_from(times * threads).unwrap_or_default()) / slowest.as_secs_f64()
+                })
+                .collect();
+            rates.sort_unstable_by(f64::total_cmp);
+            rates.get(rates.len() / 2).copied().unwrap_or_default()
+        };
+        let (one, own, first) = (rate(&remembering, 0), rate(&remembering, 256 / all), rate(&forgetful, 256 / all));
+        println!("{threads:>7} {one:>19.0} {own:>22.0} {first:>16.0}");
+    }
+}
+
+/// Requests that are in the inner service together, or wait for keys together.
+fn at_once(issuer: &TestIssuer, tokens: &Tokens, size: &Size) {
+    println!("\nrequests at once   ns each, hits   ns each, waiting for keys   fetches");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
+    let counts = [1, 10, 100, 1000, 10_000];
+    for count in counts.into_iter().filter(|count| *count <= size.requests) {
+        let repeats = (20_000.min(size.requests * 2) / count).max(5);
+        let mut hits = Vec::new();
+        let mut waits = Vec::new();
+        let mut most_fetches = 0;
+        let known = ready(at_hand(issuer));
+        for _ in 0..repeats {
+            hits.push(runtime.block_on(wave(known.clone(), &tokens.usual, count)));
+        }
+        for _ in 0..repeats.min(50) {
+            let fetches = Arc::new(AtomicUsize::new(0));
+            let cold = counting(issuer, &fetches).build().expect("a verifier");
+            waits.push(runtime.block_on(wave(cold, &tokens.usual, count)));
+            most_fetches = most_fetches.max(fetches.load(Ordering::Relaxed));
+        }
+        let each = |mut waves: Vec<Duration>| {
+            waves.sort_unstable();
+            let middle = waves.get(waves.len() / 2).copied().unwrap_or_default();
+            middle.as_secs_f64() * 1e9 / f64::from(u32::try_from(count).unwrap_or(1))
+        };
+        println!("{count:>16} {:>15.0} {:>27.0} {most_fetches:>9}", each(hits), each(waits));
+    }
+}
+
+/// How long it takes for so many requests to be let in, kept in the inner service until all are there, and answered.
+async fn wave(verifier: Verifier, token: &str, count: usize) -> Duration {
+    let (arrived, released) = (Semaphore::new(0), Semaphore::new(0));
+    let (arrived, released) = (&arrived, &released);
+    let inner = service_fn(move |request: Request<()>| async move {
+        drop(request);
+        arrived.add_permits(1);
+        drop(released.acquire().await);
+        Ok::<_, Infallible>(Response::new(String::new()))
+    });
+    let service = ClerkAuthLayer::from(verifier).layer(inner);
+    let value = format!("Bearer {token}");
+    let requests = (0..count).map(|_| Request::get("/me").header(AUTHORIZATION, &value).body(()).expect("a request"));
+    let requests: Vec<_> = requests.collect();
+    let start = Instant::now();
+    let answers = join_all(requests.into_iter().map(|request| service.clone().oneshot(request)));
+    let all = u32::try_from(count).expect("a number of permits");
+    let release = async {
+        drop(arrived.acquire_many(all).await);
+        released.add_permits(count);
+    };
+    // Without the budget of a task, which would make most of so many futures yield and be polled over and over.
+    let (answers, ()) = unconstrained(async { tokio::join!(answers, release) }).await;
+    let time = start.elapsed();
+    assert!(answers.iter().flatten().all(|response| response.status() == 200));
+    time
+}
+
+/// Fetches the issuer's keys, and counts how often.
+fn counting(issuer: &TestIssuer, fetches: &Arc<AtomicUsize>) -> VerifierBuilder {
+    let (document, fetches) = (Bytes::from(issuer.jwks()), Arc::clone(fetches));
+    at_hand(issuer).key_source(move || {
+        fetches.fetch_add(1, Ordering::Relaxed);
+        let document = document.clone();
+        async move { Ok::<_, FetchError>(document) }
+    })
+}
+
+fn verifier(config: ClerkConfig, remembers: bool) -> Verifier {
+    let builder = Verifier::builder(config);
+    ready(if remembers { builder } else { builder.without_token_cache() })
+}
+
+fn verifies<'a>(verifier: &'a Verifier, tokens: &'a [String]) -> Box<dyn Operation + 'a> {
+    operation(in_turn(tokens, String::as_bytes), |token| verifier.try_verify(token).expect("a good token"))
+}
+
+/// What the operating system says; zero where it does not.
+fn resident_kilobytes() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or_default()
+}

@@ -1,0 +1,136 @@
+use std::{thread, time::Duration};
+
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use bytes::Bytes;
+use serde_json::json;
+use tower_clerk::{
+    Verifier,
+    jwks::FetchError,
+    testing::{TestIssuer, TokenBuilder},
+    verify::{VerifierBuilder, VerifyErrorKind},
+};
+
+/// Session tokens in the layout of version 2, good for a day.
+pub(crate) struct Tokens {
+    /// What every session token has.
+    pub(crate) small: String,
+    /// With an organization and a few custom claims: about 1 KB.
+    pub(crate) usual: String,
+    /// With much metadata: about 8 KB.
+    pub(crate) large: String,
+    /// As the usual one, and not good for one reason each.
+    pub(crate) bad: Bad,
+}
+
+pub(crate) struct Bad {
+    pub(crate) algorithm: String,
+    pub(crate) kid: String,
+    /// A character of its signature is none of base64url.
+    pub(crate) malformed: String,
+    pub(crate) signature: String,
+}
+
+impl Tokens {
+    pub(crate) fn new(issuer: &TestIssuer) -> Self {
+        let notes: Vec<String> =
+            (0..60).map(|at| format!("{at:03} {}", "lorem ipsum dolor sit amet ".repeat(3))).collect();
+        let small = small(issuer, 0).sign();
+        let usual = usual(issuer, 0).sign();
+        let large = self::usual(issuer, 0).claim("metadata", json!({ "notes": notes })).sign();
+        for (token, lengths) in [(&small, 600..900), (&usual, 1000..1200), (&large, 7900..8500)] {
+            assert!(lengths.contains(&token.len()), "{} is not within {lengths:?}", token.len());
+        }
+        Self { bad: Bad::new(issuer, &usual), large, small, usual }
+    }
+}
+
+impl Bad {
+    fn new(issuer: &TestIssuer, usual: &str) -> Self {
+        let (message, signature) = usual.rsplit_once('.').expect("a token");
+        let (header, payload) =
+            message.split_once('.').map(|(header, payload)| (text(header), text(payload))).expect("a token");
+        let kid = issuer.sign(&header.replace(&issuer.kid(), "ins_other"), &payload);
+        let (_, other) = kid.rsplit_once('.').expect("a token");
+        Self {
+            algorithm: issuer.sign(&header.replace("RS256", "none"), &payload),
+            malformed: format!("{message}.{}", signature.replacen(|_: char| true, "~", 1)),
+            signature: format!("{message}.{other}"),
+            kid,
+        }
+    }
+}
+
+/// So many of the usual ones, each of another session, signed on all cores.
+pub(crate) fn many(issuer: &TestIssuer, count: u32) -> Vec<String> {
+    let threads = thread::available_parallelism().map_or(1, usize::from);
+    let numbers: Vec<u32> = (1..=count).collect();
+    thread::scope(|scope| {
+        let shares = numbers.chunks(numbers.len().div_ceil(threads).max(1));
+        let signing: Vec<_> = shares
+            .map(|share| {
+                scope.spawn(move || share.iter().map(|number| usual(issuer, *number).sign()).collect::<Vec<_>>())
+            })
+            .collect();
+        signing.into_iter().flat_map(|share| share.join().expect("tokens")).collect()
+    })
+}
+
+fn small(issuer: &TestIssuer, number: u32) -> TokenBuilder {
+    issuer
+        .token("user_2mXv4Q1zB7cN9dK3fG6hJ8lP0rT")
+        .session_id(&format!("sess_2mXv5R8yA4eM6bL1gH3k{number:07}"))
+        .claim("jti", "5b1f7c2e9a3d4806b7e1")
+        .lifetime(Duration::from_secs(24 * 60 * 60))
+}
+
+fn usual(issuer: &TestIssuer, number: u32) -> TokenBuilder {
+    small(issuer, number)
+        .organization("org_2mXv6T3xC8fP5aJ2iE4kB9oU7vY", "admin")
+        .organization_slug("acme")
+        .permission("invoices", "read")
+        .permission("invoices", "write")
+        .permission("reports", "read")
+        .feature("u:export")
+        .plan("o:business")
+        .claim("sts", "active")
+        .claim("fva", [12, -1])
+        .claim("email", "ada@acme.example")
+        .claim("metadata", json!({ "onboarded": true, "locale": "en-GB" }))
+}
+
+fn text(segment: &str) -> String {
+    let text = BASE64_URL_SAFE_NO_PAD.decode(segment).expect("base64url");
+    String::from_utf8_lossy(&text).into_owned()
+}
+
+/// A verifier with the issuer's keys at hand.
+pub(crate) fn at_hand(issuer: &TestIssuer) -> VerifierBuilder {
+    Verifier::builder(issuer.config())
+}
+
+/// A verifier that fetches the issuer's keys, from a source without a socket.
+pub(crate) fn fetched(issuer: &TestIssuer) -> VerifierBuilder {
+    let document = Bytes::from(issuer.jwks());
+    at_hand(issuer).key_source(move || {
+        let document = document.clone();
+        async move { Ok::<_, FetchError>(document) }
+    })
+}
+
+/// The verifier with its keys in memory.
+pub(crate) fn ready(builder: VerifierBuilder) -> Verifier {
+    let verifier = builder.build().expect("a verifier");
+    runtime().block_on(verifier.warm_up()).expect("keys");
+    verifier
+}
+
+/// The verifier with its budget of fetches for the sake of unknown keys spent, on tokens like this one.
+pub(crate) fn without_budget(verifier: Verifier, token: &str) -> Verifier {
+    let kinds = (0..3).map(|_| runtime().block_on(verifier.verify(token)).map_err(|error| error.kind()));
+    assert!(kinds.into_iter().all(|kind| kind.is_err_and(|kind| kind == VerifyErrorKind::UnknownKey)));
+    verifier
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime")
+}

@@ -1,0 +1,180 @@
+//! How often the heap is asked for memory: unlike times, this is the same on every machine.
+
+#[allow(dead_code, unused_imports, reason = "shared with the benches")]
+#[path = "../benches/support/tokens.rs"]
+mod tokens;
+
+use std::{convert::Infallible, future, hint::black_box, sync::OnceLock};
+
+use allocation_counter::measure;
+use bytes::Bytes;
+use futures_util::FutureExt;
+use http::{HeaderName, Request, Response, header::AUTHORIZATION};
+use http_body_util::Empty;
+use tower::{Service, ServiceExt, service_fn};
+use tower_clerk::{ClerkAuthLayer, Verifier, testing::TestIssuer};
+use tower_layer::Layer;
+
+use self::tokens::{Tokens, at_hand, fetched, many, ready, without_budget};
+
+// What was measured, which falls when the code gets better.
+const HIT: u64 = 3;
+const FIRST_SIGHT: u64 = 12;
+const FIRST_SIGHT_SMALL: u64 = 11;
+const FIRST_SIGHT_LARGE: u64 = 13;
+const REFUSED_AT_SIGHT: u64 = 8;
+const REFUSED_NO_TOKEN: u64 = 9;
+const REFUSED_MALFORMED: u64 = 11;
+const REFUSED_HEADER: u64 = 14;
+
+#[test]
+fn a_hit_costs_what_putting_the_user_into_the_request_does() {
+    for verifier in [ready(at_hand(&kit().issuer)), ready(fetched(&kit().issuer))] {
+        let counts = net(&verifier.into(), &kit().bearer, 3, 200);
+        assert!(counts.iter().all(|count| *count <= HIT), "{counts:?}");
+    }
+}
+
+#[test]
+fn a_first_sight_costs_no_more_than_was_measured() {
+    let Kit { issuer, tokens, .. } = kit();
+    let layer = ClerkAuthLayer::from(ready(at_hand(issuer).without_token_cache()));
+    for (token, most) in [(&tokens.small, FIRST_SIGHT_SMALL), (&tokens.large, FIRST_SIGHT_LARGE)] {
+        let counts = net(&layer, &[format!("Bearer {token}")], 3, 200);
+        assert!(counts.iter().all(|count| *count <= most), "{counts:?}");
+    }
+    for builder in [at_hand(issuer), fetched(issuer)] {
+        let layer = ClerkAuthLayer::from(ready(builder.token_cache(2, 1 << 16)));
+        let counts = net(&layer, &kit().live, 3, 200);
+        // The caches look after themselves now and then, which is not a cost of each time.
+        assert!(median(counts.clone()) <= FIRST_SIGHT, "{counts:?}");
+    }
+}
+
+#[test]
+fn a_refusal_without_crypto_costs_no_more_than_was_measured() {
+    let Kit { issuer, tokens, .. } = kit();
+    let bad = &tokens.bad;
+    let layer = ClerkAuthLayer::from(without_budget(ready(fetched(issuer)), &bad.kid));
+    let bearer = |token: &str| vec![format!("Bearer {token}")];
+    for (credentials, status, most) in [
+        (Vec::new(), 401, REFUSED_AT_SIGHT),
+        (bearer("two words"), 400, REFUSED_AT_SIGHT),
+        (bearer("not.a.token"), 401, REFUSED_NO_TOKEN),
+        (bearer(&bad.malformed), 401, REFUSED_MALFORMED),
+        (bearer(&bad.algorithm), 401, REFUSED_HEADER),
+        (bearer(&bad.kid), 401, REFUSED_HEADER),
+    ] {
+        let counts = net(&layer, &credentials, 3, status);
+        assert!(median(counts.clone()) <= most, "{most}: {counts:?}");
+    }
+}
+
+#[test]
+fn the_number_of_other_headers_changes_nothing() {
+    let layer = ClerkAuthLayer::from(ready(at_hand(&kit().issuer)));
+    let counts: Vec<u64> = (0..=24).map(|others| median(net(&layer, &kit().bearer, others, 200))).collect();
+    assert!(counts.iter().all(|count| Some(count) == counts.first()), "{counts:?}");
+}
+
+#[test]
+fn a_verifier_that_remembers_a_token_allocates_nothing() {
+    for builder in [at_hand(&kit().issuer), fetched(&kit().issuer)] {
+        let verifier = ready(builder);
+        for token in [&kit().tokens.small, &kit().tokens.usual, &kit().tokens.large] {
+            assert_eq!(most(|| drop(verifier.try_verify(token).expect("a good token"))), 0);
+        }
+    }
+}
+
+#[test]
+fn what_is_no_token_is_refused_with_a_single_allocation() {
+    let verifier = ready(at_hand(&kit().issuer));
+    for text in ["", "a", "a.b", "a.b.c.d", "not.a.token"] {
+        let count = most(|| assert!(verifier.try_verify(text).is_err()));
+        assert!(count <= 1, "{text}: {count}");
+    }
+}
+
+#[test]
+fn clones_share_what_they_are_clones_of() {
+    let verifier: Verifier = ready(at_hand(&kit().issuer));
+    let claims = verifier.try_verify(&kit().tokens.usual).expect("a good token");
+    let layer = ClerkAuthLayer::from(verifier.clone());
+    let service = layer.layer(service_fn(|_: Request<()>| future::ready(Ok::<_, Infallible>(Response::new(())))));
+    assert_eq!(most(|| drop(black_box(verifier.clone()))), 0);
+    assert_eq!(most(|| drop(black_box(layer.clone()))), 0);
+    assert_eq!(most(|| drop(black_box(service.clone()))), 0);
+    assert_eq!(most(|| drop(black_box(claims.clone()))), 0);
+}
+
+struct Kit {
+    bearer: Vec<String>,
+    issuer: TestIssuer,
+    /// Credentials of many sessions.
+    live: Vec<String>,
+    tokens: Tokens,
+}
+
+fn kit() -> &'static Kit {
+    static KIT: OnceLock<Kit> = OnceLock::new();
+    KIT.get_or_init(|| {
+        let issuer = TestIssuer::new();
+        let tokens = Tokens::new(&issuer);
+        let live = many(&issuer, 64).iter().map(|token| format!("Bearer {token}")).collect();
+        Kit { bearer: vec![format!("Bearer {}", tokens.usual)], issuer, live, tokens }
+    })
+}
+
+/// Allocations of requests through the layer to a service that does nothing, less those of the service alone. The
+/// first is left out: it pays for what is made once.
+fn net(layer: &ClerkAuthLayer, credentials: &[String], others: usize, status: u16) -> Vec<u64> {
+    let bare = service_fn(|_: Request<()>| future::ready(Ok::<_, Infallible>(Response::new(Empty::<Bytes>::new()))));
+    let with = call(&layer.layer(bare), credentials, others, status);
+    let without = call(&bare, credentials, others, 200);
+    with.iter().zip(&without).map(|(with, without)| with - without).collect()
+}
+
+/// With the credentials in turn, or with none.
+fn call<S, B>(service: &S, credentials: &[String], others: usize, status: u16) -> Vec<u64>
+where
+    S: Service<Request<()>, Response = Response<B>, Error = Infallible> + Clone,
+{
+    let credentials =
+        credentials.iter().map(|value| Some(value.as_str())).chain(credentials.is_empty().then_some(None));
+    let requests = credentials.cycle().take(TIMES).map(|value| request(value, others));
+    let counts = requests.map(|request| {
+        let mut request = Some(request);
+        measure(|| {
+            let response = service.clone().oneshot(request.take().expect("a request")).now_or_never();
+            let response = response.expect("an answer at once").map(|response| response.status().as_u16());
+            assert_eq!(response, Ok(status));
+        })
+    });
+    counts.skip(1).map(|info| info.count_total).collect()
+}
+
+fn request(authorization: Option<&str>, others: usize) -> Request<()> {
+    let mut request = Request::get("/me");
+    for number in 0..others {
+        let name = HeaderName::try_from(format!("x-other-{number}")).expect("a header name");
+        request = request.header(name, "value");
+    }
+    if let Some(value) = authorization {
+        request = request.header(AUTHORIZATION, value);
+    }
+    request.body(()).expect("a request")
+}
+
+fn median(mut counts: Vec<u64>) -> u64 {
+    counts.sort_unstable();
+    counts[counts.len() / 2]
+}
+
+/// The most allocations that one of many times costs, the first left out: it pays for what is made once.
+fn most(mut operation: impl FnMut()) -> u64 {
+    operation();
+    (1..TIMES).map(|_| measure(&mut operation).count_total).max().unwrap_or_default()
+}
+
+const TIMES: usize = 64;
