@@ -164,7 +164,7 @@ impl TokenSources {
                 Kind::SessionCookie => (self.session_cookie(headers), Place::Cookie),
             };
             match found {
-                Credential::None => {}
+                Credential::Empty | Credential::None => {}
                 Credential::Malformed => return Found::Malformed,
                 Credential::Token(text) if text.len() > self.max_length => return Found::Malformed,
                 Credential::Token(_) if place == Place::Cookie && self.is_cross_site_for_all(method, headers) => {
@@ -186,9 +186,16 @@ impl TokenSources {
     }
 
     fn session_cookie<'a>(&self, headers: &'a HeaderMap) -> Credential<'a> {
-        let names = self.suffixed_cookies.iter().map(String::as_str).chain([SESSION_COOKIE]);
-        let mut found = names.map(|name| cookie(headers, name));
-        found.find(|found| !matches!(found, Credential::None)).unwrap_or(Credential::None)
+        let mut is_signed_out = false;
+        for name in &self.suffixed_cookies {
+            match cookie(headers, name) {
+                Credential::Empty => is_signed_out = true,
+                Credential::None => {}
+                found => return found,
+            }
+        }
+        // The other one counts only if this one is absent.
+        if is_signed_out { Credential::None } else { cookie(headers, SESSION_COOKIE) }
     }
 
     /// Whether the request may have been made by another site, whichever instance the cookie turns out to be of.
@@ -199,6 +206,8 @@ impl TokenSources {
 }
 
 enum Credential<'a> {
+    /// A cookie without a value, by which Clerk's front end says that no one is signed in.
+    Empty,
     Malformed,
     None,
     Token(Cow<'a, str>),
@@ -270,12 +279,12 @@ fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Credential<'a> {
             continue;
         };
         match found {
-            _ if value.is_empty() => {}
             Some(other) if other != value => return Credential::Malformed,
             _ => found = Some(value),
         }
     }
     match found {
+        Some([]) => Credential::Empty,
         // What is not text is no token either; the empty text says so further on.
         Some(value) => Credential::Token(percent_decode(value).decode_utf8().unwrap_or_default()),
         None => Credential::None,
@@ -293,7 +302,10 @@ pub(crate) fn may_be_cross_site(method: &Method, headers: &HeaderMap, parties: &
     if is_safe {
         return false;
     }
-    let is_from_here = || headers.get("sec-fetch-site").is_some_and(|site| site == "same-origin");
+    let is_from_here = || {
+        let mut sites = headers.get_all("sec-fetch-site").iter();
+        matches!((sites.next(), sites.next()), (Some(site), None) if site == "same-origin")
+    };
     let mut origins = headers.get_all(ORIGIN).iter();
     match (origins.next(), origins.next()) {
         // Without parties no origin is known to be good, but browsers themselves say where a request is from.

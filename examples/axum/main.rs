@@ -8,7 +8,7 @@
 mod routes;
 mod settings;
 
-use std::process::ExitCode;
+use std::{io::Write, process::ExitCode, time::Duration};
 
 use tower_clerk::ClerkAuthLayer;
 
@@ -19,7 +19,8 @@ async fn main() -> ExitCode {
     match run().await {
         Ok(()) => ExitCode::SUCCESS,
         Err(message) => {
-            eprintln!("error: {message}");
+            // Where no one listens nothing is lost.
+            let _ = writeln!(std::io::stderr(), "error: {message}");
             ExitCode::from(2)
         }
     }
@@ -33,11 +34,18 @@ async fn run() -> Result<(), String> {
         .map_err(|error| format!("PORT: 127.0.0.1:{} cannot be listened on: {error}", settings.port))?;
     let address = listener.local_addr().map_err(|error| error.to_string())?;
     settings.print_what_to_try(address);
-    axum::serve(listener, routes::app(clerk))
-        .with_graceful_shutdown(async {
-            // Without a handler for it the signal ends the process by itself.
-            let _ = tokio::signal::ctrl_c().await;
-        })
-        .await
-        .map_err(|error| error.to_string())
+    let serving = axum::serve(listener, routes::app(clerk)).with_graceful_shutdown(interrupted());
+    tokio::select! {
+        served = serving => served.map_err(|error| error.to_string()),
+        // A client that never finishes its request must not keep the program.
+        () = async { interrupted().await; tokio::time::sleep(GRACE).await } => Ok(()),
+    }
 }
+
+/// Without a handler for it the signal ends the process by itself.
+async fn interrupted() {
+    let _ = tokio::signal::ctrl_c().await;
+}
+
+/// For requests that are under way when the program is told to end.
+const GRACE: Duration = Duration::from_secs(5);

@@ -1,4 +1,4 @@
-use std::{env, net::SocketAddr, time::Duration};
+use std::{env, io::Write, net::SocketAddr, time::Duration};
 
 use tower_clerk::{ClerkConfig, testing::TestIssuer};
 
@@ -26,7 +26,9 @@ impl Settings {
     }
 
     pub(crate) fn print_what_to_try(&self, address: SocketAddr) {
-        println!("listening on http://{address}");
+        // Where no one listens nothing is lost, and the server goes on.
+        let mut stdout = std::io::stdout();
+        let _ = writeln!(stdout, "listening on http://{address}");
         let Some(issuer) = &self.issuer else { return };
         let token = issuer
             .token("user_ada")
@@ -40,7 +42,8 @@ impl Settings {
             .claim("email", "ada@example.com")
             .lifetime(Duration::from_secs(60 * 60))
             .sign();
-        println!(
+        let _ = writeln!(
+            stdout,
             "\nno Clerk instance is configured: tokens of an embedded one are trusted, {}\n\n\
              without a token, 401:\n  curl -i http://{address}/protected\n\n\
              with a token that is good for an hour, 200:\n  curl -i http://{address}/protected -H 'Authorization: Bearer {token}'\n\n\

@@ -51,7 +51,9 @@ pub(super) fn read(lookup: impl Fn(&str) -> Result<Option<String>, NotUnicode>) 
         config = config.authorized_parties(origins).map_err(|error| error.read_from(AUTHORIZED_PARTIES))?;
     }
     if let Some(seconds) = filled("jwks_refresh_interval", JWKS_REFRESH_SECONDS)? {
-        let interval = seconds.trim().parse().map(Duration::from_secs).map_err(|_| {
+        let digits = seconds.trim();
+        let number = if digits.starts_with('+') { "" } else { digits }.parse();
+        let interval = number.map(Duration::from_secs).map_err(|_| {
             ConfigError::invalid("jwks_refresh_interval", "must be a whole number of seconds")
                 .read_from(JWKS_REFRESH_SECONDS)
         })?;
@@ -125,6 +127,7 @@ mod tests {
             (vec![KEY, (AUTHORIZED_PARTIES, "hunter2")], AUTHORIZED_PARTIES),
             (vec![KEY, (JWKS_REFRESH_SECONDS, "hunter2")], JWKS_REFRESH_SECONDS),
             (vec![KEY, (JWKS_REFRESH_SECONDS, "0")], JWKS_REFRESH_SECONDS),
+            (vec![KEY, (JWKS_REFRESH_SECONDS, "+5")], JWKS_REFRESH_SECONDS),
             (vec![KEY, (FRONTEND_API_URL, "https://hunter2.example")], PUBLISHABLE_KEY),
         ] {
             let error = from(&variables).unwrap_err();

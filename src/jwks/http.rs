@@ -61,7 +61,7 @@ impl HttpKeySource {
             return Err(FetchError::of_kind(FetchErrorKind::Answer));
         }
         if response.status() != StatusCode::OK {
-            let error = FetchError::of_kind(FetchErrorKind::Status);
+            let error = FetchError::of_status(response.status());
             return Err(match retry_after(response.headers()) {
                 Some(delay) => error.retry_after(delay),
                 None => error,

@@ -99,6 +99,11 @@ impl FetchError {
         self.kind
     }
 
+    #[cfg(feature = "reqwest")]
+    pub(super) fn of_status(status: http::StatusCode) -> Self {
+        Self { source: Some(status.to_string().into()), ..Self::of_kind(FetchErrorKind::Status) }
+    }
+
     pub(super) fn of_kind(kind: FetchErrorKind) -> Self {
         Self { kind, retry_after: None, source: None }
     }

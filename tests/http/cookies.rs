@@ -39,8 +39,6 @@ async fn the_session_cookie_is_found_among_others_and_across_fields() {
         vec![format!("__session_QvfNY2dr={token}; __session=other.one.x")],
         vec![format!("__session={token}; __session={token}")],
         vec![session(&token.replace('.', "%2E"))],
-        vec![format!("__session=; {}", session(&token))],
-        vec![format!("__session_QvfNY2dr=; {}", session(&token))],
     ] {
         let headers: Vec<_> = fields.iter().map(|field| ("cookie", field.as_str())).collect();
         let outcome = send(&cookie_layer(), get(&headers)).await;
@@ -59,6 +57,7 @@ async fn other_cookies_are_no_credential() {
         format!("a=b,__session={token}"),
         "__session".to_owned(),
         "__session=".to_owned(),
+        format!("__session_QvfNY2dr=; __session={token}"),
     ] {
         let outcome = send(&cookie_layer(), get(&[("cookie", &field)])).await;
         assert_eq!((outcome.status(), outcome.code()), (401, "missing_token".to_owned()), "{field}");
@@ -76,6 +75,8 @@ async fn the_suffixed_cookie_is_not_rescued_by_the_other() {
 async fn two_values_under_one_name_are_a_bad_request() {
     let field = format!("{}; {}", session(&token().sign()), session("a.b.c"));
     assert_eq!(send(&cookie_layer(), get(&[("cookie", &field)])).await.code(), "malformed_request");
+    let emptied = format!("__session=; {}", session(&token().sign()));
+    assert_eq!(send(&cookie_layer(), get(&[("cookie", &emptied)])).await.code(), "malformed_request");
     let (one, other) = (session(&token().sign()), session("a.b.c"));
     let split = [("cookie", one.as_str()), ("cookie", &other)];
     assert_eq!(send(&cookie_layer(), get(&split)).await.code(), "malformed_request");
@@ -116,6 +117,7 @@ async fn a_cookie_counts_on_an_unsafe_request_only_from_the_same_site() {
         ("POST", vec![("origin", PARTY), ("sec-fetch-site", "cross-site")], 200),
         ("POST", vec![("sec-fetch-site", "same-origin")], 200),
         ("POST", vec![("sec-fetch-site", "same-site")], 403),
+        ("POST", vec![("sec-fetch-site", "same-origin"), ("sec-fetch-site", "cross-site")], 403),
         ("POST", vec![("sec-fetch-site", "none")], 403),
         ("POST", vec![("origin", "https://evil.example"), ("sec-fetch-site", "same-origin")], 403),
         ("GET", vec![("upgrade", "websocket")], 403),
