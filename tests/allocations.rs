@@ -44,7 +44,7 @@ fn a_first_sight_costs_no_more_than_was_measured() {
         assert!(counts.iter().all(|count| *count <= most), "{counts:?}");
     }
     for builder in [at_hand(issuer), fetched(issuer)] {
-        let layer = ClerkAuthLayer::from(ready(builder.token_cache(2, 1 << 16)));
+        let layer = ClerkAuthLayer::from(ready(builder.token_cache(3, 1 << 16)));
         let counts = net(&layer, &kit().live, 3, 200);
         // The caches look after themselves now and then, which is not a cost of each time.
         assert!(median(counts.clone()) <= FIRST_SIGHT, "{counts:?}");

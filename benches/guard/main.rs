@@ -52,7 +52,7 @@ const CASES: [(&str, Case); 9] = [
     ("first_sight", |times| verify(forgetful(), times, tokens, |outcome| outcome == Ok(()))),
     ("first_sight_remembered", |times| verify(full(), times, tokens, |outcome| outcome == Ok(()))),
     ("refused_algorithm", |times| {
-        verify(verifier(), times, without_algorithm, is(VerifyErrorKind::UnsupportedAlgorithm))
+        verify(verifier(), times, without_algorithm, is(VerifyErrorKind::UnsupportedAlgorithm));
     }),
     ("refused_no_token", |times| verify(verifier(), times, words, is(VerifyErrorKind::Malformed))),
     ("layer_hit", |times| call(times, tokens().first().map(String::as_str), 200)),
@@ -132,9 +132,9 @@ fn forgetful() -> VerifierBuilder {
     verifier().without_token_cache()
 }
 
-/// Fewer places than there are tokens.
+/// With so few places that each token is new again when its turn comes.
 fn full() -> VerifierBuilder {
-    verifier().token_cache(1, 1 << 16)
+    verifier().token_cache(3, 1 << 16)
 }
 
 /// A few seconds after the tokens were issued, for ever.

@@ -410,7 +410,7 @@ async fn a_tenant_that_is_idle_does_not_spoil_the_status() {
     let token = b.issuer.token("u").claim("iss", &b.url).claim("iat", 0).claim("nbf", 0);
     assert!(verify(&verifier, &token.lifetime(Duration::from_secs(7200)).sign()).await.is_ok());
     let named: Vec<_> = verifier.keys_status_by_instance().into_iter().map(|(name, _)| name).collect();
-    assert_eq!(named, [b.url.clone()]);
+    assert_eq!(named, std::slice::from_ref(&b.url));
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use tower_clerk::{
 use crate::support::{Rig, at_once, forged, key, runtime, secs, settle, stranger};
 
 #[track_caller]
-fn assert_no_runtime(error: VerifyError) {
+fn assert_no_runtime(error: &VerifyError) {
     assert_eq!(
         (error.kind(), error.fetch_error()),
         (VerifyErrorKind::KeysUnavailable, Some(FetchErrorKind::NoRuntime))
@@ -21,10 +21,10 @@ fn without_a_runtime_keys_are_unavailable_and_the_error_says_why() {
     let (rig, token) = (Rig::cold(), key(0).token());
     rig.publish(&[key(0)]);
     for _ in 0..3 {
-        assert_no_runtime(rig.verifier.try_verify(&token).expect_err("no runtime"));
-        assert_no_runtime(rig.verify_at_once(&token).expect("an answer").expect_err("no runtime"));
-        assert_no_runtime(at_once(rig.verifier.warm_up()).expect("an answer").expect_err("no runtime"));
-        assert_no_runtime(at_once(rig.verifier.refresh()).expect("an answer").expect_err("no runtime"));
+        assert_no_runtime(&rig.verifier.try_verify(&token).expect_err("no runtime"));
+        assert_no_runtime(&rig.verify_at_once(&token).expect("an answer").expect_err("no runtime"));
+        assert_no_runtime(&at_once(rig.verifier.warm_up()).expect("an answer").expect_err("no runtime"));
+        assert_no_runtime(&at_once(rig.verifier.refresh()).expect("an answer").expect_err("no runtime"));
     }
     assert_eq!((rig.source.fetches(), rig.verifier.keys_status().last_error), (0, None));
     assert_eq!(runtime().block_on(rig.verify(&token)), Ok(()));
@@ -52,7 +52,7 @@ fn keys_at_hand_need_no_runtime() {
 fn a_request_without_a_runtime_spends_no_budget() {
     let rig = runtime().block_on(Rig::warm());
     for number in 0..5 {
-        assert_no_runtime(rig.verifier.try_verify(&stranger(number)).expect_err("no runtime"));
+        assert_no_runtime(&rig.verifier.try_verify(&stranger(number)).expect_err("no runtime"));
     }
     runtime().block_on(async {
         for rotated in [1, 2] {
@@ -79,7 +79,7 @@ fn a_fetch_in_flight_is_of_no_use_without_a_runtime() {
         assert!(rig.try_verify(&token).is_err());
         rig.source.started(1).await;
     });
-    assert_no_runtime(rig.verify_at_once(&token).expect("an answer").expect_err("no runtime"));
+    assert_no_runtime(&rig.verify_at_once(&token).expect("an answer").expect_err("no runtime"));
     rig.publish(&[key(0)]);
     assert_eq!(runtime.block_on(rig.verify(&token)), Ok(()));
     assert_eq!(at_once(rig.verify(&token)), Some(Ok(())));
@@ -92,7 +92,7 @@ fn a_runtime_without_timers_is_as_none() {
     rig.publish(&[key(0)]);
     Builder::new_current_thread().build().expect("a runtime").block_on(async {
         for _ in 0..3 {
-            assert_no_runtime(rig.verifier.verify(&token).await.expect_err("no timers"));
+            assert_no_runtime(&rig.verifier.verify(&token).await.expect_err("no timers"));
             settle().await;
         }
     });
