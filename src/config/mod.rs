@@ -130,6 +130,8 @@ impl ClerkConfig {
 
     /// Trusts the keys of this JWKS document (RFC 7517, section 5), without any request ever.
     ///
+    /// Tokens of any issuer that these keys signed pass until [`issuer`](Self::issuer) names one.
+    ///
     /// # Errors
     ///
     /// None here; a document without a usable key is refused when the verifier is made.
