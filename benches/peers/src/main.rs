@@ -1,0 +1,77 @@
+//! The same request through tower-clerk and through other crates that verify JWTs, each set up as its README says.
+//!
+//! ```text
+//! cargo run --release --manifest-path benches/peers/Cargo.toml
+//! ```
+//!
+//! Prints a table, and writes `benches/peers/results.json` and `benches/cost.svg`. With `--test` it only sees to it
+//! that each of them answers as it should, and writes nothing.
+
+mod measure;
+mod peers;
+mod plot;
+mod report;
+
+use std::{env, fs, path::Path, time::Duration};
+
+use serde_json::json;
+use tower_clerk::testing::TestIssuer;
+
+use self::report::Report;
+
+fn main() {
+    // Set up within the runtime, whose tasks then have nothing to do; measured beside it, where no one makes a
+    // future yield that could go on.
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let issuer = runtime.block_on(TestIssuer::start()).expect("a loopback socket");
+    let tokens: Vec<String> = (0..MANY).map(|number| token(&issuer, number)).collect();
+    let subjects = runtime.block_on(peers::all(&issuer, &tokens));
+    let _guard = runtime.enter();
+    let forged = forged(&tokens[0]);
+    for subject in &subjects {
+        assert_eq!(subject.base.answer_to(&tokens[0]).0, 200, "{}", subject.name);
+        assert_eq!(subject.target.answer_to(&tokens[0]), (200, USER.to_owned()), "{}", subject.name);
+        assert_ne!(subject.target.answer_to(&forged).0, 200, "{}", subject.name);
+    }
+    if env::args().any(|argument| argument == "--test") {
+        println!("{} services let the user in and keep a forgery out", subjects.len());
+        return;
+    }
+    let report = Report::new(&tokens[0], peers::raw(&issuer, &tokens[0]), subjects);
+    println!("{report}");
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    fs::write(here.join("results.json"), report.to_json()).expect("results.json");
+    fs::write(here.join("../cost.svg"), plot::svg(&report)).expect("cost.svg");
+}
+
+/// A session token in the layout of version 2, of about 1 KB.
+fn token(issuer: &TestIssuer, number: usize) -> String {
+    issuer
+        .token(USER)
+        .session_id("sess_2mXv5R8yA4eM6bL1gH3kD7nQ9sW")
+        .organization("org_2mXv6T3xC8fP5aJ2iE4kB9oU7vY", "admin")
+        .organization_slug("acme")
+        .permission("invoices", "read")
+        .permission("invoices", "write")
+        .permission("reports", "read")
+        .feature("u:export")
+        .plan("o:business")
+        .claim("jti", format!("5b1f7c2e9a3d4806{number:04x}"))
+        .claim("sts", "active")
+        .claim("fva", [12, -1])
+        .claim("email", "ada@acme.example")
+        .claim("metadata", json!({ "onboarded": true, "locale": "en-GB" }))
+        .lifetime(Duration::from_secs(60 * 60))
+        .sign()
+}
+
+/// The same token with another character in the middle of its signature.
+fn forged(token: &str) -> String {
+    let (message, signature) = token.rsplit_once('.').expect("a token");
+    let (head, tail) = signature.split_at(signature.len() / 2);
+    let other = if tail.starts_with('A') { 'B' } else { 'A' };
+    format!("{message}.{head}{other}{}", &tail[1..])
+}
+
+const MANY: usize = 1024;
+const USER: &str = "user_2mXv4Q1zB7cN9dK3fG6hJ8lP0rT";
