@@ -20,7 +20,7 @@ use self::tokens::{Tokens, many};
 
 #[tokio::main]
 async fn main() {
-    let mut arguments = env::args().skip(1).filter(|argument| argument != "--bench");
+    let mut arguments = env::args().skip(1).filter(|argument| !argument.starts_with("--"));
     // Where all benches are run, this one has nothing to do.
     let Some(folder) = arguments.next() else { return };
     let count = arguments.next().map_or(20_000, |count| count.parse().expect("a number of tokens"));
