@@ -12,6 +12,7 @@ use percent_encoding::percent_decode;
 use crate::{
     config::{ClerkConfig, ConfigError, PublishableKey},
     jwt::sha1,
+    rejection::is_token,
     verify::Verifier,
 };
 
@@ -131,8 +132,7 @@ impl TokenSources {
         if sources.is_empty() {
             return Err(ConfigError::invalid("token_sources", "must not be empty"));
         }
-        let is_cookie_name = |name: &str| !name.is_empty() && name.bytes().all(is_token_byte);
-        if sources.iter().any(|source| matches!(&source.0, Kind::Cookie(name) if !is_cookie_name(name))) {
+        if sources.iter().any(|source| matches!(&source.0, Kind::Cookie(name) if !is_token(name))) {
             return Err(ConfigError::invalid("token_sources", "must hold cookie names that are tokens (RFC 6265)"));
         }
         let has_cookie = sources.iter().any(|source| matches!(source.0, Kind::Cookie(_) | Kind::SessionCookie));
@@ -314,11 +314,6 @@ pub(crate) fn may_be_cross_site(method: &Method, headers: &HeaderMap, parties: &
         (None, _) => !is_from_here(),
         (Some(_), Some(_)) => true,
     }
-}
-
-/// Of a token as RFC 9110, section 5.6.2, has it.
-fn is_token_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
 /// Clerk suffixes its cookies with the beginning of a digest of the publishable key.

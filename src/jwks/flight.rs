@@ -52,6 +52,20 @@ pub(crate) fn timer(duration: Duration) -> Option<Pin<Box<Sleep>>> {
     catch_unwind(|| tokio::time::sleep(duration)).ok().map(Box::pin)
 }
 
+/// What a task announces before the timer runs out: `None` if it does, and nothing within if the task ended
+/// without an announcement.
+pub(crate) async fn in_time<T: Clone>(
+    outcome: &mut watch::Receiver<Option<T>>,
+    mut timer: Pin<&mut Sleep>,
+) -> Option<Option<T>> {
+    let mut announced = pin!(outcome.wait_for(Option::is_some));
+    let either = poll_fn(|context| match announced.as_mut().poll(context) {
+        Poll::Ready(outcome) => Poll::Ready(Some(outcome.map(|outcome| outcome.clone()).ok().flatten())),
+        Poll::Pending => timer.as_mut().poll(context).map(|()| None),
+    });
+    either.await
+}
+
 /// Runs `work` in a task of its own; `None` without a runtime. The only place of the library that spawns.
 pub(crate) fn launch(work: impl Future<Output = ()> + Send + 'static) -> Option<AbortHandle> {
     Some(Handle::try_current().ok()?.spawn(work).abort_handle())
@@ -115,13 +129,7 @@ impl Wait {
     }
 
     async fn landed(&mut self) -> Outcome {
-        let mut timer = self.timer.as_mut();
-        let mut landed = pin!(self.flight.outcome.wait_for(Option::is_some));
-        let result = poll_fn(|context| match landed.as_mut().poll(context) {
-            Poll::Ready(result) => Poll::Ready(Some(result.map(|outcome| *outcome).ok().flatten())),
-            Poll::Pending => timer.as_mut().poll(context).map(|()| None),
-        });
-        match result.await {
+        match in_time(&mut self.flight.outcome, self.timer.as_mut()).await {
             Some(Some(Ok(()))) => Outcome::Fetched,
             Some(Some(Err(kind))) => Outcome::Failed(kind),
             Some(None) => Outcome::Lost,

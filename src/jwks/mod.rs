@@ -33,12 +33,12 @@ mod store;
 #[cfg(feature = "reqwest")]
 pub(crate) use self::http::{HttpClients, HttpKeySource};
 pub(crate) use self::{
-    flight::{launch, timer},
+    flight::{in_time, launch, timer},
     held::RefreshPolicy,
     key_set::KeySet,
     schedule::Budget,
     source::SourceId,
-    store::{Answer, KeyCache, KeyStore, Need, Outcome, Wait},
+    store::{Answer, KeyCache, KeyStore, Need, Outcome, Wait, nanos},
 };
 pub use self::{
     held::KeysStatus,

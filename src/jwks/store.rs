@@ -318,7 +318,7 @@ impl Drop for Shared {
 }
 
 /// Some five hundred years fit.
-fn nanos(time: Duration) -> u64 {
+pub(crate) fn nanos(time: Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 

@@ -82,7 +82,7 @@ pub(super) fn message(kind: RejectionKind) -> &'static str {
 }
 
 /// A token as RFC 9110, section 5.6.2, has it.
-fn is_token(text: &str) -> bool {
+pub(crate) fn is_token(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
 }
 

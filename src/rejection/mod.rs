@@ -32,7 +32,7 @@ use bytes::Bytes;
 
 #[cfg(feature = "axum")]
 pub use self::extract::ExtractRejection;
-pub(crate) use self::grpc::GrpcForm;
+pub(crate) use self::grpc::{GrpcForm, is_token};
 pub use self::{
     hook::OnRejection,
     kind::{Refusals, RejectionKind},

@@ -15,7 +15,7 @@ use tokio::{sync::watch, task::AbortHandle, time::timeout};
 use super::{Answer, DEADLINE, GRACE, MAX_RESOLVED, Resolution};
 use crate::{
     config::IssuerUrl,
-    jwks::{Budget, FetchErrorKind, launch},
+    jwks::{Budget, FetchErrorKind, launch, nanos},
     telemetry,
     verify::{
         instance::{Instance, Shared, Trusted},
@@ -283,10 +283,6 @@ impl From<Brought> for Answer {
             Brought::Unknown => Self::Unknown,
         }
     }
-}
-
-fn nanos(time: Duration) -> u64 {
-    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// Calls of the resolver at once, and how many of them are kept for tenants that are known.

@@ -3,10 +3,8 @@
 mod book;
 
 use std::{
-    future::{Future, poll_fn},
-    pin::{Pin, pin},
+    pin::Pin,
     sync::{Arc, atomic::Ordering},
-    task::Poll,
     time::Duration,
 };
 
@@ -19,7 +17,7 @@ use super::{
 };
 use crate::{
     config::IssuerUrl,
-    jwks::{FetchErrorKind, timer},
+    jwks::{FetchErrorKind, in_time, timer},
 };
 
 /// Dropping it stops the calls of the resolver.
@@ -102,14 +100,12 @@ impl Drop for Directory {
 
 impl ResolutionWait {
     pub(in crate::verify) async fn ended(mut self) -> Answer {
-        let mut timer = self.timer.as_mut();
-        let mut answered = pin!(self.call.answer.wait_for(Option::is_some));
-        let answer = poll_fn(|context| match answered.as_mut().poll(context) {
-            Poll::Ready(answer) => Poll::Ready(answer.map(|answer| answer.clone()).ok().flatten()),
-            Poll::Pending => timer.as_mut().poll(context).map(|()| Some(Answer::Failed(FetchErrorKind::Timeout))),
-        });
-        // Without an answer its task has panicked or was stopped.
-        answer.await.unwrap_or(Answer::Failed(FetchErrorKind::Panicked))
+        match in_time(&mut self.call.answer, self.timer.as_mut()).await {
+            Some(Some(answer)) => answer,
+            // Its task has panicked or was stopped.
+            Some(None) => Answer::Failed(FetchErrorKind::Panicked),
+            None => Answer::Failed(FetchErrorKind::Timeout),
+        }
     }
 }
 
