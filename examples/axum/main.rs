@@ -8,9 +8,9 @@
 mod routes;
 mod settings;
 
-use std::{io::Write, process::ExitCode, time::Duration};
+use std::{io::Write, net::SocketAddr, process::ExitCode, time::Duration};
 
-use tower_clerk::ClerkAuthLayer;
+use tower_clerk::{ClerkAuthLayer, testing::TestIssuer};
 
 use self::settings::Settings;
 
@@ -27,19 +27,46 @@ async fn main() -> ExitCode {
 }
 
 async fn run() -> Result<(), String> {
-    let settings = Settings::read().await?;
+    let settings = Settings::read(3000).await?;
     let clerk = ClerkAuthLayer::from_config(settings.config.clone()).map_err(|error| error.to_string())?;
     let listener = tokio::net::TcpListener::bind(("127.0.0.1", settings.port))
         .await
         .map_err(|error| format!("PORT: 127.0.0.1:{} cannot be listened on: {error}", settings.port))?;
     let address = listener.local_addr().map_err(|error| error.to_string())?;
-    settings.print_what_to_try(address);
+    print_what_to_try(address, settings.issuer.as_ref());
     let serving = axum::serve(listener, routes::app(clerk)).with_graceful_shutdown(interrupted());
     tokio::select! {
         served = serving => served.map_err(|error| error.to_string()),
         // A client that never finishes its request must not keep the program.
         () = async { interrupted().await; tokio::time::sleep(GRACE).await } => Ok(()),
     }
+}
+
+fn print_what_to_try(address: SocketAddr, issuer: Option<&TestIssuer>) {
+    // Where no one listens nothing is lost, and the server goes on.
+    let mut stdout = std::io::stdout();
+    let _ = writeln!(stdout, "listening on http://{address}");
+    let Some(issuer) = issuer else { return };
+    let token = issuer
+        .token("user_ada")
+        .authorized_party("http://localhost:3000")
+        .organization("org_acme", "admin")
+        .organization_slug("acme")
+        .permission("invoices", "create")
+        .permission("invoices", "read")
+        .feature("u:beta")
+        .plan("o:business")
+        .claim("email", "ada@example.com")
+        .lifetime(Duration::from_secs(60 * 60))
+        .sign();
+    let _ = writeln!(
+        stdout,
+        "\nno Clerk instance is configured: tokens of an embedded one are trusted, {}\n\n\
+         without a token, 401:\n  curl -i http://{address}/protected\n\n\
+         with a token that is good for an hour, 200:\n  curl -i http://{address}/protected -H 'Authorization: Bearer {token}'\n\n\
+         with or without, 200:\n  curl -i http://{address}/optional",
+        issuer.url()
+    );
 }
 
 /// Without a handler for it the signal ends the process by itself.

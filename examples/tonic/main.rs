@@ -15,12 +15,13 @@
 mod expiry;
 mod routes;
 mod service;
+#[path = "../axum/settings.rs"]
 mod settings;
 #[rustfmt::skip]
 #[allow(clippy::as_conversions, unreachable_pub, unused_qualifications)]
 mod whoami;
 
-use std::{net::SocketAddr, process::ExitCode, time::Duration};
+use std::{io::Write, net::SocketAddr, process::ExitCode, time::Duration};
 
 use tonic::transport::{Server, server::TcpIncoming};
 use tower_clerk::{ClerkAuthLayer, testing::TestIssuer};
@@ -32,21 +33,23 @@ async fn main() -> ExitCode {
     match run().await {
         Ok(()) => ExitCode::SUCCESS,
         Err(message) => {
-            eprintln!("error: {message}");
+            // Where no one listens nothing is lost.
+            let _ = writeln!(std::io::stderr(), "error: {message}");
             ExitCode::from(2)
         }
     }
 }
 
 async fn run() -> Result<(), String> {
-    let Settings { config, issuer, port } = Settings::read().await?;
+    let Settings { config, issuer, port } = Settings::read(50051).await?;
     let clerk = ClerkAuthLayer::from_config(config).map_err(|error| error.to_string())?;
     let routes = routes::routes(&clerk).await.map_err(|error| error.to_string())?;
     let listener = tokio::net::TcpListener::bind(("127.0.0.1", port))
         .await
         .map_err(|error| format!("PORT: 127.0.0.1:{port} cannot be listened on: {error}"))?;
     let address = listener.local_addr().map_err(|error| error.to_string())?;
-    println!("listening on http://{address}");
+    // Where no one listens nothing is lost, and the server goes on.
+    let _ = writeln!(std::io::stdout(), "listening on http://{address}");
     if let Some(issuer) = &issuer {
         print_what_to_try(address, issuer);
     }
@@ -59,7 +62,8 @@ fn print_what_to_try(address: SocketAddr, issuer: &TestIssuer) {
     let ada = token("user_ada", "admin").permission("invoices", "create").sign();
     let bob = token("user_bob", "member").sign();
     let python = "python3 -c \"import grpc; call = grpc.insecure_channel";
-    println!(
+    let _ = writeln!(
+        std::io::stdout(),
         "\nno Clerk instance is configured: tokens of an embedded one are trusted, {}\n\n\
          without a token, UNAUTHENTICATED:\n  \
          grpcurl -plaintext {address} {WHOAMI}\n  \
