@@ -39,8 +39,9 @@ fn main() {
     });
     let around = |verifier| ClerkAuthLayer::from(verifier).layer(bare);
     let remembering = around(ready(at_hand(&issuer)));
-    let layer = ClerkAuthLayer::from(without_budget(ready(fetched(&issuer)), &tokens.bad.kid));
+    let layer = ClerkAuthLayer::from(ready(fetched(&issuer)));
     let fetching = layer.layer(bare);
+    let spent = around(without_budget(fetched(&issuer), &tokens.bad.kid));
     let forgetful = around(ready(at_hand(&issuer).without_token_cache()));
     // So much smaller than the list that hardly a token is still there when its turn comes again.
     let full = around(ready(at_hand(&issuer).token_cache(FULL, 1 << 20)));
@@ -79,7 +80,7 @@ fn main() {
             service("refused: not a token", &remembering, &no_token, 401, refusal),
             service("refused: alg none, 1 KB", &remembering, &none, 401, refusal),
             service("refused: unknown kid, 1 KB", &remembering, &unknown, 401, refusal),
-            service("refused: unknown kid, budget spent", &fetching, &unknown, 401, refusal),
+            service("refused: unknown kid, budget spent", &spent, &unknown, 401, refusal),
             router("router, layer that does nothing", &identity, &good, 200),
             router("router, hit", &routed, &good, 200),
             router("router, refused: no token", &routed, &anonymous, 401),

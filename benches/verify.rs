@@ -32,7 +32,7 @@ fn main() {
     // So much smaller than the list that hardly a token is still there when its turn comes again.
     let full = ready(at_hand(&issuer).token_cache(FULL, 1 << 20));
     let full_fetched = ready(fetched(&issuer).token_cache(FULL, 1 << 20));
-    let spent = without_budget(ready(fetched(&issuer)), &bad.kid);
+    let spent = without_budget(fetched(&issuer), &bad.kid);
 
     let hit = |name, verifier, tokens| Case {
         base: raw.verifies(hot, true),

@@ -15,7 +15,10 @@ use serde_json::value::RawValue;
 
 /// The members of a JSON object in the order in which they stand, names unescaped and unique.
 pub(crate) struct Object<'a> {
+    /// Whether anything in it is spelled with escapes.
+    has_escapes: bool,
     members: Vec<Member<'a>>,
+    text: &'a str,
 }
 
 struct Member<'a> {
@@ -43,8 +46,10 @@ impl<'a> Object<'a> {
     /// Reads `text`, which must hold one object and nothing after it.
     pub(crate) fn parse(text: &'a str) -> Result<Self, NotAnObject> {
         let Members(members) = serde_json::from_str(text).map_err(|_| NotAnObject)?;
-        let object = Self { members };
-        if object.has_duplicates() || !values_are_sound(text) {
+        // Without an early end, so that the compiler makes wide instructions of it.
+        let has_escapes = text.bytes().fold(false, |found, byte| found | (byte == b'\\'));
+        let object = Self { has_escapes, members, text };
+        if object.has_duplicates() || !values_are_sound(text, has_escapes) {
             return Err(NotAnObject);
         }
         Ok(object)
@@ -54,7 +59,7 @@ impl<'a> Object<'a> {
     pub(crate) fn get(&self, name: &str) -> Option<Value<'a>> {
         let tag = tag(name);
         let member = self.members.iter().find(|member| member.tag == tag && member.name == name)?;
-        Some(Value::read(member.value.get()))
+        Some(self.read(member))
     }
 
     /// The value of the member called `name` if it is a string.
@@ -66,11 +71,28 @@ impl<'a> Object<'a> {
     }
 
     pub(crate) fn members(&self) -> impl Iterator<Item = (&str, Value<'a>)> {
-        self.members.iter().map(|member| (member.name.as_ref(), Value::read(member.value.get())))
+        self.members.iter().map(|member| (member.name.as_ref(), self.read(member)))
+    }
+
+    fn read(&self, member: &Member<'a>) -> Value<'a> {
+        let text = member.value.get();
+        match text.strip_prefix('"') {
+            Some(rest) if !self.has_escapes => Value::String(Cow::Borrowed(rest.strip_suffix('"').unwrap_or_default())),
+            _ => Value::read(text),
+        }
     }
 
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
         self.members.iter().map(|member| member.name.as_ref())
+    }
+
+    pub(crate) fn has_escapes(&self) -> bool {
+        self.has_escapes
+    }
+
+    /// Of its text, in bytes.
+    pub(crate) fn len(&self) -> usize {
+        self.text.len()
     }
 
     fn has_duplicates(&self) -> bool {
@@ -134,9 +156,9 @@ fn unescape(text: &str) -> Option<Cow<'_, str>> {
 
 /// Checks what `serde_json` leaves unchecked in a value that it only skips over: how deep it nests and
 /// whether its `\u` escapes spell Unicode, which only surrogates can fail to. The grammar holds already.
-fn values_are_sound(text: &str) -> bool {
+fn values_are_sound(text: &str, has_escapes: bool) -> bool {
     let may_be_deep = count_opening(text) > MAX_DEPTH;
-    let may_have_surrogates = text.contains("\\ud") || text.contains("\\uD");
+    let may_have_surrogates = has_escapes && (text.contains("\\ud") || text.contains("\\uD"));
     (!may_be_deep || depth(text) <= MAX_DEPTH) && (!may_have_surrogates || strings_are_sound(text))
 }
 
@@ -207,7 +229,7 @@ impl<'de> Visitor<'de> for MembersVisitor {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut members = Vec::with_capacity(24);
+        let mut members = Vec::with_capacity(20);
         while let Some(Name(name)) = map.next_key()? {
             members.push(Member { tag: tag(&name), name, value: map.next_value()? });
         }

@@ -91,7 +91,8 @@
 //! The strict JSON reader and the clock are leaves of their own, which `config` and everything before it may
 //! use: policy documents obey the same grammar as tokens, and key sets age by the same clock that tokens do.
 //! Tasks are spawned in one file, that of the fetch in flight. The caches of keys and of resolved instances are
-//! moka's, that of verified tokens is quick_cache's, which takes no allocation to read.
+//! moka's, that of verified tokens is quick_cache's, which takes no allocation to read. The segments of a token are
+//! decoded by base64-simd, as strictly as by base64 and five times as fast.
 
 // For the library alone: a test or an example fails where it stands.
 #![warn(

@@ -217,7 +217,10 @@ fn authorization(headers: &HeaderMap) -> Credential<'_> {
     match single_line(headers, &AUTHORIZATION) {
         Line::None => Credential::None,
         Line::Malformed => Credential::Malformed,
-        Line::Text(line) => bearer(line).unwrap_or(Credential::None),
+        Line::Text(line) => bearer(line).unwrap_or_else(|| match line.split(' ').all(is_word_or_empty) {
+            true => Credential::None,
+            false => Credential::Malformed,
+        }),
     }
 }
 
@@ -225,10 +228,7 @@ fn header<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Credential<'a> {
     match single_line(headers, name) {
         Line::None => Credential::None,
         Line::Malformed => Credential::Malformed,
-        Line::Text(line) => bearer(line).unwrap_or_else(|| match line.contains(' ') {
-            true => Credential::Malformed,
-            false => Credential::Token(Cow::Borrowed(line)),
-        }),
+        Line::Text(line) => bearer(line).unwrap_or_else(|| word(line)),
     }
 }
 
@@ -246,27 +246,30 @@ fn single_line<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Line<'a> {
         (Some(value), None) => value.as_bytes(),
         (Some(_), Some(_)) => return Line::Malformed,
     };
-    match std::str::from_utf8(value) {
-        Ok(text) => {
-            let text = text.trim_matches([' ', '\t']);
-            // Without an early end, so that the compiler makes wide instructions of it.
-            let is_sound =
-                text.bytes().fold(true, |is_sound, byte| is_sound & matches!(byte, b' '..=b'~') & (byte != b','));
-            if text.is_empty() || !is_sound { Line::Malformed } else { Line::Text(text) }
-        }
-        Err(_) => Line::Malformed,
+    match std::str::from_utf8(value).map(|text| text.trim_matches([' ', '\t'])) {
+        Ok("") | Err(_) => Line::Malformed,
+        Ok(text) => Line::Text(text),
     }
 }
 
 /// The word after `Bearer`; `None` if the scheme is another one (RFC 9110, section 11.1).
 fn bearer(line: &str) -> Option<Credential<'_>> {
     let (scheme, rest) = line.split_once(' ').unwrap_or((line, ""));
-    if !scheme.eq_ignore_ascii_case("Bearer") {
-        return None;
+    scheme.eq_ignore_ascii_case("Bearer").then(|| word(rest.trim_start_matches(' ')))
+}
+
+fn word(text: &str) -> Credential<'_> {
+    if !text.is_empty() && is_word_or_empty(text) {
+        Credential::Token(Cow::Borrowed(text))
+    } else {
+        Credential::Malformed
     }
-    let token = rest.trim_start_matches(' ');
-    let is_one_word = !token.is_empty() && !token.contains(' ');
-    Some(if is_one_word { Credential::Token(Cow::Borrowed(token)) } else { Credential::Malformed })
+}
+
+/// Whether all of it is visible ASCII and none of it a comma, which would make a list of it.
+fn is_word_or_empty(text: &str) -> bool {
+    // Without an early end, so that the compiler makes wide instructions of it.
+    text.bytes().fold(true, |is_word, byte| is_word & matches!(byte, b'!'..=b'~') & (byte != b','))
 }
 
 /// The cookie called `name` in all `Cookie` headers, of which HTTP/2 may send several. Split on the delimiters

@@ -6,7 +6,7 @@ use serde_json::json;
 use tower_clerk::{
     Verifier,
     jwks::FetchError,
-    testing::{TestIssuer, TokenBuilder},
+    testing::{ManualClock, TestIssuer, TokenBuilder},
     verify::{VerifierBuilder, VerifyErrorKind},
 };
 
@@ -124,8 +124,10 @@ pub(crate) fn ready(builder: VerifierBuilder) -> Verifier {
     verifier
 }
 
-/// The verifier with its budget of fetches for the sake of unknown keys spent, on tokens like this one.
-pub(crate) fn without_budget(verifier: Verifier, token: &str) -> Verifier {
+/// The verifier with its budget of fetches for the sake of unknown keys spent, on tokens like this one. No time passes
+/// that would fill it again.
+pub(crate) fn without_budget(builder: VerifierBuilder, token: &str) -> Verifier {
+    let verifier = ready(builder.clock(ManualClock::new()));
     let kinds = (0..3).map(|_| runtime().block_on(verifier.verify(token)).map_err(|error| error.kind()));
     assert!(kinds.into_iter().all(|kind| kind.is_err_and(|kind| kind == VerifyErrorKind::UnknownKey)));
     verifier

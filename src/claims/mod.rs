@@ -19,7 +19,7 @@ use std::{
 
 use serde::de::DeserializeOwned;
 
-pub(crate) use self::organization::organization_weight;
+pub(crate) use self::organization::decoded_weight;
 use self::text::Text;
 pub(crate) use self::wire::{Claim, FactorAges, Version, Wire};
 pub use self::{
@@ -50,7 +50,7 @@ struct Inner {
     jti: Option<Text>,
     nbf: Option<i64>,
     /// In bytes, what the organization takes at most once it is decoded.
-    organization_weight: usize,
+    decoded_weight: usize,
     organization: OnceLock<Option<Organization>>,
     payload: String,
     pla: Option<Text>,
@@ -256,9 +256,7 @@ impl Claims {
 
     /// In bytes, with what may be decoded of them later.
     pub(crate) fn weight(&self) -> usize {
-        // Texts spelled with escapes are kept in copies of their own.
-        let copies = if self.inner.payload.contains('\\') { self.inner.payload.len() } else { 0 };
-        size_of::<Inner>() + self.inner.payload.capacity() + copies + self.inner.organization_weight
+        size_of::<Inner>() + self.inner.payload.capacity() + self.inner.decoded_weight
     }
 
     /// The configuration of the instance whose key verified the token.
@@ -336,7 +334,7 @@ impl Decoded {
         payload: &str,
         instance: &Arc<ClerkConfig>,
         is_template: bool,
-        organization_weight: usize,
+        decoded_weight: usize,
     ) -> Option<Self> {
         let keep = |text| Text::new(text, payload);
         Some(Self(Inner {
@@ -357,7 +355,7 @@ impl Decoded {
             jti: wire.jti.map(keep),
             nbf: wire.nbf.value(),
             organization: OnceLock::new(),
-            organization_weight,
+            decoded_weight,
             payload: String::new(),
             pla: wire.pla.map(keep),
             sid: wire.sid.value().map(keep),

@@ -165,8 +165,8 @@ fn binary(decimal: &str) -> Vec<u64> {
     words
 }
 
-/// In bytes, what the organization of a payload takes at most once it is decoded; `members` are those of `o`.
-pub(crate) fn organization_weight(payload: &Object<'_>, members: Option<&Object<'_>>) -> usize {
+/// In bytes, what is decoded of a payload takes at most besides its text; `members` are those of `o`.
+pub(crate) fn decoded_weight(payload: &Object<'_>, members: Option<&Object<'_>>) -> usize {
     let text = |object: &Object<'_>, name: &str| object.string(name).map_or(0, |text| text.len());
     let longest = |object: &Object<'_>, name: &str| {
         object.string(name).and_then(|list| list.split(',').map(str::len).max()).unwrap_or_default()
@@ -184,7 +184,9 @@ pub(crate) fn organization_weight(payload: &Object<'_>, members: Option<&Object<
             digits * 10 / 3 * permission + permission
         }
     });
-    size_of::<Organization>() + listed + masked
+    // Texts spelled with escapes are kept in copies of their own.
+    let copies = if payload.has_escapes() { payload.len() } else { 0 };
+    size_of::<Organization>() + listed + masked + copies
 }
 
 /// Longer than a mask over three thousand permissions.

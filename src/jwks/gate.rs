@@ -91,6 +91,18 @@ impl<F: InFlight> Gate<F> {
         Entry::Started(flight)
     }
 
+    /// Whether `ask` would answer [`Entry::Spent`]. Spends nothing.
+    pub(super) fn is_spent(
+        &self,
+        lack: Lack,
+        seen: Option<u64>,
+        now: Duration,
+        set: impl FnOnce() -> Option<u64>,
+    ) -> bool {
+        let state = self.lock();
+        set() == seen && state.live_flight(now).is_none() && !state.schedule.may_spend(lack, now)
+    }
+
     /// Starts a fetch that no request waits for, unless there is one or the last one has just failed.
     pub(super) fn refresh_if_idle(&self, now: Duration, start: impl FnOnce(u64) -> Option<F>) {
         // Whoever holds the lock is about to do the same.

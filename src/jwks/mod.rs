@@ -34,7 +34,7 @@ mod store;
 pub(crate) use self::http::{HttpClients, HttpKeySource};
 pub(crate) use self::{
     flight::{in_time, launch, timer},
-    held::RefreshPolicy,
+    held::{HeldKeys, RefreshPolicy},
     key_set::KeySet,
     schedule::Budget,
     source::SourceId,

@@ -127,15 +127,25 @@ impl KeyStore {
             && is_newest()
     }
 
-    /// The set to verify with, if there is one that may still be used. Counts as use: a refresh that is due
-    /// starts here.
-    pub(crate) fn current(&self) -> Option<Arc<HeldKeys>> {
+    /// The set to verify with, if there is one that may still be used, and when it was looked at.
+    pub(crate) fn peek(&self) -> (Option<Arc<HeldKeys>>, Duration) {
         let now = self.shared.clock.monotonic();
-        let held = self.shared.held(now)?;
+        (self.shared.held(now), now)
+    }
+
+    /// As [`peek`](Self::peek), and counts as use.
+    pub(crate) fn current(&self) -> Option<Arc<HeldKeys>> {
+        let (held, now) = self.peek();
+        let held = held?;
+        self.count_use(&held, now);
+        Some(held)
+    }
+
+    /// Starts the refresh of a set that is used, if it is due.
+    pub(crate) fn count_use(&self, held: &HeldKeys, now: Duration) {
         if now >= held.refresh_at {
             self.shared.gate.refresh_if_idle(now, |number| Shared::start(&self.shared, number, now));
         }
-        Some(held)
     }
 
     /// What to do about `need`.
@@ -169,6 +179,12 @@ impl KeyStore {
             Answer::Unavailable { .. } if lack == Lack::Signature => Answer::Refuse,
             answer => answer,
         }
+    }
+
+    /// Whether a token whose `kid` is not in the set `seen` is refused without a fetch.
+    pub(crate) fn is_spent(&self, seen: &HeldKeys, now: Duration) -> bool {
+        let current = || self.shared.held(now).map(|held| held.generation);
+        now < seen.refresh_at && self.shared.gate.is_spent(Lack::Kid, Some(seen.generation), now, current)
     }
 
     /// Fetches now, whatever the budgets say, or joins the fetch in flight.

@@ -6,7 +6,7 @@ mod digest;
 mod key;
 
 pub(crate) use self::{
-    compact::{Compact, MalformedToken},
+    compact::{Compact, MalformedToken, Segments},
     digest::{sha1, sha256},
     key::{Algorithm, MAX_KID, SignatureHolds, VerifyingKey},
 };

@@ -13,7 +13,10 @@ use crate::claims::Reverification;
 pub(super) fn response(rejection: &Rejection, resource_metadata: Option<&HeaderValue>) -> Response<Bytes> {
     let mut response = match rejection.reverification() {
         Some(reverification) => clerk_error(reverification),
-        None => problem(rejection.status(), body(rejection.kind())),
+        None => {
+            let (length, body) = body(rejection.kind());
+            problem(rejection.status(), length, body)
+        }
     };
     let headers = response.headers_mut();
     if let Some(challenge) = challenge(rejection.kind()) {
@@ -28,11 +31,12 @@ pub(super) fn response(rejection: &Rejection, resource_metadata: Option<&HeaderV
 /// The answer where no layer has seen a request that needs a user: a mistake in the program.
 pub(super) fn layer_missing() -> Response<Bytes> {
     let body = r#"{"type":"about:blank","title":"Internal Server Error","status":500}"#;
-    problem(StatusCode::INTERNAL_SERVER_ERROR, body)
+    problem(StatusCode::INTERNAL_SERVER_ERROR, "67", body)
 }
 
-fn problem(status: StatusCode, body: &'static str) -> Response<Bytes> {
-    document(status, "application/problem+json", Bytes::from_static(body.as_bytes()))
+fn problem(status: StatusCode, length: &'static str, body: &'static str) -> Response<Bytes> {
+    let length = HeaderValue::from_static(length);
+    document(status, "application/problem+json", length, Bytes::from_static(body.as_bytes()))
 }
 
 /// What Clerk's front end looks for to have the user verify their factors and to try again by itself.
@@ -41,11 +45,10 @@ fn clerk_error(reverification: Reverification) -> Response<Bytes> {
     let body = format!(
         r#"{{"clerk_error":{{"type":"forbidden","reason":"reverification-error","metadata":{{"reverification":{asked}}}}}}}"#
     );
-    document(StatusCode::FORBIDDEN, "application/json", Bytes::from(body))
+    document(StatusCode::FORBIDDEN, "application/json", HeaderValue::from(body.len()), Bytes::from(body))
 }
 
-fn document(status: StatusCode, media_type: &'static str, body: Bytes) -> Response<Bytes> {
-    let length = HeaderValue::from(body.len());
+fn document(status: StatusCode, media_type: &'static str, length: HeaderValue, body: Bytes) -> Response<Bytes> {
     let mut response = Response::new(body);
     *response.status_mut() = status;
     let headers = response.headers_mut();
@@ -77,29 +80,56 @@ fn challenge(kind: RejectionKind) -> Option<&'static str> {
     }
 }
 
-fn body(kind: RejectionKind) -> &'static str {
+/// With its length, which costs an allocation to write out for every answer.
+fn body(kind: RejectionKind) -> (&'static str, &'static str) {
     match kind {
-        RejectionKind::CrossSite => r#"{"type":"about:blank","title":"Forbidden","status":403,"code":"cross_site"}"#,
+        RejectionKind::CrossSite => {
+            ("75", r#"{"type":"about:blank","title":"Forbidden","status":403,"code":"cross_site"}"#)
+        }
         RejectionKind::InsufficientScope => {
-            r#"{"type":"about:blank","title":"Forbidden","status":403,"code":"insufficient_scope"}"#
+            ("83", r#"{"type":"about:blank","title":"Forbidden","status":403,"code":"insufficient_scope"}"#)
         }
         RejectionKind::InvalidToken => {
-            r#"{"type":"about:blank","title":"Unauthorized","status":401,"code":"invalid_token"}"#
+            ("81", r#"{"type":"about:blank","title":"Unauthorized","status":401,"code":"invalid_token"}"#)
         }
         RejectionKind::KeysUnavailable => {
-            r#"{"type":"about:blank","title":"Service Unavailable","status":503,"code":"keys_unavailable"}"#
+            ("91", r#"{"type":"about:blank","title":"Service Unavailable","status":503,"code":"keys_unavailable"}"#)
         }
         RejectionKind::MalformedRequest => {
-            r#"{"type":"about:blank","title":"Bad Request","status":400,"code":"malformed_request"}"#
+            ("84", r#"{"type":"about:blank","title":"Bad Request","status":400,"code":"malformed_request"}"#)
         }
         RejectionKind::MissingToken => {
-            r#"{"type":"about:blank","title":"Unauthorized","status":401,"code":"missing_token"}"#
+            ("81", r#"{"type":"about:blank","title":"Unauthorized","status":401,"code":"missing_token"}"#)
         }
         RejectionKind::Reverification => {
-            r#"{"type":"about:blank","title":"Forbidden","status":403,"code":"reverification"}"#
+            ("79", r#"{"type":"about:blank","title":"Forbidden","status":403,"code":"reverification"}"#)
         }
         RejectionKind::TokenExpired => {
-            r#"{"type":"about:blank","title":"Unauthorized","status":401,"code":"token_expired"}"#
+            ("81", r#"{"type":"about:blank","title":"Unauthorized","status":401,"code":"token_expired"}"#)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_lengths_are_those_of_the_bodies() {
+        for kind in [
+            RejectionKind::CrossSite,
+            RejectionKind::InsufficientScope,
+            RejectionKind::InvalidToken,
+            RejectionKind::KeysUnavailable,
+            RejectionKind::MalformedRequest,
+            RejectionKind::MissingToken,
+            RejectionKind::Reverification,
+            RejectionKind::TokenExpired,
+        ] {
+            let (length, body) = body(kind);
+            assert_eq!(length, body.len().to_string(), "{kind:?}");
+        }
+        let response = layer_missing();
+        assert_eq!(response.headers()[CONTENT_LENGTH], response.body().len().to_string());
     }
 }

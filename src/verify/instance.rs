@@ -6,12 +6,17 @@ use std::{
     },
 };
 
-use super::{checks::Checks, keys::Keys};
+use super::{
+    checks::{CheckedHeader, Checks},
+    error::VerifyErrorKind,
+    keys::{Found, Keys},
+};
 #[cfg(feature = "reqwest")]
 use crate::jwks::{HttpClients, HttpKeySource};
 use crate::{
     clock::Clock,
     config::{ClerkConfig, ConfigError, KeyLocation, SecretKey},
+    json::Object,
     jwks::{KeyCache, KeySet, KeySource, KeyStore, RefreshPolicy, SourceId},
     jwt::{VerifyingKey, sha256},
     telemetry,
@@ -64,6 +69,12 @@ pub(super) struct Shared {
     pub(super) sources: AtomicU64,
 }
 
+/// A header that is good for an instance, and where the key is that it names.
+pub(super) struct Screened<'a, 'h> {
+    pub(super) found: Found<'a>,
+    pub(super) header: CheckedHeader<'h>,
+}
+
 /// An instance with all that a token is held against.
 pub(crate) struct Trusted {
     pub(super) checks: Checks,
@@ -83,6 +94,12 @@ impl Trusted {
             telemetry::any_issuer(config.name());
         }
         Ok(Self { checks, config: Arc::new(config), keys })
+    }
+
+    /// Refuses what the header alone gives away.
+    pub(super) fn screen<'h>(&self, header: &Object<'h>) -> Result<Screened<'_, 'h>, VerifyErrorKind> {
+        let header = self.checks.header(header)?;
+        Ok(Screened { found: self.keys.find(&header)?, header })
     }
 }
 

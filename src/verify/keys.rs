@@ -1,11 +1,11 @@
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use super::{
     checks::CheckedHeader,
     error::{VerifyError, VerifyErrorKind},
 };
 use crate::{
-    jwks::{Answer, FetchErrorKind, KeySet, KeyStore, KeysStatus, Need, Outcome, Wait},
+    jwks::{Answer, FetchErrorKind, HeldKeys, KeySet, KeyStore, KeysStatus, Need, Outcome, Wait},
     jwt::{Algorithm, Compact, MAX_KID, SignatureHolds, VerifyingKey},
 };
 
@@ -21,6 +21,17 @@ pub(super) enum Keys {
 pub(super) enum Halt {
     Refused(VerifyError),
     Waiting(Pending),
+}
+
+/// Where the key of a token is to be, if it is there.
+pub(super) enum Found<'a> {
+    /// The set that was in the store at that time.
+    Held {
+        held: Option<Arc<HeldKeys>>,
+        now: Duration,
+        store: &'a KeyStore,
+    },
+    Keys(&'a [VerifyingKey]),
 }
 
 /// A key that a token waits for.
@@ -63,27 +74,25 @@ enum Lack {
 }
 
 impl Keys {
-    /// Proves the token's signature, or says what is missing.
-    pub(super) fn verify(
-        &self,
-        token: &Compact<'_>,
-        header: &CheckedHeader<'_>,
-        tried: &mut Tried,
-    ) -> Result<Vouched, Halt> {
-        if let Self::Pem(key) = self {
-            return Ok(verify_with(std::slice::from_ref(key), token, header)?);
-        }
-        let kid = match header.kid.as_deref() {
-            Some(kid) if !kid.is_empty() && kid.len() <= MAX_KID => kid,
-            _ => return Err(VerifyErrorKind::InvalidKeyId.into()),
+    /// Looks for the key that a header names, which does not yet count as use. An error is one that no payload could
+    /// mend.
+    pub(super) fn find(&self, header: &CheckedHeader<'_>) -> Result<Found<'_>, VerifyErrorKind> {
+        let kid = || match header.kid.as_deref() {
+            Some(kid) if !kid.is_empty() && kid.len() <= MAX_KID => Ok(kid),
+            _ => Err(VerifyErrorKind::InvalidKeyId),
         };
         match self {
-            Self::Pem(_) => Err(VerifyErrorKind::UnknownKey.into()),
-            Self::Set(set) => {
-                let keys = set.keys(kid).ok_or(VerifyErrorKind::UnknownKey)?;
-                Ok(verify_with(keys, token, header)?)
+            Self::Pem(key) => Ok(Found::Keys(std::slice::from_ref(key))),
+            Self::Set(set) => set.keys(kid()?).map(Found::Keys).ok_or(VerifyErrorKind::UnknownKey),
+            Self::Store(store) => {
+                let kid = kid()?;
+                let (held, now) = store.peek();
+                let is_missing = |held: &Arc<HeldKeys>| held.set.keys(kid).is_none() && store.is_spent(held, now);
+                if held.as_ref().is_some_and(is_missing) {
+                    return Err(VerifyErrorKind::UnknownKey);
+                }
+                Ok(Found::Held { held, now, store })
             }
-            Self::Store(store) => verify_with_store(store, kid, token, header, tried),
         }
     }
 
@@ -174,17 +183,37 @@ impl Keys {
     }
 }
 
+impl Found<'_> {
+    /// Proves the token's signature, or says what is missing.
+    pub(super) fn verify(
+        self,
+        token: &Compact<'_>,
+        header: &CheckedHeader<'_>,
+        tried: &mut Tried,
+    ) -> Result<Vouched, Halt> {
+        match self {
+            Self::Held { held, now, store } => {
+                if let Some(held) = &held {
+                    store.count_use(held, now);
+                }
+                verify_with_store(store, held, token, header, tried)
+            }
+            Self::Keys(keys) => Ok(verify_with(keys, token, header.algorithm)?),
+        }
+    }
+}
+
 fn verify_with_store(
     store: &KeyStore,
-    kid: &str,
+    mut held: Option<Arc<HeldKeys>>,
     token: &Compact<'_>,
     header: &CheckedHeader<'_>,
     tried: &mut Tried,
 ) -> Result<Vouched, Halt> {
+    let kid = header.kid.as_deref().unwrap_or_default();
     let mut last = VerifyErrorKind::UnknownKey;
     // The set is replaced rarely; a token that keeps finding another one is not worth a fourth look.
     for _ in 0..3 {
-        let held = store.current();
         let keys = held.as_ref().and_then(|held| held.set.keys(kid));
         let (need, refusal) = match (&held, keys) {
             (None, _) => (Need::Keys, VerifyErrorKind::KeysUnavailable),
@@ -193,7 +222,7 @@ fn verify_with_store(
                 if tried.has_failed_with(keys) {
                     return Err(VerifyErrorKind::InvalidSignature.into());
                 }
-                match verify_with(keys, token, header) {
+                match verify_with(keys, token, header.algorithm) {
                     Err(VerifyErrorKind::InvalidSignature) => {}
                     decided => return Ok(Vouched { generation: held.generation, ..decided? }),
                 }
@@ -205,7 +234,10 @@ fn verify_with_store(
             return Err(refuse(refusal));
         }
         match store.request(need) {
-            Answer::LookAgain => last = refusal,
+            Answer::LookAgain => {
+                last = refusal;
+                held = store.current();
+            }
             Answer::Refuse => return Err(refuse(refusal)),
             Answer::Unavailable { cause, retry_after } => {
                 return Err(Halt::Refused(VerifyError::keys_unavailable(cause, retry_after)));
@@ -227,12 +259,8 @@ fn refuse(kind: VerifyErrorKind) -> Halt {
 }
 
 /// Tries the keys of one `kid` in turn.
-fn verify_with(
-    keys: &[VerifyingKey],
-    token: &Compact<'_>,
-    header: &CheckedHeader<'_>,
-) -> Result<Vouched, VerifyErrorKind> {
-    let mut fitting = keys.iter().filter(|key| key.algorithm() == header.algorithm).peekable();
+fn verify_with(keys: &[VerifyingKey], token: &Compact<'_>, algorithm: Algorithm) -> Result<Vouched, VerifyErrorKind> {
+    let mut fitting = keys.iter().filter(|key| key.algorithm() == algorithm).peekable();
     if fitting.peek().is_none() {
         return Err(VerifyErrorKind::AlgorithmMismatch);
     }

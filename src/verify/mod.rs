@@ -4,25 +4,27 @@
 //! signature holds.
 //!
 //! 1. It is not too long.
-//! 2. It is three segments of canonical base64url; header and payload are JSON objects in UTF-8 with unique
-//!    members (RFC 7515, section 5.2; RFC 7519, section 7.2).
+//! 2. It has three segments, of which the first is canonical base64url of a JSON object in UTF-8 with unique members
+//!    (RFC 7515, section 5.2).
 //! 3. The header has no `crit`, its `typ` is absent or `JWT`, its `cat` absent or a session's, its `alg`
 //!    RS256, RS384 or RS512, and it has a `kid` (ignored with a PEM).
-//! 4. A key goes by that `kid`, and `alg` is the key's one algorithm.
-//! 5. The signature holds.
-//! 6. `sub` names a user, `sid` a session; `iss` is an issuer of the instance, compared exactly.
-//! 7. `azp` is an authorized party and `aud` one of the audiences, where those are set.
-//! 8. `act`, if there, names its actor.
-//! 9. `exp` has not passed, `nbf` and `iat` are not in the future, each with the clock skew allowed for;
-//!    the token does not live longer than it may.
-//! 10. The session is not pending (`sts`).
+//! 4. The payload is such an object too (RFC 7519, section 7.2), the signature canonical base64url.
+//! 5. A key goes by that `kid`, and `alg` is the key's one algorithm. Without a key, and without a fetch to wait
+//!    for, this comes before the payload is looked at.
+//! 6. The signature holds.
+//! 7. `sub` names a user, `sid` a session; `iss` is an issuer of the instance, compared exactly.
+//! 8. `azp` is an authorized party and `aud` one of the audiences, where those are set.
+//! 9. `act`, if there, names its actor.
+//! 10. `exp` has not passed, `nbf` and `iat` are not in the future, each with the clock skew allowed for;
+//!     the token does not live longer than it may.
+//! 11. The session is not pending (`sts`).
 //!
 //! A member that is `null` is there, and of a wrong type. All but the keys is decided without I/O.
 //!
 //! # Tokens that were verified before
 //!
 //! A browser sends the same token with every request for a minute. What a verifier found out about a token is
-//! remembered by the SHA-256 of its whole text, so that the next request costs no signature: the clock is asked again,
+//! remembered with the SHA-256 of its whole text, so that the next request costs no signature: the clock is asked again,
 //! and the key that vouched must still be in the set of the moment. Where either has moved on, the token goes
 //! through all the checks again. Nothing refused is remembered, no token is stored, and no two verifiers share
 //! anything. See [`VerifierBuilder::token_cache`].
@@ -34,6 +36,7 @@
 //! another. A user is then the pair of [issuer](crate::claims::Claims::issuer) and
 //! [user id](crate::claims::Claims::user_id), since each instance has ids of its own.
 
+mod attempt;
 mod builder;
 mod cache;
 mod checks;
@@ -44,8 +47,9 @@ mod instances;
 mod keys;
 mod resolver;
 
-use std::{borrow::Cow, fmt, sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
+pub(crate) use self::attempt::{Halt, Progress};
 pub use self::{
     builder::VerifierBuilder,
     cache::TokenCacheStatus,
@@ -53,21 +57,12 @@ pub use self::{
     instance::Instance,
     resolver::{InstanceResolver, ResolveError},
 };
-use self::{
-    cache::{Digest, Verified, VerifiedTokens},
-    checks::Checks,
-    directory::{Answer, ResolutionWait},
-    instance::Trusted,
-    instances::{Instances, Pick},
-    keys::Tried,
-};
+use self::{cache::VerifiedTokens, instances::Instances};
 pub use crate::clock::{Clock, SystemClock};
 use crate::{
-    claims::{Claims, Decoded, Wire, organization_weight},
+    claims::Claims,
     config::{ClerkConfig, ConfigError},
-    json::{Object, Value},
     jwks::{FetchErrorKind, KeysStatus},
-    jwt::{Compact, MalformedToken, sha256},
 };
 
 /// Verifies tokens of one Clerk instance, or of several.
@@ -97,27 +92,6 @@ struct Inner {
     instances: Instances,
     max_token_length: usize,
     verified: Option<VerifiedTokens>,
-}
-
-/// What keeps a token from being verified.
-pub(crate) enum Halt {
-    Refused(VerifyError),
-    /// Its instance or its key has to be asked for first.
-    Waiting(Pending),
-}
-
-/// What a token waits for.
-pub(crate) enum Pending {
-    Instance(ResolutionWait),
-    Key(Arc<Trusted>, keys::Pending),
-}
-
-/// What was tried for one token so far.
-#[derive(Default)]
-pub(crate) struct Progress {
-    /// The instance that a resolver answered with.
-    instance: Option<Arc<Trusted>>,
-    keys: Tried,
 }
 
 impl Verifier {
@@ -248,129 +222,11 @@ impl Verifier {
     pub(crate) fn can_resolve(&self) -> bool {
         self.inner.instances.can_resolve()
     }
-
-    /// Verifies as far as can be without waiting.
-    pub(crate) fn attempt(&self, token: &str, progress: &mut Progress) -> Result<Claims, Halt> {
-        let inner = &*self.inner;
-        if token.len() > inner.max_token_length {
-            return Err(VerifyErrorKind::TooLong.into());
-        }
-        let digest = inner.verified.as_ref().map(|verified| (verified, sha256(token.as_bytes())));
-        if let Some(claims) = digest.as_ref().and_then(|(verified, digest)| self.remembered(verified, digest)) {
-            return Ok(claims);
-        }
-        let compact = Compact::parse(token)?;
-        let header = compact.header()?;
-        let payload = compact.payload()?;
-        let nested = |name| match payload.get(name) {
-            Some(Value::Object(text)) => Object::parse(text).map(Some).map_err(|_| MalformedToken),
-            _ => Ok(None),
-        };
-        nested("act")?;
-        let organization = nested("o")?;
-        let picked;
-        let instance = match inner.instances.only() {
-            Some(only) => only,
-            None => {
-                picked = self.pick(&header, &payload, progress)?;
-                &picked
-            }
-        };
-        if token.len() > instance.config.max_token_length {
-            return Err(VerifyErrorKind::TooLong.into());
-        }
-        let header = instance.checks.header(&header)?;
-        let vouched = match instance.keys.verify(&compact, &header, &mut progress.keys) {
-            Ok(vouched) => vouched,
-            Err(keys::Halt::Refused(error)) => return Err(Halt::Refused(error)),
-            Err(keys::Halt::Waiting(pending)) => {
-                return Err(Halt::Waiting(Pending::Key(Arc::clone(instance), pending)));
-            }
-        };
-        let wire = Wire::read(&payload);
-        instance.checks.claims(&wire, inner.clock.now())?;
-        let weight = organization_weight(&payload, organization.as_ref());
-        let decoded = Decoded::new(wire, compact.payload_text(), &instance.config, header.is_template, weight);
-        let decoded = decoded.ok_or(MalformedToken)?;
-        let (generation, voucher) =
-            (vouched.generation, digest.is_some().then(|| vouched.voucher(header.kid.as_deref())));
-        let claims = Claims::new(compact.into_payload(), decoded, vouched.proof);
-        if let (Some((verified, digest)), Some(voucher)) = (digest, voucher) {
-            verified.insert(digest, Verified::new(claims.clone(), Arc::clone(instance), voucher, generation));
-        }
-        Ok(claims)
-    }
-
-    /// The claims of a token that was verified before, if they may be believed without looking again.
-    fn remembered(&self, verified: &VerifiedTokens, digest: &Digest) -> Option<Claims> {
-        let found = verified.get(digest)?;
-        let is_good = self.inner.instances.trusts(found.instance(), found.claims().issuer())
-            && found.holds_at(self.inner.clock.now())
-            && found.is_vouched_for();
-        is_good.then(|| found.claims().clone())
-    }
-
-    /// Goes on with a token that waits for its instance or its key.
-    pub(crate) async fn resume(
-        &self,
-        token: &str,
-        mut pending: Pending,
-        mut progress: Progress,
-    ) -> Result<Claims, VerifyError> {
-        loop {
-            match pending {
-                Pending::Instance(wait) => match wait.ended().await {
-                    Answer::Known(instance) => progress.instance = Some(instance),
-                    Answer::Unknown => return Err(VerifyErrorKind::InvalidIssuer.into()),
-                    Answer::Failed(cause) => return Err(unresolved(cause)),
-                },
-                Pending::Key(instance, pending) => instance.keys.wait(pending, &mut progress.keys).await?,
-            }
-            match self.attempt(token, &mut progress) {
-                Ok(claims) => return Ok(claims),
-                Err(Halt::Refused(error)) => return Err(error),
-                Err(Halt::Waiting(next)) => pending = next,
-            }
-        }
-    }
-
-    /// The instance to hold a token against, by the issuer that it claims. What no instance accepts is refused
-    /// before a resolver is asked.
-    fn pick(&self, header: &Object<'_>, payload: &Object<'_>, progress: &Progress) -> Result<Arc<Trusted>, Halt> {
-        if let Some(instance) = &progress.instance {
-            return Ok(Arc::clone(instance));
-        }
-        Checks::most_lenient().header(header)?;
-        let issuer: Option<Cow<'_, str>> = payload.string("iss");
-        match self.inner.instances.pick(issuer.as_deref()) {
-            Pick::Instance(instance) => Ok(instance),
-            Pick::Unknown => Err(VerifyErrorKind::InvalidIssuer.into()),
-            Pick::Unresolved(cause) => Err(Halt::Refused(unresolved(cause))),
-            Pick::Wait(wait) => Err(Halt::Waiting(Pending::Instance(wait))),
-        }
-    }
-}
-
-/// Nothing is known of the token while its instance cannot be told.
-fn unresolved(cause: FetchErrorKind) -> VerifyError {
-    VerifyError::keys_unavailable(cause, Duration::from_secs(1))
 }
 
 impl fmt::Debug for Verifier {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let instances: Vec<&str> = self.configs().map(ClerkConfig::name).collect();
         formatter.debug_struct("Verifier").field("instances", &instances).finish_non_exhaustive()
-    }
-}
-
-impl From<VerifyErrorKind> for Halt {
-    fn from(kind: VerifyErrorKind) -> Self {
-        Self::Refused(kind.into())
-    }
-}
-
-impl From<MalformedToken> for Halt {
-    fn from(_: MalformedToken) -> Self {
-        VerifyErrorKind::Malformed.into()
     }
 }

@@ -62,7 +62,7 @@ fn critical() -> Vec<Row> {
     attacks.extend([
         ("b64".to_owned(), trusted().sign(&unencoded, &payload()), CriticalHeader),
         ("b64, raw payload that could be encoded".to_owned(), raw(&unencoded, &as_base64), CriticalHeader),
-        ("b64, raw payload".to_owned(), raw(&unencoded, r#"{"sub":"user_eve"}"#), Malformed),
+        ("b64, raw payload".to_owned(), raw(&unencoded, r#"{"sub":"user_eve"}"#), CriticalHeader),
         ("b64, raw payload of several members".to_owned(), raw(&unencoded, &payload().to_string()), Malformed),
         ("b64 not critical, raw payload".to_owned(), raw(&b64_alone, r#"{"sub":"user_eve"}"#), Malformed),
         ("by a stranger".to_owned(), stranger().sign(&unencoded, &payload()), CriticalHeader),
