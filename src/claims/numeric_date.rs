@@ -18,10 +18,11 @@ pub(crate) fn parse_millis(text: &str) -> Option<i64> {
 
 /// `text` is a number by JSON's grammar. Nothing is rounded through a float on the way.
 pub(crate) fn parse_thousandths(text: &str) -> Option<Thousandths> {
-    // Nearly all of them: a plain number of seconds, too short to overflow.
-    if text.len() <= 12 && text.bytes().all(|byte| byte.is_ascii_digit()) {
-        let count = text.bytes().fold(0, |count, digit| count * 10 + i64::from(digit - b'0'));
-        return (!text.is_empty()).then_some(Thousandths { count: count * 1000, is_exact: true });
+    // Nearly all of them are whole seconds, written as such.
+    if let Ok(count) = text.parse::<i64>()
+        && (-MAX_WHOLE..=MAX_WHOLE).contains(&count)
+    {
+        return Some(Thousandths { count: count * 1000, is_exact: true });
     }
     let (negative, text) = match text.strip_prefix('-') {
         Some(rest) => (true, rest),
@@ -53,7 +54,8 @@ fn parse_exponent(text: &str) -> i64 {
     text.parse().unwrap_or(saturated).clamp(i64::MIN / 2, i64::MAX / 2)
 }
 
-const MAX_MILLIS: i64 = 8_640_000_000_000_000;
+const MAX_MILLIS: i64 = MAX_WHOLE * 1000;
+const MAX_WHOLE: i64 = 8_640_000_000_000;
 const MAX_DIGITS: i64 = 16;
 
 #[cfg(test)]

@@ -70,9 +70,9 @@ impl VerifiedTokens {
     pub(super) fn insert(&self, token: &str, verified: Verified) {
         let Some(end) = token.as_bytes().last_chunk() else { return };
         let Capacity { bytes, entries } = self.capacity;
-        // An entry weighs its bytes, or its share of them if that is more: so one bound keeps both.
-        let [bytes, share] =
-            [bytes, bytes.div_ceil(entries.max(1))].map(|size| u64::try_from(size).unwrap_or(u64::MAX));
+        // An entry weighs its bytes, or so much that one more than the number does not fit: so one bound keeps both.
+        let share = bytes / entries.saturating_add(1) + 1;
+        let [bytes, share] = [bytes, share].map(|size| u64::try_from(size).unwrap_or(u64::MAX));
         let cache = self.cache.get_or_init(|| {
             Cache::with(entries, bytes, Weight { share }, RandomState::default(), DefaultLifecycle::default())
         });

@@ -25,6 +25,16 @@ async fn entries_stay_within_their_number() {
 }
 
 #[tokio::test]
+async fn as_few_as_one_are_remembered() {
+    let world = World::new();
+    for capacity in 1..=8 {
+        let verifier = world.builder().token_cache(capacity, MIB).build().expect("a verifier");
+        let status = fill(&world, &verifier, 20, 0).await;
+        assert!((1..=capacity).contains(&status.entries), "{capacity}: {status:?}");
+    }
+}
+
+#[tokio::test]
 async fn bytes_stay_within_their_bound() {
     let world = World::new();
     let verifier = world.builder().token_cache(10_000, MIB).build().expect("a verifier");
