@@ -328,6 +328,9 @@ mod tests {
         assert!(!is_object(r#"{"a":["\ud83d"]}"#));
         assert!(!is_object(r#"{"a":{"\ude00":1}}"#));
         assert!(is_object(r#"{"a":"[[\"{{"}"#));
+        assert!(is_object(r#"{"a":"\"\ud83d\ude00\"","b":"\\"}"#));
+        assert!(!is_object(r#"{"a":"\\","b":"\ud83d"}"#));
+        assert!(!is_object(r#"{"a":"\"","b":"\ud83d"}"#));
     }
 
     #[test]
@@ -336,6 +339,12 @@ mod tests {
         assert!(is_object(&nested(127)));
         assert!(serde_json::from_str::<serde_json::Value>(&nested(127)).is_ok());
         assert!(!is_object(&nested(128)));
+        // What closes in a string closes nothing.
+        let distracted = |depth: usize| {
+            format!("{{\"a\":{}\"{}\"{}}}", "[\"]}\",".repeat(depth - 1), "]".repeat(200), "]".repeat(depth - 1))
+        };
+        assert!(is_object(&distracted(127)));
+        assert!(!is_object(&distracted(128)));
         assert!(serde_json::from_str::<serde_json::Value>(&nested(128)).is_err());
     }
 

@@ -229,6 +229,8 @@ mod tests {
             ("o:a", "", "1", ""),
             ("", "read", "1", ""),
             ("a,o:b", "read", "1,1", ""),
+            ("o:a", "read,,write", "7", "a:read a:write"),
+            ("o:,o:a", "read", "1,1", "a:read"),
         ] {
             let expected: Vec<String> = expected.split_whitespace().map(|name| format!("org:{name}")).collect();
             assert_eq!(permissions(fea, per, fpm), expected, "{fea} {per} {fpm}");

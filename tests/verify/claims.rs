@@ -26,6 +26,13 @@ fn accessors_name_every_claim() {
 }
 
 #[test]
+fn times_before_1970_are_told_as_such() {
+    let claims = accepted(&token().claim("iat", -90).claim("nbf", 0));
+    assert_eq!(claims.issued_at(), Some(SystemTime::UNIX_EPOCH - Duration::from_secs(90)));
+    assert_eq!(claims.not_before(), Some(SystemTime::UNIX_EPOCH));
+}
+
+#[test]
 fn both_versions_answer_the_same() {
     let granted = token()
         .organization("org_acme", "admin")

@@ -168,3 +168,24 @@ fn a_budget_is_spent_once_for_each_fetch() {
 }
 
 const NOW: Duration = Duration::from_secs(100);
+
+#[test]
+fn no_kid_is_unknown_for_good_while_another_set_is_on_its_way() {
+    loom::model(|| {
+        let store = Store::new();
+        store.request(Lack::Keys, None);
+        store.request(Lack::Kid, Some(1));
+        store.request(Lack::Kid, Some(2));
+        let is_spent = |store: &Store, seen| store.gate.is_spent(Lack::Kid, seen, NOW, || store.set());
+        assert!(is_spent(&store, Some(3)));
+        let Entry::Started(flight) = store.gate.insist(NOW, |number| Some(store.start(number))) else {
+            panic!("nothing else is in flight")
+        };
+        let other = store.clone();
+        let landing = thread::spawn(move || assert!(other.land(&flight)));
+        assert!(!is_spent(&store, Some(3)));
+        landing.join().expect("it lands");
+        assert!(!is_spent(&store, Some(3)));
+        assert!(is_spent(&store, Some(4)));
+    });
+}
