@@ -99,7 +99,7 @@ impl ClerkAuthLayer {
     }
 
     /// Lets requests pass that fail authentication for any reason but a malformed request, so that several
-    /// schemes can be combined.
+    /// schemes can be combined. An `Authorization` with a comma counts as malformed, whatever its scheme.
     ///
     /// Handlers then take `Option<ClerkAuth>`; those that take `ClerkAuth` answer with the stored refusal.
     pub fn allow_unauthenticated_requests(self) -> Self {
@@ -107,7 +107,8 @@ impl ClerkAuthLayer {
     }
 
     /// Removes an `Authorization` header whose token was refused before the request passes without a user, so
-    /// that nothing behind can take it for checked. Credentials of another scheme stay.
+    /// that nothing behind can take it for checked. Credentials of another scheme stay, and so does a token that was
+    /// not looked at because another [source](Self::token_sources) decided.
     pub fn strip_unverified_credentials(self) -> Self {
         self.with(Settings::strip_unverified)
     }

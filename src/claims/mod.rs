@@ -4,6 +4,7 @@
 //! version 1 spreads the organization over `org_*` claims, version 2 packs it into `o`, `fea` and `pla`.
 //! The accessors of [`Claims`] answer the same for both.
 
+mod actor;
 mod entitlement;
 mod numeric_date;
 mod organization;
@@ -20,13 +21,14 @@ use std::{
 use serde::de::DeserializeOwned;
 
 pub(crate) use self::organization::decoded_weight;
-use self::text::Text;
 pub(crate) use self::wire::{Claim, FactorAges, Version, Wire};
 pub use self::{
+    actor::Actor,
     entitlement::{Entitlement, Scope},
     organization::Organization,
     reverification::{Reverification, ReverificationLevel},
 };
+use self::{actor::ActorTexts, text::Text};
 use crate::{config::ClerkConfig, json::Object, jwt::SignatureHolds};
 
 /// The claims of a token that was verified; cloning them copies a pointer.
@@ -40,6 +42,8 @@ pub struct Claims {
 struct Inner {
     act: Option<ActorTexts>,
     azp: Option<Text>,
+    /// In bytes, what is decoded of the payload takes at most besides its text.
+    decoded_weight: usize,
     exp: i64,
     fea: Option<Text>,
     fva: Option<FactorAges>,
@@ -49,8 +53,6 @@ struct Inner {
     iss: Text,
     jti: Option<Text>,
     nbf: Option<i64>,
-    /// In bytes, what the organization takes at most once it is decoded.
-    decoded_weight: usize,
     organization: OnceLock<Option<Organization>>,
     payload: String,
     pla: Option<Text>,
@@ -58,22 +60,6 @@ struct Inner {
     sts: Option<Text>,
     sub: Text,
     version: Version,
-}
-
-struct ActorTexts {
-    iss: Option<Text>,
-    kind: Option<Text>,
-    sid: Option<Text>,
-    sub: Text,
-}
-
-/// Who really acts when a session is an impersonation (the `act` claim, RFC 8693, section 4.1).
-#[derive(Clone, Copy, Eq, PartialEq)]
-pub struct Actor<'a> {
-    issuer: Option<&'a str>,
-    kind: Option<&'a str>,
-    session_id: Option<&'a str>,
-    user_id: &'a str,
 }
 
 /// The payload has no such claims, or not of the types asked for.
@@ -164,12 +150,7 @@ impl Claims {
     /// Who impersonates the user (`act`).
     #[must_use]
     pub fn actor(&self) -> Option<Actor<'_>> {
-        self.inner.act.as_ref().map(|actor| Actor {
-            issuer: self.optional(actor.iss.as_ref()),
-            kind: self.optional(actor.kind.as_ref()),
-            session_id: self.optional(actor.sid.as_ref()),
-            user_id: self.text(&actor.sub),
-        })
+        self.inner.act.as_ref().map(|texts| texts.within(&self.inner.payload))
     }
 
     /// The organization that is active in the session.
@@ -256,7 +237,7 @@ impl Claims {
 
     /// In bytes, with what may be decoded of them later.
     pub(crate) fn weight(&self) -> usize {
-        size_of::<Inner>() + self.inner.payload.capacity() + self.inner.decoded_weight
+        self.inner.decoded_weight.saturating_add(size_of::<Inner>() + self.inner.payload.capacity())
     }
 
     /// The configuration of the instance whose key verified the token.
@@ -283,38 +264,6 @@ impl fmt::Debug for Claims {
     }
 }
 
-impl<'a> Actor<'a> {
-    /// The issuer of the actor's own session.
-    #[must_use]
-    pub fn issuer(&self) -> Option<&'a str> {
-        self.issuer
-    }
-
-    /// What kind of actor it is (`type`), such as `agent`.
-    #[must_use]
-    pub fn kind(&self) -> Option<&'a str> {
-        self.kind
-    }
-
-    /// The id of the actor's own session (`sid`).
-    #[must_use]
-    pub fn session_id(&self) -> Option<&'a str> {
-        self.session_id
-    }
-
-    /// The actor's user id (`sub`).
-    #[must_use]
-    pub fn user_id(&self) -> &'a str {
-        self.user_id
-    }
-}
-
-impl fmt::Debug for Actor<'_> {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Actor").finish_non_exhaustive()
-    }
-}
-
 impl fmt::Display for CustomClaimsError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("the token does not have the custom claims asked for")
@@ -338,13 +287,9 @@ impl Decoded {
     ) -> Option<Self> {
         let keep = |text| Text::new(text, payload);
         Some(Self(Inner {
-            act: wire.act.value().map(|actor| ActorTexts {
-                iss: actor.iss.map(keep),
-                kind: actor.kind.map(keep),
-                sid: actor.sid.map(keep),
-                sub: keep(actor.sub),
-            }),
+            act: wire.act.value().map(|actor| ActorTexts::new(actor, payload)),
             azp: wire.azp.value().map(keep),
+            decoded_weight,
             exp: wire.exp.value()?,
             fea: wire.fea.map(keep),
             fva: wire.fva,
@@ -355,7 +300,6 @@ impl Decoded {
             jti: wire.jti.map(keep),
             nbf: wire.nbf.value(),
             organization: OnceLock::new(),
-            decoded_weight,
             payload: String::new(),
             pla: wire.pla.map(keep),
             sid: wire.sid.value().map(keep),

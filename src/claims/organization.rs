@@ -181,12 +181,12 @@ pub(crate) fn decoded_weight(payload: &Object<'_>, members: Option<&Object<'_>>)
         0 => 0,
         digits => {
             let permission = size_of::<String>() + "org::".len() + longest(payload, "fea") + longest(members, "per");
-            digits * 10 / 3 * permission + permission
+            (digits * 10 / 3 + 1).saturating_mul(permission)
         }
     });
     // Texts spelled with escapes are kept in copies of their own.
     let copies = if payload.has_escapes() { payload.len() } else { 0 };
-    size_of::<Organization>() + listed + masked + copies
+    masked.saturating_add(size_of::<Organization>() + listed + copies)
 }
 
 /// Longer than a mask over three thousand permissions.

@@ -175,10 +175,10 @@ mod tests {
     #[test]
     fn a_version_is_absent_or_the_number_2() {
         assert_eq!(wire("{}").version, Version::V1);
-        for value in ["2", "2.0", "0.2e1"] {
+        for value in ["2", "2.0", "2.0000", "0.2e1"] {
             assert_eq!(wire(&format!("{{\"v\":{value}}}")).version, Version::V2, "{value}");
         }
-        for value in ["1", "3", "\"2\"", "null", "2.5", "[2]", "1e400"] {
+        for value in ["1", "3", "\"2\"", "null", "2.5", "2.0001", "[2]", "1e400"] {
             let payload = format!(r#"{{"v":{value},"fea":"o:a","pla":"o:b"}}"#);
             let wire = wire(&payload);
             assert_eq!(wire.version, Version::Unknown, "{value}");

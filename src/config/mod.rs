@@ -12,12 +12,19 @@
 //! | [`api_url`](ClerkConfig::api_url) | `CLERK_API_URL` | `https://api.clerk.com` |
 //! | [`authorized_parties`](ClerkConfig::authorized_parties) | `CLERK_AUTHORIZED_PARTIES` (comma list) | not checked |
 //! | [`jwks_refresh_interval`](ClerkConfig::jwks_refresh_interval) | `CLERK_JWKS_REFRESH_SECONDS` | 5 minutes |
+//! | [`issuer`](ClerkConfig::issuer) | | the Frontend API URL |
+//! | [`instance_name`](ClerkConfig::instance_name) | | the first issuer |
+//! | [`from_jwks`](ClerkConfig::from_jwks) | | |
 //! | [`audience`](ClerkConfig::audience) | | not checked |
 //! | [`clock_skew`](ClerkConfig::clock_skew) | | 5 seconds |
 //! | [`max_token_length`](ClerkConfig::max_token_length) | | 16 KiB |
 //! | [`max_token_lifetime`](ClerkConfig::max_token_lifetime) | | not checked |
 //! | [`jwks_stale_limit`](ClerkConfig::jwks_stale_limit) | | 24 hours |
 //! | [`jwks_timeout`](ClerkConfig::jwks_timeout) | | 3 seconds |
+//! | [`allow_missing_azp`](ClerkConfig::allow_missing_azp) | | refused |
+//! | [`allow_pending_sessions`](ClerkConfig::allow_pending_sessions) | | refused |
+//! | [`allow_template_tokens`](ClerkConfig::allow_template_tokens) | | refused |
+//! | [`danger_cookie_without_authorized_parties`](ClerkConfig::danger_cookie_without_authorized_parties) | | an error |
 //!
 //! Where several settings could supply keys, the PEM wins over a document, that over the Frontend API, and
 //! the Frontend API over the Backend API.

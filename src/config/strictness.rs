@@ -110,7 +110,7 @@ impl ClerkConfig {
 impl ClerkConfig {
     /// How long a fetched key set is used before it is refreshed; at least 1 second, 5 minutes by default.
     ///
-    /// The refresh runs in the background once 90 % of it has passed, and no request waits for it.
+    /// The refresh runs in the background once 80 to 90 % of it has passed, and no request waits for it.
     ///
     /// # Errors
     ///

@@ -105,7 +105,7 @@ impl<F: InFlight> Gate<F> {
 
     /// Starts a fetch that no request waits for, unless there is one or the last one has just failed.
     pub(super) fn refresh_if_idle(&self, now: Duration, start: impl FnOnce(u64) -> Option<F>) {
-        // Whoever holds the lock is about to do the same.
+        // Not worth waiting for: the next use tries again.
         let Ok(mut state) = self.state.try_lock() else { return };
         if state.live_flight(now).is_none() && state.schedule.delay(now, true).is_zero() {
             let _ = state.take_off(start);

@@ -50,8 +50,9 @@ impl KeysStatus {
 }
 
 impl RefreshPolicy {
-    /// Nine tenths of the interval, up to a tenth of it earlier so that many processes do not ask at once.
+    /// Nine tenths of the interval, up to a tenth of it earlier so that many processes do not ask at once. In time, too,
+    /// for a set that may not be served as long as that.
     pub(super) fn refresh_due(&self) -> Duration {
-        self.interval * (900 - fastrand::u32(0..=100)) / 1000
+        self.interval.min(self.stale_limit) * (900 - fastrand::u32(0..=100)) / 1000
     }
 }

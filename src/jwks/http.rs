@@ -1,4 +1,4 @@
-//! The only file that names `reqwest`.
+//! The only file that names `reqwest`, but for the client that is handed to the builder.
 
 use std::{
     future::Future,

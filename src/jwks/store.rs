@@ -61,7 +61,7 @@ pub(crate) enum Answer {
 pub(super) struct Shared {
     cache: KeyCache,
     clock: Arc<dyn Clock>,
-    /// Until when the newest set is neither due for a refresh nor too old, in nanoseconds.
+    /// When the newest set is due for a refresh, in nanoseconds.
     fresh_until: AtomicU64,
     gate: Gate<Flight>,
     id: SourceId,
@@ -261,8 +261,7 @@ impl Shared {
             let held = HeldKeys { set, fetched_at: now, generation, refresh_at };
             self.cache.0.insert(self.id.clone(), Arc::new(held));
             self.newest.store(0, Ordering::Release);
-            let fresh_until = refresh_at.min(now + self.policy.stale_limit);
-            self.fresh_until.store(nanos(fresh_until), Ordering::Release);
+            self.fresh_until.store(nanos(refresh_at), Ordering::Release);
             self.newest.store(generation, Ordering::Release);
         };
         if self.gate.land(flight, keep) {

@@ -117,6 +117,21 @@ mod tests {
     }
 
     #[test]
+    fn segments_are_decoded_as_strictly_as_by_the_portable_decoder() {
+        use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+
+        let sound = b"aZ09-_QUJDREVGR0hJSktMTU5PUFFSU1RVVldYWVphYmNkZWZnaGlqa2xtbm9wcXJzdHV2";
+        for length in 0..=sound.len() {
+            for (at, byte) in (0..length).flat_map(|at| (0..=u8::MAX).map(move |byte| (at, byte))) {
+                let mut segment = sound[..length].to_vec();
+                segment[at] = byte;
+                let ours = base64_simd::URL_SAFE_NO_PAD.decode_to_vec(&segment).ok();
+                assert_eq!(ours, BASE64_URL_SAFE_NO_PAD.decode(&segment).ok(), "{segment:?}");
+            }
+        }
+    }
+
+    #[test]
     fn a_signature_longer_than_any_key_makes_is_not_decoded() {
         let token = |length: usize| format!("eyJhIjoxfQ.eyJiIjoyfQ.{}", "A".repeat(length));
         assert!(Segments::parse(&token(1366)).is_ok());

@@ -27,7 +27,11 @@ mod kind;
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use ::http::{HeaderValue, Method, Request, Response, StatusCode, header::CONTENT_LENGTH, request::Parts};
+use ::http::{
+    HeaderValue, Method, Request, Response, StatusCode,
+    header::{CONTENT_LENGTH, Entry},
+    request::Parts,
+};
 use bytes::Bytes;
 
 #[cfg(feature = "axum")]
@@ -71,6 +75,15 @@ pub(crate) struct Answers {
 /// The answer where no layer has seen a request that needs a user.
 pub(crate) fn layer_missing(method: &Method) -> Response<Bytes> {
     for_method(http::layer_missing(), method)
+}
+
+/// A hook may have put a body under the length of another one that it started from.
+fn with_own_length(mut response: Response<Bytes>) -> Response<Bytes> {
+    let length = HeaderValue::from(response.body().len());
+    if let Entry::Occupied(mut stated) = response.headers_mut().entry(CONTENT_LENGTH) {
+        stated.insert(length);
+    }
+    response
 }
 
 /// A HEAD request gets the headers alone: clients of HTTP/2 take a body for an error.
@@ -205,7 +218,7 @@ impl Rejection {
     /// headers alone.
     pub(crate) fn response(&self, request: &Parts) -> Response<Bytes> {
         let response = match &self.inner.on_rejection {
-            Some(hook) => hook.response(self, request),
+            Some(hook) => with_own_length(hook.response(self, request)),
             None => self.default_response(),
         };
         let mut response = for_method(response, &request.method);

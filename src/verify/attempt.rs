@@ -67,7 +67,7 @@ impl Verifier {
         nested("act")?;
         let organization = nested("o")?;
         let picked;
-        let (instance, Screened { found, header }) = match only.zip(screened) {
+        let (instance, Screened { candidates, header }) = match only.zip(screened) {
             Some(known) => known,
             None => {
                 picked = self.pick(&payload, progress)?;
@@ -77,7 +77,7 @@ impl Verifier {
         if token.len() > instance.config.max_token_length {
             return Err(VerifyErrorKind::TooLong.into());
         }
-        let vouched = match found.verify(&compact, &header, &mut progress.keys) {
+        let vouched = match candidates.verify(&compact, &header, &mut progress.keys) {
             Ok(vouched) => vouched,
             Err(keys::Halt::Refused(error)) => return Err(Halt::Refused(error)),
             Err(keys::Halt::Waiting(pending)) => {
@@ -121,7 +121,11 @@ impl Verifier {
                     Answer::Unknown => return Err(VerifyErrorKind::InvalidIssuer.into()),
                     Answer::Failed(cause) => return Err(unresolved(cause)),
                 },
-                Pending::Key(instance, pending) => instance.keys.wait(pending, &mut progress.keys).await?,
+                Pending::Key(instance, pending) => {
+                    instance.keys.wait(pending, &mut progress.keys).await?;
+                    // What was tried was tried with its keys; another that has come in its place has been asked for none.
+                    progress.instance = Some(instance);
+                }
             }
             match self.attempt(token, &mut progress) {
                 Ok(claims) => return Ok(claims),

@@ -117,7 +117,7 @@ impl VerifierBuilder {
         let stale_limit = configs().map(|config| config.jwks_stale_limit).max().unwrap_or_default();
         // What is resolved later may have any limits that a configuration may have.
         let (places, stale_limit, max_token_length) = match self.resolver {
-            Some(_) => (MAX_RESOLVED, LONGEST_STALE_LIMIT, LONGEST_TOKEN),
+            Some(_) => (self.instances.len() + MAX_RESOLVED, LONGEST_STALE_LIMIT, LONGEST_TOKEN),
             None => (self.instances.len(), stale_limit, max_token_length),
         };
         let shared = Arc::new(Shared {

@@ -88,7 +88,7 @@ impl VerifiedTokens {
 impl Verified {
     pub(super) fn new(token: &str, claims: Claims, instance: Arc<Trusted>, voucher: Voucher, generation: u64) -> Self {
         let own = size_of::<Self>() + size_of::<End>() + OVERHEAD;
-        let weight = u64::try_from(own + claims.weight()).unwrap_or(u64::MAX);
+        let weight = u64::try_from(claims.weight().saturating_add(own)).unwrap_or(u64::MAX);
         Self {
             claims,
             digest: sha256(token.as_bytes()),

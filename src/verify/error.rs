@@ -12,7 +12,7 @@ pub struct VerifyError {
     retry_after: Option<Duration>,
 }
 
-/// Why a token was refused, in the order of the [checks](super).
+/// Why a token was refused, about in the order of the [checks](super).
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum VerifyErrorKind {

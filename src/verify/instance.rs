@@ -9,7 +9,7 @@ use std::{
 use super::{
     checks::{CheckedHeader, Checks},
     error::VerifyErrorKind,
-    keys::{Found, Keys},
+    keys::{Candidates, Keys},
 };
 #[cfg(feature = "reqwest")]
 use crate::jwks::{HttpClients, HttpKeySource};
@@ -71,7 +71,7 @@ pub(super) struct Shared {
 
 /// A header that is good for an instance, and where the key is that it names.
 pub(super) struct Screened<'a, 'h> {
-    pub(super) found: Found<'a>,
+    pub(super) candidates: Candidates<'a>,
     pub(super) header: CheckedHeader<'h>,
 }
 
@@ -99,7 +99,7 @@ impl Trusted {
     /// Refuses what the header alone gives away.
     pub(super) fn screen<'h>(&self, header: &Object<'h>) -> Result<Screened<'_, 'h>, VerifyErrorKind> {
         let header = self.checks.header(header)?;
-        Ok(Screened { found: self.keys.find(&header)?, header })
+        Ok(Screened { candidates: self.keys.find(&header)?, header })
     }
 }
 

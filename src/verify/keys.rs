@@ -24,7 +24,7 @@ pub(super) enum Halt {
 }
 
 /// Where the key of a token is to be, if it is there.
-pub(super) enum Found<'a> {
+pub(super) enum Candidates<'a> {
     /// The set that was in the store at that time.
     Held {
         held: Option<Arc<HeldKeys>>,
@@ -76,14 +76,14 @@ enum Lack {
 impl Keys {
     /// Looks for the key that a header names, which does not yet count as use. An error is one that no payload could
     /// mend.
-    pub(super) fn find(&self, header: &CheckedHeader<'_>) -> Result<Found<'_>, VerifyErrorKind> {
+    pub(super) fn find(&self, header: &CheckedHeader<'_>) -> Result<Candidates<'_>, VerifyErrorKind> {
         let kid = || match header.kid.as_deref() {
             Some(kid) if !kid.is_empty() && kid.len() <= MAX_KID => Ok(kid),
             _ => Err(VerifyErrorKind::InvalidKeyId),
         };
         match self {
-            Self::Pem(key) => Ok(Found::Keys(std::slice::from_ref(key))),
-            Self::Set(set) => set.keys(kid()?).map(Found::Keys).ok_or(VerifyErrorKind::UnknownKey),
+            Self::Pem(key) => Ok(Candidates::Keys(std::slice::from_ref(key))),
+            Self::Set(set) => set.keys(kid()?).map(Candidates::Keys).ok_or(VerifyErrorKind::UnknownKey),
             Self::Store(store) => {
                 let kid = kid()?;
                 let (held, now) = store.peek();
@@ -91,7 +91,7 @@ impl Keys {
                 if held.as_ref().is_some_and(is_missing) {
                     return Err(VerifyErrorKind::UnknownKey);
                 }
-                Ok(Found::Held { held, now, store })
+                Ok(Candidates::Held { held, now, store })
             }
         }
     }
@@ -183,7 +183,7 @@ impl Keys {
     }
 }
 
-impl Found<'_> {
+impl Candidates<'_> {
     /// Proves the token's signature, or says what is missing.
     pub(super) fn verify(
         self,

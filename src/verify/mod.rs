@@ -9,8 +9,8 @@
 //! 3. The header has no `crit`, its `typ` is absent or `JWT`, its `cat` absent or a session's, its `alg`
 //!    RS256, RS384 or RS512, and it has a `kid` (ignored with a PEM).
 //! 4. The payload is such an object too (RFC 7519, section 7.2), the signature canonical base64url.
-//! 5. A key goes by that `kid`, and `alg` is the key's one algorithm. Without a key, and without a fetch to wait
-//!    for, this comes before the payload is looked at.
+//! 5. A key goes by that `kid`, and `alg` is the key's one algorithm. With a single instance, if there is neither a
+//!    key nor a fetch to wait for, this comes before the payload is looked at.
 //! 6. The signature holds.
 //! 7. `sub` names a user, `sid` a session; `iss` is an issuer of the instance, compared exactly.
 //! 8. `azp` is an authorized party and `aud` one of the audiences, where those are set.
@@ -19,7 +19,8 @@
 //!     the token does not live longer than it may.
 //! 11. The session is not pending (`sts`).
 //!
-//! A member that is `null` is there, and of a wrong type. All but the keys is decided without I/O.
+//! A member that is `null` is there, and of a wrong type. All but the keys, and the instance where a
+//! resolver knows it, is decided without I/O.
 //!
 //! # Tokens that were verified before
 //!
@@ -127,7 +128,8 @@ impl Verifier {
         VerifierBuilder::new().resolver(resolver)
     }
 
-    /// Verifies a token, waiting for keys if they have to be fetched: at most their timeout.
+    /// Verifies a token, waiting for keys if they have to be fetched: at most their timeout, and as long again where a
+    /// fetch that was under way has not brought its key.
     ///
     /// # Errors
     ///

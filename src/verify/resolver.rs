@@ -14,8 +14,12 @@ use crate::config::IssuerUrl;
 ///
 /// It is asked once at a time for an issuer, sixteen times at once in all, within a budget, and has 2 seconds.
 /// Answers are kept: instances are asked for again after 5 minutes and kept for an hour where that fails, `None`
-/// is kept for a minute. An error is not kept; the request is answered 503. What is malformed, or could be a token
-/// of no instance, is refused without asking.
+/// is kept for a minute. Asking again runs in the background: the use that starts it still gets the old answer, which
+/// so counts for an hour at most. An error is not kept; the request is answered 503. What is malformed, or could be a
+/// token of no instance, is refused without asking.
+///
+/// An answer that differs from the one before starts without keys. So answer with the same configuration for as
+/// long as nothing has changed, and with a clone of one [`Instance`] where it has a key source.
 ///
 /// ```
 /// # #[cfg(feature = "testing")]

@@ -7,11 +7,12 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
 use tokio::sync::Semaphore;
 use tower_clerk::{
-    ClerkAuthLayer, Verifier,
+    ClerkAuthLayer, ClerkConfig, Verifier,
     config::IssuerUrl,
-    jwks::FetchErrorKind,
+    jwks::{FetchError, FetchErrorKind},
     testing::ManualClock,
     verify::{Instance, ResolveError, VerifyErrorKind},
 };
@@ -242,6 +243,39 @@ async fn settle(records: &Records, asked: usize) {
 }
 
 #[tokio::test]
+async fn a_token_that_waits_for_keys_is_judged_by_the_instance_that_fetches_them() {
+    let a = Tenant::new("a");
+    let (document, gate) = (Bytes::from(a.issuer.jwks()), Arc::new(Semaphore::new(1)));
+    let permits = Arc::clone(&gate);
+    let source = move || {
+        let (document, permits) = (document.clone(), Arc::clone(&permits));
+        async move {
+            permits.acquire().await.expect("it is never closed").forget();
+            Ok::<_, FetchError>(document)
+        }
+    };
+    let config = || ClerkConfig::from_frontend_api_url(&a.url).expect("a configuration");
+    let records = Records::new(&[]);
+    let change = |config| {
+        let instance = Instance::new(config).key_source(source.clone());
+        records.tenants.lock().expect("a table").insert(a.url.clone(), instance);
+    };
+    change(config());
+    let clock = ManualClock::new();
+    let verifier = records.verifier(&clock);
+    let token = a.token("u").lifetime(Duration::from_secs(3600)).sign();
+    assert!(verify(&verifier, &token).await.is_ok());
+
+    change(config().allow_pending_sessions());
+    clock.advance(Duration::from_secs(300));
+    verifier.forget_keys();
+    let waiting = tokio::spawn(async move { verify(&verifier, &token).await });
+    settle(&records, 2).await;
+    gate.add_permits(1);
+    assert!(waiting.await.expect("no panic").is_ok());
+}
+
+#[tokio::test]
 async fn a_tenant_that_left_is_refused_after_five_minutes() {
     let a = Tenant::new("a");
     let records = Records::new(&[&a]);
@@ -435,6 +469,6 @@ async fn a_resolved_instance_has_its_own_longest_token() {
 #[test]
 fn a_key_source_without_an_instance_is_a_mistake() {
     let nobody = |_: IssuerUrl| async { Ok::<Option<Instance>, ResolveError>(None) };
-    let source = || async { Err(tower_clerk::jwks::FetchError::new("out of order")) };
+    let source = || async { Err(FetchError::new("out of order")) };
     assert!(Verifier::resolving(nobody).key_source(source).build().is_err());
 }

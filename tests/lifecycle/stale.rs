@@ -79,14 +79,26 @@ async fn a_hard_limit_before_the_first_refresh_is_one_too() {
     let day = |config: ClerkConfig| config.jwks_refresh_interval(secs(24 * 60 * 60))?.jwks_stale_limit(secs(300));
     let (rig, token) = (Rig::warm_with(day).await, key(0).token());
     assert_eq!(rig.try_verify(&token), Ok(()));
+    rig.source.always(Answer::Failure);
     rig.pass(secs(300) - NANO).await;
     assert_eq!((rig.try_verify(&token), rig.try_verify(&key(0).token())), (Ok(()), Ok(())));
-    rig.source.always(Answer::Failure);
+    rig.source.over(2).await;
     rig.pass(NANO).await;
     for token in [&token, &key(0).token()] {
         assert_eq!(rig.verify(token).await, Err(VerifyErrorKind::KeysUnavailable));
     }
-    assert_eq!((rig.source.fetches(), rig.verifier.keys_status().keys), (2, 0));
+    assert_eq!(rig.verifier.keys_status().keys, 0);
+}
+
+#[tokio::test]
+async fn a_set_is_refreshed_before_its_hard_limit_however_long_the_interval() {
+    let day = |config: ClerkConfig| config.jwks_refresh_interval(secs(24 * 60 * 60))?.jwks_stale_limit(secs(300));
+    let (rig, token) = (Rig::warm_with(day).await, key(0).token());
+    rig.pass(secs(270)).await;
+    assert_eq!(rig.try_verify(&token), Ok(()));
+    rig.source.over(2).await;
+    rig.pass(secs(270)).await;
+    assert_eq!(rig.try_verify(&token), Ok(()));
 }
 
 #[tokio::test]

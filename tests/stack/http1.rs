@@ -1,7 +1,7 @@
 use std::{convert::Infallible, io::ErrorKind, net::SocketAddr};
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{Request, Response, request::Parts};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use tokio::{
@@ -9,7 +9,7 @@ use tokio::{
     net::TcpStream,
 };
 use tower::service_fn;
-use tower_clerk::ClerkAuthLayer;
+use tower_clerk::{ClerkAuthLayer, Rejection};
 use tower_layer::Layer;
 
 use crate::{
@@ -44,6 +44,19 @@ async fn each_outcome_has_its_status() {
         let answer = Answer::of(response.expect("an answer")).await;
         assert_eq!(answer.status, status, "{answer:?}");
         assert!(answer.text.contains(text), "{answer:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_hook_may_put_another_body_into_the_default_response() {
+    let clerk = hot().on_rejection(|rejection: &Rejection, _: &Parts| {
+        rejection.default_response().map(|_| Bytes::from_static(b"nope"))
+    });
+    let mut client = connect_http1::<Full<Bytes>>(serve(clerk).await).await;
+    for (method, text) in [("GET", "nope"), ("HEAD", ""), ("GET", "nope")] {
+        let response = client.send_request(with_body(method, "/", &[], Full::default())).await;
+        let answer = Answer::of(response.expect("an answer")).await;
+        assert_eq!((answer.seen(), answer.header("content-length")), ((401, text), Some("4")), "{method}");
     }
 }
 

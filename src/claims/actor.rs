@@ -1,0 +1,69 @@
+use std::fmt;
+
+use super::{text::Text, wire::WireActor};
+
+/// Who really acts when a session is an impersonation (the `act` claim, RFC 8693, section 4.1).
+#[derive(Clone, Copy, Eq, PartialEq)]
+pub struct Actor<'a> {
+    issuer: Option<&'a str>,
+    kind: Option<&'a str>,
+    session_id: Option<&'a str>,
+    user_id: &'a str,
+}
+
+impl<'a> Actor<'a> {
+    /// The issuer of the actor's own session.
+    #[must_use]
+    pub fn issuer(&self) -> Option<&'a str> {
+        self.issuer
+    }
+
+    /// What kind of actor it is (`type`), such as `agent`.
+    #[must_use]
+    pub fn kind(&self) -> Option<&'a str> {
+        self.kind
+    }
+
+    /// The id of the actor's own session (`sid`).
+    #[must_use]
+    pub fn session_id(&self) -> Option<&'a str> {
+        self.session_id
+    }
+
+    /// The actor's user id (`sub`).
+    #[must_use]
+    pub fn user_id(&self) -> &'a str {
+        self.user_id
+    }
+}
+
+impl fmt::Debug for Actor<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Actor").finish_non_exhaustive()
+    }
+}
+
+/// An actor that no longer borrows the payload.
+pub(super) struct ActorTexts {
+    iss: Option<Text>,
+    kind: Option<Text>,
+    sid: Option<Text>,
+    sub: Text,
+}
+
+impl ActorTexts {
+    pub(super) fn new(actor: WireActor<'_>, payload: &str) -> Self {
+        let keep = |text| Text::new(text, payload);
+        Self { iss: actor.iss.map(keep), kind: actor.kind.map(keep), sid: actor.sid.map(keep), sub: keep(actor.sub) }
+    }
+
+    pub(super) fn within<'a>(&'a self, payload: &'a str) -> Actor<'a> {
+        let optional = |text: &'a Option<Text>| text.as_ref().map(|text| text.within(payload));
+        Actor {
+            issuer: optional(&self.iss),
+            kind: optional(&self.kind),
+            session_id: optional(&self.sid),
+            user_id: self.sub.within(payload),
+        }
+    }
+}
