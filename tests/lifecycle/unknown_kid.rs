@@ -4,7 +4,7 @@ use tower_clerk::{jwks::FetchErrorKind, verify::VerifyErrorKind};
 
 use crate::{
     source::Answer,
-    support::{NANO, Rig, at_once, key, secs, settle, stranger},
+    support::{NANO, Rig, at_once, key, millis, secs, settle, stranger},
 };
 
 const REFUSED: Option<Result<(), VerifyErrorKind>> = Some(Err(VerifyErrorKind::UnknownKey));
@@ -187,4 +187,20 @@ async fn with_the_budget_spent_an_unknown_kid_is_refused_while_backing_off_too()
     assert_eq!(rig.verify(&stranger(0)).await, Err(VerifyErrorKind::KeysUnavailable));
     assert_eq!(at_once(rig.verify(&stranger(0))), REFUSED);
     assert_eq!(rig.source.fetches(), 3);
+}
+
+#[tokio::test]
+async fn with_the_budget_spent_a_refresh_that_is_due_starts_all_the_same() {
+    let rig = Rig::warm_with(|config| config.jwks_refresh_interval(secs(10))).await;
+    rig.source.always(Answer::Failure);
+    for passed in [6, 1] {
+        rig.pass(secs(passed)).await;
+        assert_eq!(rig.verify(&stranger(0)).await, Err(VerifyErrorKind::KeysUnavailable));
+    }
+    rig.publish(&[key(1)]);
+    rig.pass(millis(999)).await;
+    assert_eq!(at_once(rig.verify(&key(1).token())), REFUSED);
+    rig.pass(secs(1) + millis(1)).await;
+    assert_eq!(rig.verify(&key(1).token()).await, Ok(()));
+    assert_eq!(rig.source.fetches(), 4);
 }
