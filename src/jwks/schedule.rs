@@ -48,7 +48,7 @@ impl Schedule {
         let doubled = FIRST_DELAY.saturating_mul(1_u32.checked_shl(self.failures.min(16) - 1).unwrap_or(u32::MAX));
         let backoff = doubled.min(Duration::from_secs(longest)) * (100 - self.jitter) / 100;
         let asked = self.retry_after.min(Duration::from_secs(longest_asked));
-        (self.failed_at + backoff.max(asked)).saturating_sub(now)
+        self.failed_at.saturating_add(backoff.max(asked)).saturating_sub(now)
     }
 
     /// Whether the budget for `lack` has one fetch left.
@@ -84,11 +84,11 @@ impl Budget {
     }
 
     pub(crate) fn is_left(&self, now: Duration) -> bool {
-        self.whole_at <= now + self.every * (self.burst - 1)
+        self.whole_at <= now.saturating_add(self.every * (self.burst - 1))
     }
 
     pub(crate) fn spend(&mut self, now: Duration) {
-        self.whole_at = self.whole_at.max(now) + self.every;
+        self.whole_at = self.whole_at.max(now).saturating_add(self.every);
     }
 }
 

@@ -257,7 +257,7 @@ impl Shared {
         let now = self.clock.monotonic();
         let (keys, skipped) = (set.len(), set.skipped());
         let keep = |generation| {
-            let refresh_at = now + self.policy.refresh_due();
+            let refresh_at = now.saturating_add(self.policy.refresh_due());
             let held = HeldKeys { set, fetched_at: now, generation, refresh_at };
             self.cache.0.insert(self.id.clone(), Arc::new(held));
             self.newest.store(0, Ordering::Release);
@@ -308,7 +308,7 @@ impl Shared {
 
     fn start(shared: &Arc<Self>, number: u64, now: Duration) -> Option<Flight> {
         let timeout = shared.policy.timeout;
-        Flight::start(shared, number, Arc::clone(&shared.source), timeout, now + timeout + GRACE)
+        Flight::start(shared, number, Arc::clone(&shared.source), timeout, now.saturating_add(timeout + GRACE))
     }
 
     fn wait(shared: &Arc<Self>, flight: Flight, is_own: bool) -> Answer {

@@ -71,12 +71,12 @@ impl Verifier {
             Some(known) => known,
             None => {
                 picked = self.pick(&payload, progress)?;
+                if token.len() > picked.config.max_token_length {
+                    return Err(VerifyErrorKind::TooLong.into());
+                }
                 (&picked, picked.screen(&header)?)
             }
         };
-        if token.len() > instance.config.max_token_length {
-            return Err(VerifyErrorKind::TooLong.into());
-        }
         let vouched = match candidates.verify(&compact, &header, &mut progress.keys) {
             Ok(vouched) => vouched,
             Err(keys::Halt::Refused(error)) => return Err(Halt::Refused(error)),

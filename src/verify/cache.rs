@@ -57,6 +57,22 @@ pub(super) struct Verified {
     weight: u64,
 }
 
+impl Capacity {
+    fn cache(self) -> Cache<End, Arc<Verified>, Weight, RandomState> {
+        let Self { bytes, entries } = self;
+        // Sums of weights must not overflow.
+        let bytes = u64::try_from(bytes).unwrap_or(u64::MAX).min(u64::MAX / 4);
+        let count = u64::try_from(entries).unwrap_or(u64::MAX).max(1);
+        // An entry weighs its bytes, or its share of them if that is more: so one bound keeps both. An entry as heavy as
+        // all of them would not be admitted; few make one shard, in which shares need not divide evenly.
+        let share = if entries < FEW { bytes / (count + 1) + 1 } else { bytes.div_ceil(count) };
+        // What was pushed out leaves a trace, in a number that goes by this one.
+        let fitting = usize::try_from(bytes).unwrap_or(usize::MAX) / (size_of::<Verified>() + OVERHEAD);
+        let estimate = entries.min(fitting).max(1);
+        Cache::with(estimate, bytes, Weight { share }, RandomState::default(), DefaultLifecycle::default())
+    }
+}
+
 impl VerifiedTokens {
     pub(super) fn new(capacity: Capacity) -> Self {
         Self { cache: OnceLock::new(), capacity }
@@ -69,13 +85,7 @@ impl VerifiedTokens {
 
     pub(super) fn insert(&self, token: &str, verified: Verified) {
         let Some(end) = token.as_bytes().last_chunk() else { return };
-        let Capacity { bytes, entries } = self.capacity;
-        // An entry weighs its bytes, or so much that one more than the number does not fit: so one bound keeps both.
-        let share = bytes / entries.saturating_add(1) + 1;
-        let [bytes, share] = [bytes, share].map(|size| u64::try_from(size).unwrap_or(u64::MAX));
-        let cache = self.cache.get_or_init(|| {
-            Cache::with(entries, bytes, Weight { share }, RandomState::default(), DefaultLifecycle::default())
-        });
+        let cache = self.cache.get_or_init(|| self.capacity.cache());
         cache.insert(*end, Arc::new(verified));
     }
 
@@ -140,5 +150,7 @@ impl Weighter<End, Arc<Verified>> for Weight {
 
 /// In bytes: what the cache itself, allocations and counts take for an entry.
 const OVERHEAD: usize = 128;
+/// Entries that one shard of the cache holds.
+const FEW: usize = 32;
 /// In base64url characters: of far more bits than there are tokens to tell apart.
 const END: usize = 16;

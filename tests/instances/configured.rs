@@ -163,5 +163,7 @@ async fn the_longest_token_is_each_instances_own() {
     let short = a.config().max_token_length(1024).expect("a length");
     let verifier = Verifier::builder(short).instance(b.config()).clock(ManualClock::new()).build().expect("a verifier");
     assert_eq!(verify(&verifier, &long(&a)).await, Err(VerifyErrorKind::TooLong));
+    let unknown = a.token("u").claim("pad", "x".repeat(1500)).header("kid", "ins_unknown").sign();
+    assert_eq!(verify(&verifier, &unknown).await, Err(VerifyErrorKind::TooLong));
     assert!(verify(&verifier, &long(&b)).await.is_ok());
 }

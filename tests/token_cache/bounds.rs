@@ -35,6 +35,22 @@ async fn as_few_as_one_are_remembered() {
 }
 
 #[tokio::test]
+async fn their_number_holds_where_bytes_are_no_bound() {
+    let world = World::new();
+    let tokens: Vec<String> = (0..140).map(|index| world.issuer.token("u").claim("n", index).sign()).collect();
+    for capacity in [1, 2, 31, 32, 63, 64, 127] {
+        for bytes in [usize::MAX, usize::MAX / 2, 1 << 40] {
+            let verifier = world.builder().token_cache(capacity, bytes).build().expect("a verifier");
+            for token in &tokens {
+                assert_eq!(verify(&verifier, token).await, Ok(()));
+            }
+            let entries = verifier.token_cache_status().entries;
+            assert!((capacity.div_ceil(2)..=capacity).contains(&entries), "{capacity} {bytes}: {entries}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn bytes_stay_within_their_bound() {
     let world = World::new();
     let verifier = world.builder().token_cache(10_000, MIB).build().expect("a verifier");

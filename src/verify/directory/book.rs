@@ -174,7 +174,7 @@ impl Book {
         if asking == Asking::Anew {
             calls.budget.spend(now);
         }
-        let call = Call { answer, number, overdue_at: now + DEADLINE + GRACE, task };
+        let call = Call { answer, number, overdue_at: now.saturating_add(DEADLINE + GRACE), task };
         calls.in_flight.insert(issuer.clone(), call.clone());
         Ok(call)
     }
@@ -213,7 +213,7 @@ impl Book {
             Brought::Failed(_) => {}
             Brought::Known(instance, trusted) => {
                 let known = Known {
-                    ask_at: AtomicU64::new(nanos(now + FRESH)),
+                    ask_at: AtomicU64::new(nanos(now.saturating_add(FRESH))),
                     instance: Instance::clone(instance),
                     resolved_at: now,
                     trusted: Arc::clone(trusted),
@@ -265,7 +265,7 @@ impl Known {
     }
 
     fn put_off(&self, now: Duration) {
-        self.ask_at.store(nanos(now + ASK_AGAIN), Ordering::Relaxed);
+        self.ask_at.store(nanos(now.saturating_add(ASK_AGAIN)), Ordering::Relaxed);
     }
 }
 
