@@ -133,6 +133,8 @@ async fn a_cookie_counts_on_an_unsafe_request_only_from_the_same_site() {
     }
     let refused = send(&cookie_layer(), request("POST", &[("cookie", &cookie)])).await;
     assert_eq!(refused.code(), "cross_site");
+    let bad = send(&cookie_layer(), request("POST", &[("cookie", "__session=a.b.c")])).await;
+    assert_eq!(bad.code(), "cross_site", "whatever the token is");
     let header = format!("Bearer {}", token().sign());
     assert_eq!(send(&cookie_layer(), request("POST", &[("authorization", &header)])).await.status(), 200);
 }

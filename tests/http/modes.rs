@@ -1,4 +1,5 @@
-use tower_clerk::{ClerkAuthLayer, rejection::RejectionKind};
+use http::{HeaderName, header::AUTHORIZATION};
+use tower_clerk::{ClerkAuthLayer, TokenSource, rejection::RejectionKind};
 
 use crate::support::{get, layer, layer_without_keys, send, token};
 
@@ -76,9 +77,22 @@ async fn unverified_credentials_are_stripped_only_when_asked() {
 }
 
 #[tokio::test]
+async fn authorization_is_stripped_if_the_bad_token_was_in_it_however_the_source_is_named() {
+    let of = |name: HeaderName| {
+        let layer = layer().token_sources([TokenSource::header(name)]).expect("a source");
+        layer.allow_unauthenticated_requests().strip_unverified_credentials()
+    };
+    let bad = [("authorization", "Bearer a.b.c"), ("x-clerk-token", "a.b.c")];
+    for (name, stays) in [(AUTHORIZATION, false), (HeaderName::from_static("x-clerk-token"), true)] {
+        let seen = send(&of(name.clone()), get(&bad)).await.seen.expect("it passed");
+        assert_eq!(seen.authorization.is_some(), stays, "{name}");
+    }
+}
+
+#[tokio::test]
 async fn a_credential_that_was_not_looked_at_is_not_stripped() {
     let lenient = crate::support::layer_with(|config| config.authorized_parties(["https://app.test.example"]))
-        .token_sources([tower_clerk::TokenSource::session_cookie(), tower_clerk::TokenSource::authorization()])
+        .token_sources([TokenSource::session_cookie(), TokenSource::authorization()])
         .expect("parties are set")
         .allow_unauthenticated_requests()
         .strip_unverified_credentials();

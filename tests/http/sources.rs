@@ -3,7 +3,7 @@ use std::borrow::Cow;
 use http::{HeaderMap, HeaderName};
 use tower_clerk::TokenSource;
 
-use crate::support::{get, layer, send, token};
+use crate::support::{get, layer, layer_with, send, token};
 
 #[tokio::test]
 async fn another_header_holds_a_token_with_or_without_bearer() {
@@ -22,6 +22,20 @@ async fn another_header_holds_a_token_with_or_without_bearer() {
     }
     let bearer = format!("Bearer {token}");
     assert_eq!(send(&layer, get(&[("authorization", &bearer)])).await.code(), "missing_token");
+}
+
+#[tokio::test]
+async fn whatever_may_hold_a_token_goes_on_sensitive() {
+    let name = HeaderName::from_static("x-clerk-token");
+    let layer = layer_with(|config| config.authorized_parties(["https://app.test.example"]))
+        .token_sources([TokenSource::header(name), TokenSource::session_cookie()])
+        .expect("parties are set");
+    let token = token().sign();
+    let headers = [("x-clerk-token", &*token), ("cookie", "a=b"), ("cookie", "c=d"), ("authorization", "Basic eDp5")];
+    let seen = send(&layer, get(&[&headers[..], &[("x-other", "x")]].concat())).await.seen.expect("it passed");
+    for (name, value) in &seen.headers {
+        assert_eq!(value.is_sensitive(), name != "x-other", "{name}");
+    }
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@ use std::{convert::Infallible, sync::OnceLock};
 
 use axum::body::Body;
 use bytes::Bytes;
-use http::{HeaderValue, Request, Response};
+use http::{HeaderMap, HeaderValue, Request, Response};
 use http_body_util::{BodyExt, Full};
 use tower::{ServiceExt, service_fn};
 use tower_clerk::{
@@ -49,6 +49,7 @@ pub(crate) struct Outcome {
 #[derive(Clone)]
 pub(crate) struct Seen {
     pub(crate) authorization: Option<HeaderValue>,
+    pub(crate) headers: HeaderMap,
     pub(crate) rejection: Option<Rejection>,
     pub(crate) user: Option<ClerkAuth>,
 }
@@ -58,6 +59,7 @@ pub(crate) async fn send(layer: &ClerkAuthLayer, request: Request<Body>) -> Outc
     let inner = service_fn(|request: Request<Body>| async move {
         let seen = Seen {
             authorization: request.headers().get("authorization").cloned(),
+            headers: request.headers().clone(),
             rejection: request.extensions().get().cloned(),
             user: request.extensions().get().cloned(),
         };
