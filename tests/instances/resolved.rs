@@ -8,6 +8,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use futures_util::FutureExt;
 use tokio::sync::Semaphore;
 use tower_clerk::{
     ClerkAuthLayer, ClerkConfig, Verifier,
@@ -338,7 +339,37 @@ async fn a_resolver_that_panics_is_a_503() {
 }
 
 #[tokio::test]
-async fn clients_that_hang_up_stop_nothing_and_the_last_handle_stops_all() {
+async fn the_last_handle_stops_what_is_being_asked() {
+    let a = Tenant::new("a");
+    let records = Records::new(&[&a]).closed();
+    let verifier = records.verifier(&ManualClock::new());
+    assert!(verifier.verify(&a.token("u").sign()).now_or_never().is_none());
+    while records.asked() == 0 {
+        tokio::task::yield_now().await;
+    }
+    assert!(Arc::strong_count(&records.gate) > 1);
+    drop(verifier);
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(Arc::strong_count(&records.gate), 1);
+}
+
+#[tokio::test]
+async fn however_many_hang_up_there_is_room_to_wait() {
+    let a = Tenant::new("a");
+    let records = Records::new(&[&a]).closed();
+    let verifier = records.verifier(&ManualClock::new());
+    let token = a.token("u").sign();
+    for _ in 0..17_000 {
+        assert!(verifier.verify(&token).now_or_never().is_none());
+    }
+    records.gate.add_permits(1);
+    assert!(verify(&verifier, &token).await.is_ok());
+}
+
+#[tokio::test]
+async fn clients_that_hang_up_stop_nothing() {
     let a = Tenant::new("a");
     let records = Records::new(&[&a]).closed();
     let verifier = records.verifier(&ManualClock::new());
