@@ -355,6 +355,24 @@ async fn the_last_handle_stops_what_is_being_asked() {
     assert_eq!(Arc::strong_count(&records.gate), 1);
 }
 
+#[test]
+fn a_resolver_is_asked_anew_if_its_runtime_is_gone_or_stands_still() {
+    let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    for stands_still in [false, true] {
+        let a = Tenant::new("a");
+        let records = Records::new(&[&a]).closed();
+        let clock = ManualClock::new();
+        let verifier = records.verifier(&clock);
+        let token = a.token("u").sign();
+        let first = runtime();
+        first.block_on(async { assert!(verifier.verify(&token).now_or_never().is_none()) });
+        let _kept = stands_still.then_some(first);
+        clock.advance(Duration::from_secs(10));
+        records.gate.add_permits(1);
+        assert!(runtime().block_on(verify(&verifier, &token)).is_ok(), "{stands_still}");
+    }
+}
+
 #[tokio::test]
 async fn however_many_hang_up_there_is_room_to_wait() {
     let a = Tenant::new("a");
