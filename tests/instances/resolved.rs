@@ -277,6 +277,31 @@ async fn a_token_that_waits_for_keys_is_judged_by_the_instance_that_fetches_them
 }
 
 #[tokio::test]
+async fn a_tenant_whose_record_is_unchanged_keeps_its_keys() {
+    let a = Tenant::new("a");
+    let (document, fetches) = (Bytes::from(a.issuer.jwks()), Arc::new(AtomicUsize::new(0)));
+    let count = Arc::clone(&fetches);
+    let source = move || {
+        count.fetch_add(1, Ordering::SeqCst);
+        let document = document.clone();
+        async move { Ok::<_, FetchError>(document) }
+    };
+    let day = Duration::from_secs(24 * 60 * 60);
+    let config = ClerkConfig::from_frontend_api_url(&a.url).and_then(|config| config.jwks_refresh_interval(day));
+    let instance = Instance::new(config.expect("a configuration")).key_source(source);
+    let records = Records::new(&[]);
+    records.tenants.lock().expect("a table").insert(a.url.clone(), instance);
+    let clock = ManualClock::new();
+    let verifier = records.verifier(&clock);
+    for asked in 1..=3 {
+        assert!(verify(&verifier, &a.token("u").lifetime(day).sign()).await.is_ok());
+        settle(&records, asked).await;
+        clock.advance(Duration::from_secs(300));
+    }
+    assert_eq!(fetches.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
 async fn a_tenant_that_left_is_refused_after_five_minutes() {
     let a = Tenant::new("a");
     let records = Records::new(&[&a]);
