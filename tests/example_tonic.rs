@@ -1,10 +1,7 @@
 //! The tonic example as a user starts it: a process with an environment, called over a socket.
 
 use std::{
-    io::{BufRead, BufReader, Read},
     net::{Ipv4Addr, TcpListener},
-    path::PathBuf,
-    process::{Child, Command, Output, Stdio},
     time::{Duration, SystemTime},
 };
 
@@ -15,54 +12,23 @@ use tonic::{
 use tonic_health::pb::{HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient};
 use tower_clerk::testing::TestIssuer;
 
-use self::whoami::{CreateInvoiceRequest, User, WatchRequest, WhoAmIRequest, who_am_i_client::WhoAmIClient};
+use self::{
+    process::{Example, assert_names_bad_settings, assert_refuses},
+    whoami::{CreateInvoiceRequest, User, WatchRequest, WhoAmIRequest, who_am_i_client::WhoAmIClient},
+};
+
+mod process;
 
 #[rustfmt::skip]
 #[allow(clippy::as_conversions, dead_code, unreachable_pub, unused_qualifications)]
 #[path = "../examples/tonic/whoami.rs"]
 mod whoami;
 
-/// The running example, stopped when dropped.
-struct Example {
-    child: Child,
-    lines: Vec<String>,
-    url: String,
-}
-
-impl Drop for Example {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-fn command(variables: &[(&str, &str)]) -> Command {
-    let mut path: PathBuf = std::env::current_exe().expect("this test's path");
-    path.pop();
-    path.pop();
-    let mut command = Command::new(path.join("examples").join("tonic"));
-    command.env_clear().env("PORT", "0").envs(variables.iter().copied());
-    command.stdout(Stdio::piped()).stderr(Stdio::piped());
-    command
+fn start(variables: &[(&str, &str)]) -> Example {
+    Example::start("tonic", "try.py", variables)
 }
 
 impl Example {
-    fn start(variables: &[(&str, &str)]) -> Self {
-        let mut child = command(variables).spawn().expect("the example; `cargo test` builds it");
-        let mut stdout = BufReader::new(child.stdout.take().expect("its output"));
-        let mut line = String::new();
-        stdout.read_line(&mut line).expect("a line");
-        let url = line.trim().strip_prefix("listening on ").expect("its address").to_owned();
-        let mut lines: Vec<String> = Vec::new();
-        // The last thing it says is how to try everything at once.
-        while variables.is_empty() && !lines.last().is_some_and(|line| line.contains("try.py")) {
-            let mut line = String::new();
-            assert_ne!(stdout.read_line(&mut line).expect("a line"), 0, "the example ended");
-            lines.push(line);
-        }
-        Self { child, lines, url }
-    }
-
     async fn channel(&self) -> Channel {
         Endpoint::from_shared(self.url.clone()).expect("an address").connect().await.expect("a connection")
     }
@@ -92,24 +58,9 @@ fn seen(status: &Status) -> (Code, Option<&str>) {
     (status.code(), status.metadata().get("clerk-error-code").map(|code| code.to_str().expect("ASCII")))
 }
 
-fn ended(variables: &[(&str, &str)]) -> Output {
-    command(variables).output().expect("the example; `cargo test` builds it")
-}
-
-/// Its one line about what is wrong with this setting.
-#[track_caller]
-fn assert_refuses(variables: &[(&str, &str)], name: &str) {
-    let output = ended(variables);
-    assert_eq!(output.status.code(), Some(2), "{variables:?}");
-    let mut said = String::new();
-    output.stderr.as_slice().read_to_string(&mut said).expect("UTF-8");
-    assert!(said.lines().count() == 1 && said.contains(name), "{said}");
-    assert!(!said.contains("hunter2") && output.stdout.is_empty(), "{said}");
-}
-
 #[tokio::test]
 async fn without_an_environment_it_prints_tokens_that_work() {
-    let example = Example::start(&[]);
+    let example = start(&[]);
     let printed = example.lines.concat();
     for command in ["grpcurl -plaintext ", "python3 -c ", "python3 examples/tonic/try.py "] {
         assert!(printed.contains(command), "{printed}");
@@ -152,7 +103,7 @@ async fn it_trusts_the_instance_that_the_environment_names() {
         vec![("CLERK_SECRET_KEY", "sk_test_abc"), ("CLERK_API_URL", issuer.url())],
         vec![("CLERK_FRONTEND_API_URL", issuer.url()), ("CLERK_AUTHORIZED_PARTIES", "https://app.test.example")],
     ] {
-        let example = Example::start(&variables);
+        let example = start(&variables);
         let user = example.who_am_i(Some(&token)).await.expect("a reply");
         assert_eq!((user.user_id.as_str(), user.organization), ("user_bob", None), "{variables:?}");
         let stranger = TestIssuer::new().token("user_eve").claim("iss", issuer.url()).sign();
@@ -160,7 +111,7 @@ async fn it_trusts_the_instance_that_the_environment_names() {
         assert_eq!(seen(&refused), (Code::Unauthenticated, Some("invalid_token")), "{variables:?}");
     }
     let parties = [("CLERK_FRONTEND_API_URL", issuer.url()), ("CLERK_AUTHORIZED_PARTIES", "https://a.example")];
-    let refused = Example::start(&parties).who_am_i(Some(&token)).await.expect_err("a refusal");
+    let refused = start(&parties).who_am_i(Some(&token)).await.expect_err("a refusal");
     assert_eq!(seen(&refused), (Code::Unauthenticated, Some("invalid_token")));
 }
 
@@ -168,7 +119,7 @@ async fn it_trusts_the_instance_that_the_environment_names() {
 async fn its_stream_ends_when_the_token_expires() {
     let issuer = TestIssuer::new();
     let pem = issuer.public_key_pem();
-    let example = Example::start(&[("CLERK_JWT_KEY", &pem)]);
+    let example = start(&[("CLERK_JWT_KEY", &pem)]);
     let mut client = WhoAmIClient::new(example.channel().await);
     // On a busy machine the shortest may be over before the first message.
     for lifetime in [2, 4, 8, 16, 32] {
@@ -201,7 +152,7 @@ async fn its_stream_ends_when_the_token_expires() {
 #[tokio::test]
 async fn it_listens_at_once_although_the_issuer_is_down() {
     // Port 9 of loopback is discard's, on which nothing listens.
-    let example = Example::start(&[("CLERK_FRONTEND_API_URL", "http://127.0.0.1:9")]);
+    let example = start(&[("CLERK_FRONTEND_API_URL", "http://127.0.0.1:9")]);
     assert!(example.is_serving().await);
     let refused = example.who_am_i(None).await.expect_err("a refusal");
     assert_eq!(seen(&refused), (Code::Unauthenticated, Some("missing_token")));
@@ -214,27 +165,12 @@ async fn it_listens_at_once_although_the_issuer_is_down() {
 
 #[test]
 fn a_bad_setting_ends_it_with_one_line_that_names_it() {
-    for (variables, name) in [
-        (vec![("PORT", "hunter2")], "PORT"),
-        (vec![("PORT", "65536")], "PORT"),
-        (vec![("PORT", "")], "PORT"),
-        (vec![("CLERK_PUBLISHABLE_KEY", "hunter2")], "CLERK_PUBLISHABLE_KEY"),
-        (vec![("CLERK_FRONTEND_API_URL", "http://hunter2.example")], "CLERK_FRONTEND_API_URL"),
-        (vec![("CLERK_JWT_KEY", "hunter2!")], "CLERK_JWT_KEY"),
-        (vec![("CLERK_JWT_KEY", "AAAA")], "CLERK_JWT_KEY"),
-        (vec![("CLERK_AUTHORIZED_PARTIES", "")], "CLERK_AUTHORIZED_PARTIES"),
-        (vec![("CLERK_AUTHORIZED_PARTIES", "https://a.example")], "CLERK_FRONTEND_API_URL"),
-        (vec![("CLERK_JWKS_REFRESH_SECONDS", "0")], "CLERK_JWKS_REFRESH_SECONDS"),
-        (vec![("CLERK_SECRET_KEY", "hunter2")], "CLERK_SECRET_KEY"),
-        (vec![("CLERK_API_URL", "hunter2://")], "CLERK_API_URL"),
-    ] {
-        assert_refuses(&variables, name);
-    }
+    assert_names_bad_settings("tonic");
 }
 
 #[test]
 fn a_port_that_is_taken_ends_it_too() {
     let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a socket");
     let port = taken.local_addr().expect("an address").port().to_string();
-    assert_refuses(&[("PORT", &port)], "PORT");
+    assert_refuses("tonic", &[("PORT", &port)], "PORT");
 }

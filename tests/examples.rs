@@ -1,56 +1,19 @@
 //! The axum example as a user starts it: a process with an environment, asked over a socket.
 
-use std::{
-    io::{BufRead, BufReader, Read},
-    path::PathBuf,
-    process::{Child, Command, Output, Stdio},
-};
-
 use http_body_util::{BodyExt, Empty};
 use hyper_util::{client::legacy::Client, rt::TokioExecutor};
 use serde_json::{Value, json};
 use tower_clerk::testing::TestIssuer;
 
-/// The running example, stopped when dropped.
-struct Example {
-    child: Child,
-    lines: Vec<String>,
-    url: String,
-}
+use self::process::{Example, assert_names_bad_settings};
 
-impl Drop for Example {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
+mod process;
 
-fn command(variables: &[(&str, &str)]) -> Command {
-    let mut path: PathBuf = std::env::current_exe().expect("this test's path");
-    path.pop();
-    path.pop();
-    let mut command = Command::new(path.join("examples").join("axum"));
-    command.env_clear().env("PORT", "0").envs(variables.iter().copied());
-    command.stdout(Stdio::piped()).stderr(Stdio::piped());
-    command
+fn start(variables: &[(&str, &str)]) -> Example {
+    Example::start("axum", "/optional", variables)
 }
 
 impl Example {
-    fn start(variables: &[(&str, &str)]) -> Self {
-        let mut child = command(variables).spawn().expect("the example; `cargo test` builds it");
-        let mut stdout = BufReader::new(child.stdout.take().expect("its output"));
-        let mut line = String::new();
-        stdout.read_line(&mut line).expect("a line");
-        let url = line.trim().strip_prefix("listening on ").expect("its address").to_owned();
-        let lines = if variables.is_empty() {
-            // The last thing it says is the third command to try.
-            stdout.lines().map(|line| line.expect("a line")).take(11).collect()
-        } else {
-            Vec::new()
-        };
-        Self { child, lines, url }
-    }
-
     async fn ask(&self, path: &str, token: Option<&str>) -> (u16, Value) {
         let mut request = http::Request::get(format!("{}{path}", self.url));
         if let Some(token) = token {
@@ -65,14 +28,10 @@ impl Example {
     }
 }
 
-fn ended(variables: &[(&str, &str)]) -> Output {
-    command(variables).output().expect("the example; `cargo test` builds it")
-}
-
 #[tokio::test]
 async fn without_an_environment_it_prints_a_token_that_works() {
-    let example = Example::start(&[]);
-    let printed = example.lines.join("\n");
+    let example = start(&[]);
+    let printed = example.lines.concat();
     let (_, rest) = printed.split_once("Bearer ").expect("a token");
     let token = rest.split('\'').next().expect("a token");
     assert_eq!(example.ask("/", None).await.0, 200);
@@ -110,7 +69,7 @@ async fn it_trusts_the_instance_that_the_environment_names() {
         ],
         vec![("CLERK_FRONTEND_API_URL", issuer.url()), ("CLERK_JWKS_REFRESH_SECONDS", "1")],
     ] {
-        let example = Example::start(&variables);
+        let example = start(&variables);
         let (status, user) = example.ask("/protected", Some(&token)).await;
         assert_eq!(
             (status, &user["sub"], &user["organization"]),
@@ -122,13 +81,13 @@ async fn it_trusts_the_instance_that_the_environment_names() {
     }
     assert_eq!(issuer.last_authorization(), None);
     let parties = [("CLERK_FRONTEND_API_URL", issuer.url()), ("CLERK_AUTHORIZED_PARTIES", "https://a.example")];
-    assert_eq!(Example::start(&parties).ask("/protected", Some(&token)).await.0, 401);
+    assert_eq!(start(&parties).ask("/protected", Some(&token)).await.0, 401);
 }
 
 #[tokio::test]
 async fn it_listens_at_once_although_the_issuer_is_down() {
     // Port 9 of loopback is discard's, on which nothing listens.
-    let example = Example::start(&[("CLERK_FRONTEND_API_URL", "http://127.0.0.1:9")]);
+    let example = start(&[("CLERK_FRONTEND_API_URL", "http://127.0.0.1:9")]);
     assert_eq!(example.ask("/", None).await.0, 200);
     assert_eq!(example.ask("/protected", None).await.0, 401);
     let token = TestIssuer::new().token("user_ada").sign();
@@ -143,7 +102,7 @@ async fn it_listens_at_once_although_the_issuer_is_down() {
 #[tokio::test]
 async fn a_publishable_key_names_the_instance_to_trust() {
     // `clerk.test.invalid$`: no such host, so the instance cannot be reached.
-    let example = Example::start(&[("CLERK_PUBLISHABLE_KEY", "pk_test_Y2xlcmsudGVzdC5pbnZhbGlkJA")]);
+    let example = start(&[("CLERK_PUBLISHABLE_KEY", "pk_test_Y2xlcmsudGVzdC5pbnZhbGlkJA")]);
     let token = TestIssuer::new().token("user_ada").sign();
     assert_eq!(example.ask("/protected", Some(&token)).await.0, 503);
     assert_eq!(example.ask("/protected", Some("a.b.c")).await.0, 401);
@@ -152,7 +111,7 @@ async fn a_publishable_key_names_the_instance_to_trust() {
 #[tokio::test]
 async fn it_tells_operators_how_its_keys_are() {
     let issuer = TestIssuer::start().await.expect("a socket");
-    let example = Example::start(&[("CLERK_FRONTEND_API_URL", issuer.url())]);
+    let example = start(&[("CLERK_FRONTEND_API_URL", issuer.url())]);
     let cold = json!({ "keys": 0, "age": null, "last_success": null, "last_error": null });
     assert_eq!(example.ask("/healthz", None).await, (200, cold));
     assert_eq!(example.ask("/protected", Some(&issuer.token("user_ada").sign())).await.0, 200);
@@ -163,24 +122,5 @@ async fn it_tells_operators_how_its_keys_are() {
 
 #[test]
 fn a_bad_setting_ends_it_with_one_line_that_names_it() {
-    for (variables, name) in [
-        (vec![("PORT", "hunter2")], "PORT"),
-        (vec![("PORT", "65536")], "PORT"),
-        (vec![("CLERK_PUBLISHABLE_KEY", "hunter2")], "CLERK_PUBLISHABLE_KEY"),
-        (vec![("CLERK_FRONTEND_API_URL", "http://hunter2.example")], "CLERK_FRONTEND_API_URL"),
-        (vec![("CLERK_JWT_KEY", "hunter2!")], "CLERK_JWT_KEY"),
-        (vec![("CLERK_JWT_KEY", "AAAA")], "CLERK_JWT_KEY"),
-        (vec![("CLERK_AUTHORIZED_PARTIES", "")], "CLERK_AUTHORIZED_PARTIES"),
-        (vec![("CLERK_AUTHORIZED_PARTIES", "https://a.example")], "CLERK_FRONTEND_API_URL"),
-        (vec![("CLERK_JWKS_REFRESH_SECONDS", "0")], "CLERK_JWKS_REFRESH_SECONDS"),
-        (vec![("CLERK_SECRET_KEY", "hunter2")], "CLERK_SECRET_KEY"),
-        (vec![("CLERK_API_URL", "hunter2://")], "CLERK_API_URL"),
-    ] {
-        let output = ended(&variables);
-        assert_eq!(output.status.code(), Some(2), "{variables:?}");
-        let mut said = String::new();
-        output.stderr.as_slice().read_to_string(&mut said).expect("UTF-8");
-        assert!(said.lines().count() == 1 && said.contains(name), "{said}");
-        assert!(!said.contains("hunter2") && output.stdout.is_empty(), "{said}");
-    }
+    assert_names_bad_settings("axum");
 }

@@ -1,0 +1,84 @@
+//! An example as a user starts it: a process with an environment.
+
+use std::{
+    io::{BufRead, BufReader},
+    path::PathBuf,
+    process::{Child, Command, Stdio},
+};
+
+/// The running example, stopped when dropped.
+pub(crate) struct Example {
+    child: Child,
+    /// What it says to try, if it has no environment.
+    pub(crate) lines: Vec<String>,
+    pub(crate) url: String,
+}
+
+impl Example {
+    /// Starts the example called `name`; the last thing that it says to try has `last` in it.
+    pub(crate) fn start(name: &str, last: &str, variables: &[(&str, &str)]) -> Self {
+        let mut child = command(name, variables).spawn().expect(BUILT);
+        let mut stdout = BufReader::new(child.stdout.take().expect("its output"));
+        let mut read = || {
+            let mut line = String::new();
+            assert_ne!(stdout.read_line(&mut line).expect("a line"), 0, "the example ended");
+            line
+        };
+        let url = read().trim().strip_prefix("listening on ").expect("its address").to_owned();
+        let mut lines: Vec<String> = Vec::new();
+        while variables.is_empty() && !lines.last().is_some_and(|line| line.contains(last)) {
+            lines.push(read());
+        }
+        Self { child, lines, url }
+    }
+}
+
+impl Drop for Example {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// That it ends so for each bad setting there is.
+#[track_caller]
+pub(crate) fn assert_names_bad_settings(name: &str) {
+    for (variable, value, setting) in [
+        ("PORT", "hunter2", "PORT"),
+        ("PORT", "65536", "PORT"),
+        ("PORT", "", "PORT"),
+        ("CLERK_PUBLISHABLE_KEY", "hunter2", "CLERK_PUBLISHABLE_KEY"),
+        ("CLERK_FRONTEND_API_URL", "http://hunter2.example", "CLERK_FRONTEND_API_URL"),
+        ("CLERK_JWT_KEY", "hunter2!", "CLERK_JWT_KEY"),
+        ("CLERK_JWT_KEY", "AAAA", "CLERK_JWT_KEY"),
+        ("CLERK_AUTHORIZED_PARTIES", "", "CLERK_AUTHORIZED_PARTIES"),
+        ("CLERK_AUTHORIZED_PARTIES", "https://a.example", "CLERK_FRONTEND_API_URL"),
+        ("CLERK_JWKS_REFRESH_SECONDS", "0", "CLERK_JWKS_REFRESH_SECONDS"),
+        ("CLERK_SECRET_KEY", "hunter2", "CLERK_SECRET_KEY"),
+        ("CLERK_API_URL", "hunter2://", "CLERK_API_URL"),
+    ] {
+        assert_refuses(name, &[(variable, value)], setting);
+    }
+}
+
+/// That it ends with one line about what is wrong with the setting `setting`, and no word of a secret.
+#[track_caller]
+pub(crate) fn assert_refuses(name: &str, variables: &[(&str, &str)], setting: &str) {
+    let output = command(name, variables).output().expect(BUILT);
+    assert_eq!(output.status.code(), Some(2), "{variables:?}");
+    let said = String::from_utf8(output.stderr).expect("UTF-8");
+    assert!(said.lines().count() == 1 && said.contains(setting), "{said}");
+    assert!(!said.contains("hunter2") && output.stdout.is_empty(), "{said}");
+}
+
+fn command(name: &str, variables: &[(&str, &str)]) -> Command {
+    let mut path: PathBuf = std::env::current_exe().expect("this test's path");
+    path.pop();
+    path.pop();
+    let mut command = Command::new(path.join("examples").join(name));
+    command.env_clear().env("PORT", "0").envs(variables.iter().copied());
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+const BUILT: &str = "the example; `cargo test` builds it";
