@@ -46,8 +46,7 @@ impl<'a> Object<'a> {
     /// Reads `text`, which must hold one object and nothing after it.
     pub(crate) fn parse(text: &'a str) -> Result<Self, NotAnObject> {
         let Members(members) = serde_json::from_str(text).map_err(|_| NotAnObject)?;
-        // Without an early end, so that the compiler makes wide instructions of it.
-        let has_escapes = text.bytes().fold(false, |found, byte| found | (byte == b'\\'));
+        let has_escapes = has_byte(text, b'\\');
         let object = Self { has_escapes, members, text };
         if object.has_duplicates() || !values_are_sound(text, has_escapes) {
             return Err(NotAnObject);
@@ -110,6 +109,11 @@ impl<'a> Object<'a> {
         }
         false
     }
+}
+
+/// Whether `byte` stands in `text`: without an early end, so that the compiler makes wide instructions of it.
+pub(crate) fn has_byte(text: &str, byte: u8) -> bool {
+    text.bytes().fold(false, |found, other| found | (other == byte))
 }
 
 /// The length of a name and its first bytes.

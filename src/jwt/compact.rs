@@ -1,4 +1,4 @@
-use crate::json::Object;
+use crate::json::{Object, has_byte};
 
 /// A token split, of which only the header is decoded.
 pub(crate) struct Segments<'a> {
@@ -23,9 +23,7 @@ impl<'a> Segments<'a> {
     pub(crate) fn parse(token: &'a str) -> Result<Self, MalformedToken> {
         let (signing_input, signature) = token.rsplit_once('.').ok_or(MalformedToken)?;
         let (header, payload) = signing_input.split_once('.').ok_or(MalformedToken)?;
-        // Without an early end, so that the compiler makes wide instructions of it.
-        let has_more = payload.bytes().fold(false, |has_more, byte| has_more | (byte == b'.'));
-        if has_more || signature.len() > MAX_SIGNATURE {
+        if has_byte(payload, b'.') || signature.len() > MAX_SIGNATURE {
             return Err(MalformedToken);
         }
         Ok(Self { header: decode_text(header)?, payload, signature, signing_input })
