@@ -65,8 +65,9 @@ fn main() {
         mark: Mark::Ratio(1.2),
         ..refusal(name, verifier, from_ref(&bad.signature), VerifyErrorKind::InvalidSignature)
     };
+    let malformed = |name, token| refusal(name, &remembering, from_ref(token), VerifyErrorKind::Malformed);
     let hot = from_ref(hot);
-    let not_a_token = ["not.a.token".to_owned()];
+    let not_a_token = "not.a.token".to_owned();
     run(
         "verify",
         vec![
@@ -82,8 +83,9 @@ fn main() {
             of_size("8 KB token, no cache", "raw, 8 KB", from_ref(&tokens.large)),
             forged("bad signature", &remembering),
             forged("bad signature, keys fetched", &remembering_fetched),
-            refusal("not a token", &remembering, &not_a_token, VerifyErrorKind::Malformed),
-            refusal("malformed, 1 KB", &remembering, from_ref(&bad.malformed), VerifyErrorKind::Malformed),
+            malformed("not a token", &not_a_token),
+            malformed("malformed payload, 1 KB", &bad.malformed_payload),
+            malformed("malformed signature, 1 KB", &bad.malformed_signature),
             refusal("alg: none", &remembering, from_ref(&bad.algorithm), VerifyErrorKind::UnsupportedAlgorithm),
             refusal("unknown kid", &remembering, from_ref(&bad.kid), VerifyErrorKind::UnknownKey),
             refusal("unknown kid, budget spent", &spent, from_ref(&bad.kid), VerifyErrorKind::UnknownKey),

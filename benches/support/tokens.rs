@@ -25,8 +25,10 @@ pub(crate) struct Tokens {
 pub(crate) struct Bad {
     pub(crate) algorithm: String,
     pub(crate) kid: String,
-    /// A character of its signature is none of base64url.
-    pub(crate) malformed: String,
+    /// The first character of its payload is none of base64url.
+    pub(crate) malformed_payload: String,
+    /// The first character of its signature is none of base64url.
+    pub(crate) malformed_signature: String,
     pub(crate) signature: String,
 }
 
@@ -53,7 +55,8 @@ impl Bad {
         let (_, other) = kid.rsplit_once('.').expect("a token");
         Self {
             algorithm: issuer.sign(&header.replace("RS256", "none"), &payload),
-            malformed: format!("{message}.{}", signature.replacen(|_: char| true, "~", 1)),
+            malformed_payload: usual.replacen(".e", ".~", 1),
+            malformed_signature: format!("{message}.~{}", signature.get(1..).expect("a signature")),
             signature: format!("{message}.{other}"),
             kid,
         }

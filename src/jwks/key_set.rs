@@ -1,5 +1,6 @@
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
+use foldhash::fast::RandomState;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -9,7 +10,7 @@ use crate::jwt::VerifyingKey;
 /// The keys of one instance by their `kid`.
 #[derive(Debug)]
 pub(crate) struct KeySet {
-    by_kid: HashMap<String, Vec<VerifyingKey>>,
+    by_kid: HashMap<Arc<str>, Vec<VerifyingKey>, RandomState>,
     skipped: usize,
 }
 
@@ -35,10 +36,10 @@ impl KeySet {
         if keys.len() > MAX_MEMBERS {
             return Err(FetchErrorKind::TooLarge);
         }
-        let mut set = Self { by_kid: HashMap::new(), skipped: 0 };
+        let mut set = Self { by_kid: HashMap::default(), skipped: 0 };
         for raw in keys {
             match VerifyingKey::from_jwk(raw.get()) {
-                Ok((kid, key)) => set.insert(kid, key),
+                Ok(key) => set.insert(key),
                 Err(_) => set.skipped += 1,
             }
         }
@@ -59,8 +60,8 @@ impl KeySet {
         self.skipped
     }
 
-    fn insert(&mut self, kid: String, key: VerifyingKey) {
-        let keys = self.by_kid.entry(kid).or_default();
+    fn insert(&mut self, key: VerifyingKey) {
+        let keys = self.by_kid.entry(Arc::clone(key.kid())).or_default();
         let is_there =
             |other: &VerifyingKey| other.thumbprint() == key.thumbprint() && other.algorithm() == key.algorithm();
         if keys.iter().any(is_there) {

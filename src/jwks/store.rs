@@ -8,6 +8,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use foldhash::fast::RandomState;
 use moka::{policy::EvictionPolicy, sync::Cache};
 
 pub(crate) use super::flight::{Outcome, Wait};
@@ -25,7 +26,7 @@ use crate::{clock::Clock, telemetry};
 /// It only holds: its own clock cannot be injected, so what is fresh is decided by the sets' timestamps and
 /// its expiry is a backstop.
 #[derive(Clone)]
-pub(crate) struct KeyCache(Cache<SourceId, Arc<HeldKeys>>);
+pub(crate) struct KeyCache(Cache<SourceId, Arc<HeldKeys>, RandomState>);
 
 /// The key set of one instance over time: held in the cache, refreshed by at most one fetch at once.
 ///
@@ -90,7 +91,7 @@ impl KeyCache {
             // The default policy may refuse a new set where there is no room for it.
             .eviction_policy(EvictionPolicy::lru())
             .time_to_live(stale_limit * 2);
-        Self(cache.build())
+        Self(cache.build_with_hasher(RandomState::default()))
     }
 }
 

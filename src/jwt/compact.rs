@@ -1,17 +1,22 @@
-use crate::json::{Object, has_byte};
+use std::{borrow::Cow, str};
+
+use base64_simd::{AsOut, URL_SAFE_NO_PAD};
+use memchr::memchr_iter;
+
+use crate::json::Object;
 
 /// A token split, of which only the header is decoded.
-pub(crate) struct Segments<'a> {
-    header: String,
+pub(crate) struct Segments<'a, 'r> {
+    header: Cow<'r, str>,
     payload: &'a str,
     signature: &'a str,
     signing_input: &'a str,
 }
 
 /// A token decoded, its signature not yet looked at.
-pub(crate) struct Compact<'a> {
+pub(crate) struct Compact<'a, 'r> {
     payload: String,
-    signature: Vec<u8>,
+    signature: Cow<'r, [u8]>,
     signing_input: &'a str,
 }
 
@@ -19,14 +24,18 @@ pub(crate) struct Compact<'a> {
 #[derive(Debug)]
 pub(crate) struct MalformedToken;
 
-impl<'a> Segments<'a> {
-    pub(crate) fn parse(token: &'a str) -> Result<Self, MalformedToken> {
-        let (signing_input, signature) = token.rsplit_once('.').ok_or(MalformedToken)?;
-        let (header, payload) = signing_input.split_once('.').ok_or(MalformedToken)?;
-        if has_byte(payload, b'.') || signature.len() > MAX_SIGNATURE {
+impl<'a, 'r> Segments<'a, 'r> {
+    /// Splits `token` and decodes its header, in `room` if that is enough.
+    pub(crate) fn parse(token: &'a str, room: &'r mut [u8]) -> Result<Self, MalformedToken> {
+        let [header, payload, signature, signing_input] = split(token).ok_or(MalformedToken)?;
+        if signature.len() > MAX_SIGNATURE {
             return Err(MalformedToken);
         }
-        Ok(Self { header: decode_text(header)?, payload, signature, signing_input })
+        let header = match decode_within(header, room)? {
+            Cow::Borrowed(bytes) => Cow::Borrowed(str::from_utf8(bytes).map_err(|_| MalformedToken)?),
+            Cow::Owned(bytes) => Cow::Owned(text(bytes)?),
+        };
+        Ok(Self { header, payload, signature, signing_input })
     }
 
     /// The members of the JOSE header.
@@ -34,14 +43,15 @@ impl<'a> Segments<'a> {
         Object::parse(&self.header).map_err(|_| MalformedToken)
     }
 
-    /// Decodes the rest.
-    pub(crate) fn decode(&self) -> Result<Compact<'a>, MalformedToken> {
-        let signature = decode(self.signature)?;
-        Ok(Compact { payload: decode_text(self.payload)?, signature, signing_input: self.signing_input })
+    /// Decodes the rest, the signature in `room` if that is enough.
+    pub(crate) fn decode<'s>(&self, room: &'s mut [u8]) -> Result<Compact<'a, 's>, MalformedToken> {
+        let signature = decode_within(self.signature, room)?;
+        let payload = text(URL_SAFE_NO_PAD.decode_to_vec(self.payload).map_err(|_| MalformedToken)?)?;
+        Ok(Compact { payload, signature, signing_input: self.signing_input })
     }
 }
 
-impl Compact<'_> {
+impl Compact<'_, '_> {
     /// The members of the payload. They mean nothing before the signature holds.
     pub(crate) fn payload(&self) -> Result<Object<'_>, MalformedToken> {
         Object::parse(&self.payload).map_err(|_| MalformedToken)
@@ -64,12 +74,28 @@ impl Compact<'_> {
     }
 }
 
-fn decode(segment: &str) -> Result<Vec<u8>, MalformedToken> {
-    base64_simd::URL_SAFE_NO_PAD.decode_to_vec(segment).map_err(|_| MalformedToken)
+/// The three segments, and the first two with the dot between them.
+fn split(token: &str) -> Option<[&str; 4]> {
+    let mut dots = memchr_iter(b'.', token.as_bytes());
+    let (first, second) = (dots.next()?, dots.next()?);
+    if dots.next().is_some() {
+        return None;
+    }
+    Some([token.get(..first)?, token.get(first + 1..second)?, token.get(second + 1..)?, token.get(..second)?])
 }
 
-fn decode_text(segment: &str) -> Result<String, MalformedToken> {
-    String::from_utf8(decode(segment)?).map_err(|_| MalformedToken)
+fn decode_within<'r>(segment: &str, room: &'r mut [u8]) -> Result<Cow<'r, [u8]>, MalformedToken> {
+    let segment = segment.as_bytes();
+    let length = URL_SAFE_NO_PAD.decoded_length(segment).map_err(|_| MalformedToken)?;
+    let decoded = match room.get_mut(..length) {
+        Some(room) => URL_SAFE_NO_PAD.decode(segment, room.as_out()).map(|decoded| Cow::Borrowed(&*decoded)),
+        None => URL_SAFE_NO_PAD.decode_to_vec(segment).map(Cow::Owned),
+    };
+    decoded.map_err(|_| MalformedToken)
+}
+
+fn text(bytes: Vec<u8>) -> Result<String, MalformedToken> {
+    String::from_utf8(bytes).map_err(|_| MalformedToken)
 }
 
 /// In base64url characters: the signature of an RSA key of 8192 bits, the longest that counts as a key.
@@ -81,12 +107,17 @@ mod tests {
 
     #[test]
     fn three_canonical_segments_are_read() {
-        let segments = Segments::parse("eyJhIjoxfQ.eyJiIjoyfQ.AQI").unwrap();
-        assert!(segments.header().unwrap().get("a").is_some());
-        let compact = segments.decode().unwrap();
-        assert_eq!(compact.signing_input(), b"eyJhIjoxfQ.eyJiIjoyfQ");
-        assert_eq!(compact.signature(), [1, 2]);
-        assert!(compact.payload().unwrap().get("b").is_some());
+        // With and without room for all of it.
+        for room in [0, 1, 7, 8] {
+            let mut rooms = [vec![0; room], vec![0; room.min(2)]];
+            let [header_room, signature_room] = &mut rooms;
+            let segments = Segments::parse("eyJhIjoxfQ.eyJiIjoyfQ.AQI", header_room).unwrap();
+            assert!(segments.header().unwrap().get("a").is_some());
+            let compact = segments.decode(signature_room).unwrap();
+            assert_eq!(compact.signing_input(), b"eyJhIjoxfQ.eyJiIjoyfQ");
+            assert_eq!(compact.signature(), [1, 2]);
+            assert!(compact.payload().unwrap().get("b").is_some());
+        }
     }
 
     #[test]
@@ -106,11 +137,15 @@ mod tests {
             "_w.eyJiIjoyfQ.AQI",
             "eyJhIjoxfQ._w.AQI",
         ] {
-            let read = Segments::parse(token).and_then(|segments| {
-                segments.header()?;
-                segments.decode()?.payload().map(|_| ())
-            });
-            assert!(read.is_err(), "{token}");
+            for room in [0, 64] {
+                let mut rooms = [vec![0; room], vec![0; room]];
+                let [header_room, signature_room] = &mut rooms;
+                let read = Segments::parse(token, header_room).and_then(|segments| {
+                    segments.header()?;
+                    segments.decode(signature_room)?.payload().map(|_| ())
+                });
+                assert!(read.is_err(), "{token}");
+            }
         }
     }
 
@@ -123,8 +158,11 @@ mod tests {
             for (at, byte) in (0..length).flat_map(|at| (0..=u8::MAX).map(move |byte| (at, byte))) {
                 let mut segment = sound[..length].to_vec();
                 segment[at] = byte;
-                let ours = base64_simd::URL_SAFE_NO_PAD.decode_to_vec(&segment).ok();
-                assert_eq!(ours, BASE64_URL_SAFE_NO_PAD.decode(&segment).ok(), "{segment:?}");
+                let theirs = BASE64_URL_SAFE_NO_PAD.decode(&segment).ok();
+                assert_eq!(URL_SAFE_NO_PAD.decode_to_vec(&segment).ok(), theirs, "{segment:?}");
+                let Ok(segment) = str::from_utf8(&segment) else { continue };
+                let mut room = vec![0; length];
+                assert_eq!(decode_within(segment, &mut room).ok().map(Cow::into_owned), theirs, "{segment:?}");
             }
         }
     }
@@ -132,7 +170,7 @@ mod tests {
     #[test]
     fn a_signature_longer_than_any_key_makes_is_not_decoded() {
         let token = |length: usize| format!("eyJhIjoxfQ.eyJiIjoyfQ.{}", "A".repeat(length));
-        assert!(Segments::parse(&token(1366)).is_ok());
-        assert!(Segments::parse(&token(1368)).is_err());
+        assert!(Segments::parse(&token(1366), &mut []).is_ok());
+        assert!(Segments::parse(&token(1368), &mut []).is_err());
     }
 }

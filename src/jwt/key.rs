@@ -1,6 +1,7 @@
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use aws_lc_rs::{
+    digest::{Digest, SHA256, SHA384, SHA512, digest},
     rsa::{PublicKey, PublicKeyComponents},
     signature::{
         ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_2048_8192_SHA384, RSA_PKCS1_2048_8192_SHA512,
@@ -25,6 +26,7 @@ pub(crate) enum Algorithm {
 pub(crate) struct VerifyingKey {
     algorithm: Algorithm,
     key: ParsedPublicKey,
+    kid: Arc<str>,
     thumbprint: [u8; 32],
 }
 
@@ -48,6 +50,15 @@ impl Algorithm {
         }
     }
 
+    fn digest(self, message: &[u8]) -> Digest {
+        let algorithm = match self {
+            Self::Rs256 => &SHA256,
+            Self::Rs384 => &SHA384,
+            Self::Rs512 => &SHA512,
+        };
+        digest(algorithm, message)
+    }
+
     fn parameters(self) -> &'static RsaParameters {
         match self {
             Self::Rs256 => &RSA_PKCS1_2048_8192_SHA256,
@@ -58,8 +69,8 @@ impl Algorithm {
 }
 
 impl VerifyingKey {
-    /// Reads one member of a key set and the `kid` it goes by.
-    pub(crate) fn from_jwk(text: &str) -> Result<(String, Self), Unusable> {
+    /// Reads one member of a key set.
+    pub(crate) fn from_jwk(text: &str) -> Result<Self, Unusable> {
         let members = Object::parse(text).map_err(|_| Unusable("not a JSON object with unique members"))?;
         if ["alg", "key_ops", "use"].iter().any(|name| matches!(members.get(name), Some(Value::Null))) {
             return Err(Unusable("a null member"));
@@ -85,7 +96,7 @@ impl VerifyingKey {
             return Err(Unusable("no usable kid"));
         }
         let decode = |text: &str| BASE64_URL_SAFE_NO_PAD.decode(text).map_err(|_| Unusable("not base64url"));
-        Ok((kid, Self::from_components(&decode(&rsa.n)?, &decode(&rsa.e)?, algorithm)?))
+        Self::from_components(&decode(&rsa.n)?, &decode(&rsa.e)?, algorithm, kid.into())
     }
 
     /// Reads a public key in DER, SPKI (RFC 5280) or PKCS#1 (RFC 8017); it verifies RS256.
@@ -95,11 +106,17 @@ impl VerifyingKey {
             key.modulus().big_endian_without_leading_zero(),
             key.exponent().big_endian_without_leading_zero(),
             Algorithm::Rs256,
+            Arc::default(),
         )
     }
 
     pub(crate) fn algorithm(&self) -> Algorithm {
         self.algorithm
+    }
+
+    /// What it goes by in its set; empty if it stands alone.
+    pub(crate) fn kid(&self) -> &Arc<str> {
+        &self.kid
     }
 
     /// The key's JWK thumbprint (RFC 7638).
@@ -108,12 +125,19 @@ impl VerifyingKey {
     }
 
     /// Whether the token's signature is this key's.
-    pub(crate) fn verify(&self, token: &Compact<'_>) -> Option<SignatureHolds> {
-        self.key.verify_sig(token.signing_input(), token.signature()).ok().map(|()| SignatureHolds(()))
+    pub(crate) fn verify(&self, token: &Compact<'_, '_>) -> Option<SignatureHolds> {
+        let (message, signature) = (token.signing_input(), token.signature());
+        // To digest first takes less setting up, but is no approved service of the FIPS module.
+        let verified = if cfg!(feature = "fips") {
+            self.key.verify_sig(message, signature)
+        } else {
+            self.key.verify_digest_sig(&self.algorithm.digest(message), signature)
+        };
+        verified.ok().map(|()| SignatureHolds(()))
     }
 
     /// The crypto library finds fault with weak components only when it verifies, so they are checked here.
-    fn from_components(n: &[u8], e: &[u8], algorithm: Algorithm) -> Result<Self, Unusable> {
+    fn from_components(n: &[u8], e: &[u8], algorithm: Algorithm, kid: Arc<str>) -> Result<Self, Unusable> {
         let (n, e) = (strip_leading_zeros(n), strip_leading_zeros(e));
         if !(2048..=8192).contains(&bit_length(n)) {
             return Err(Unusable("is not an RSA key of 2048 to 8192 bits"));
@@ -129,7 +153,7 @@ impl VerifyingKey {
             .map_err(|_| Unusable("is not an RSA key"))?;
         let [n, e] = [n, e].map(|component| BASE64_URL_SAFE_NO_PAD.encode(component));
         let thumbprint = sha256(format!(r#"{{"e":"{e}","kty":"RSA","n":"{n}"}}"#).as_bytes());
-        Ok(Self { algorithm, key, thumbprint })
+        Ok(Self { algorithm, key, kid, thumbprint })
     }
 }
 
@@ -195,8 +219,8 @@ mod tests {
     fn leading_zero_octets_count_for_nothing() {
         let mut padded = vec![0; 3];
         padded.extend(modulus(2048));
-        let (_, key) = VerifyingKey::from_jwk(&jwk(&padded, &[0, 1, 0, 1], "")).unwrap();
-        let (_, plain) = VerifyingKey::from_jwk(&jwk(&modulus(2048), E, "")).unwrap();
+        let key = VerifyingKey::from_jwk(&jwk(&padded, &[0, 1, 0, 1], "")).unwrap();
+        let plain = VerifyingKey::from_jwk(&jwk(&modulus(2048), E, "")).unwrap();
         assert_eq!(key.thumbprint(), plain.thumbprint());
         let mut short = vec![0; 129];
         short.extend(modulus(1024));
@@ -255,7 +279,7 @@ mod tests {
     fn a_kid_is_a_text_of_1_to_255_bytes() {
         let with = |kid: &str| {
             let text = jwk(&modulus(2048), E, "").replace(r#""ins_a""#, kid);
-            VerifyingKey::from_jwk(&text).map(|(kid, _)| kid)
+            VerifyingKey::from_jwk(&text).map(|key| key.kid().to_string())
         };
         assert_eq!(with(r#""ins_\u0062""#).unwrap(), "ins_b");
         assert!(with(&format!("\"{}\"", "a".repeat(255))).is_ok());
@@ -289,7 +313,7 @@ mod tests {
         // The example of RFC 7638, section 3.1.
         let n = "0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiAFbWhM78LhWx4cbbfAAtVT86zwu1RK7aPFFxuhDR1L6tSoc_BJECPebWKRXjBZCiFV4n3oknjhMstn64tZ_2W-5JsGY4Hc5n9yBXArwl93lqt7_RN5w6Cf0h4QyQ5v-65YGjQR0_FDW2QvzqY368QQMicAtaSqzs8KJZgnYb9c7d0zgdAZHzu6qMQvRL5hajrn1n91CbOpbISD08qNLyrdkt-bFTWhAI4vMQFh6WeZu0fM4lFd2NcRwr3XPksINHaQ-G_xBniIqbw0Ls1jF44-csFCur-kEgU8awapJzKnqDKgw";
         let text = format!(r#"{{"kty":"RSA","n":"{n}","e":"AQAB","alg":"RS256","kid":"2011-04-29"}}"#);
-        let (_, key) = VerifyingKey::from_jwk(&text).unwrap();
+        let key = VerifyingKey::from_jwk(&text).unwrap();
         assert_eq!(BASE64_URL_SAFE_NO_PAD.encode(key.thumbprint()), "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs");
     }
 }

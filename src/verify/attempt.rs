@@ -10,7 +10,7 @@ use super::{
     error::{VerifyError, VerifyErrorKind},
     instance::{Screened, Trusted},
     instances::Pick,
-    keys::{self, Tried},
+    keys::{self, Tried, Vouched},
 };
 use crate::{
     claims::{Claims, Decoded, Wire, decoded_weight},
@@ -50,7 +50,8 @@ impl Verifier {
         if let Some(claims) = self.remembered(token) {
             return Ok(claims);
         }
-        let segments = Segments::parse(token)?;
+        let (mut header_room, mut signature_room) = ([0; 256], [0; 512]);
+        let segments = Segments::parse(token, &mut header_room)?;
         let header = segments.header()?;
         // Forgeries come in floods: what the header alone settles is refused before the rest is decoded.
         let only = inner.instances.only();
@@ -58,7 +59,7 @@ impl Verifier {
             Some(only) => Some(only.screen(&header)?),
             None => Checks::most_lenient().header(&header).map(|_| None)?,
         };
-        let compact = segments.decode()?;
+        let compact = segments.decode(&mut signature_room)?;
         let payload = compact.payload()?;
         let nested = |name| match payload.get(name) {
             Some(Value::Object(text)) => Object::parse(text).map(Some).map_err(|_| MalformedToken),
@@ -89,10 +90,9 @@ impl Verifier {
         let weight = decoded_weight(&payload, organization.as_ref());
         let decoded = Decoded::new(wire, compact.payload_text(), &instance.config, header.is_template, weight);
         let decoded = decoded.ok_or(MalformedToken)?;
-        let voucher = inner.verified.is_some().then(|| vouched.voucher(header.kid.as_deref()));
-        let generation = vouched.generation;
-        let claims = Claims::new(compact.into_payload(), decoded, vouched.proof);
-        if let Some((verified, voucher)) = inner.verified.as_ref().zip(voucher) {
+        let Vouched { generation, proof, voucher } = vouched;
+        let claims = Claims::new(compact.into_payload(), decoded, proof);
+        if let Some(verified) = &inner.verified {
             verified.insert(token, Verified::new(token, claims.clone(), Arc::clone(instance), voucher, generation));
         }
         Ok(claims)

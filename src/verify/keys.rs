@@ -42,17 +42,16 @@ pub(crate) struct Pending {
 
 /// A signature that holds, and whose it is.
 pub(super) struct Vouched {
-    algorithm: Algorithm,
     /// The number of the set that the key stands in.
     pub(super) generation: u64,
     pub(super) proof: SignatureHolds,
-    thumbprint: [u8; 32],
+    pub(super) voucher: Voucher,
 }
 
 /// The key that made a token's signature, for as long as that is remembered.
 pub(super) struct Voucher {
     algorithm: Algorithm,
-    kid: Box<str>,
+    kid: Arc<str>,
     thumbprint: [u8; 32],
 }
 
@@ -187,7 +186,7 @@ impl Candidates<'_> {
     /// Proves the token's signature, or says what is missing.
     pub(super) fn verify(
         self,
-        token: &Compact<'_>,
+        token: &Compact<'_, '_>,
         header: &CheckedHeader<'_>,
         tried: &mut Tried,
     ) -> Result<Vouched, Halt> {
@@ -206,7 +205,7 @@ impl Candidates<'_> {
 fn verify_with_store(
     store: &KeyStore,
     mut held: Option<Arc<HeldKeys>>,
-    token: &Compact<'_>,
+    token: &Compact<'_, '_>,
     header: &CheckedHeader<'_>,
     tried: &mut Tried,
 ) -> Result<Vouched, Halt> {
@@ -259,22 +258,23 @@ fn refuse(kind: VerifyErrorKind) -> Halt {
 }
 
 /// Tries the keys of one `kid` in turn.
-fn verify_with(keys: &[VerifyingKey], token: &Compact<'_>, algorithm: Algorithm) -> Result<Vouched, VerifyErrorKind> {
+fn verify_with(
+    keys: &[VerifyingKey],
+    token: &Compact<'_, '_>,
+    algorithm: Algorithm,
+) -> Result<Vouched, VerifyErrorKind> {
     let mut fitting = keys.iter().filter(|key| key.algorithm() == algorithm).peekable();
     if fitting.peek().is_none() {
         return Err(VerifyErrorKind::AlgorithmMismatch);
     }
-    let vouched = fitting.find_map(|key| {
-        let (algorithm, thumbprint) = (key.algorithm(), *key.thumbprint());
-        key.verify(token).map(|proof| Vouched { algorithm, generation: 0, proof, thumbprint })
-    });
+    let vouched = fitting
+        .find_map(|key| key.verify(token).map(|proof| Vouched { generation: 0, proof, voucher: Voucher::of(key) }));
     vouched.ok_or(VerifyErrorKind::InvalidSignature)
 }
 
-impl Vouched {
-    /// The key, which goes by `kid`.
-    pub(super) fn voucher(&self, kid: Option<&str>) -> Voucher {
-        Voucher { algorithm: self.algorithm, kid: kid.unwrap_or_default().into(), thumbprint: self.thumbprint }
+impl Voucher {
+    fn of(key: &VerifyingKey) -> Self {
+        Self { algorithm: key.algorithm(), kid: Arc::clone(key.kid()), thumbprint: *key.thumbprint() }
     }
 }
 
