@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! cargo bench --bench scale
-//! cargo bench --bench scale -- --tokens 1000000    # signed first, a quarter of an hour
+//! cargo bench --bench scale -- --tokens 1000000    # signed first, which takes minutes
 //! cargo bench --bench scale -- --test              # a few of everything
 //! ```
 

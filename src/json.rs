@@ -7,7 +7,7 @@
 
 use std::{borrow::Cow, fmt};
 
-use memchr::memchr;
+use memchr::{memchr, memchr2_iter};
 use serde::{
     Deserialize, Deserializer,
     de::{MapAccess, Visitor},
@@ -161,16 +161,10 @@ fn unescape(text: &str) -> Option<Cow<'_, str>> {
 /// Checks what `serde_json` leaves unchecked in a value that it only skips over: how deep it nests and
 /// whether its `\u` escapes spell Unicode, which only surrogates can fail to. The grammar holds already.
 fn values_are_sound(text: &str, has_escapes: bool) -> bool {
-    let may_be_deep = count_opening(text) > MAX_DEPTH;
+    // A first look, which takes brackets inside of strings for nesting.
+    let may_be_deep = memchr2_iter(b'{', b'[', text.as_bytes()).nth(MAX_DEPTH).is_some();
     let may_have_surrogates = has_escapes && (text.contains("\\ud") || text.contains("\\uD"));
     (!may_be_deep || depth(text) <= MAX_DEPTH) && (!may_have_surrogates || strings_are_sound(text))
-}
-
-/// How many brackets of any kind open in `text`, those inside of strings counted as well.
-fn count_opening(text: &str) -> usize {
-    let is_opening = |byte: &u8| u8::from(byte | 0x20 == b'{');
-    // In portions that a byte can count, which the compiler makes wide instructions of.
-    text.as_bytes().chunks(128).map(|chunk| usize::from(chunk.iter().map(is_opening).sum::<u8>())).sum()
 }
 
 fn depth(text: &str) -> usize {
