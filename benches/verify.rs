@@ -1,5 +1,5 @@
-//! What a [`Verifier`] costs beside the raw verification of the signature that a token it has not seen before cannot
-//! do without: the same signing input, the same key, the signature already decoded.
+//! What a [`Verifier`] costs beside the raw verification of a token's signature, `ParsedPublicKey::verify_sig`: the
+//! same signing input, the same key, the signature already decoded.
 //!
 //! ```text
 //! cargo bench --bench verify
@@ -86,6 +86,7 @@ fn main() {
             malformed("not a token", &not_a_token),
             malformed("malformed payload, 1 KB", &bad.malformed_payload),
             malformed("malformed signature, 1 KB", &bad.malformed_signature),
+            malformed("duplicate member, 1 KB", &bad.duplicate),
             refusal("alg: none", &remembering, from_ref(&bad.algorithm), VerifyErrorKind::UnsupportedAlgorithm),
             refusal("unknown kid", &remembering, from_ref(&bad.kid), VerifyErrorKind::UnknownKey),
             refusal("unknown kid, budget spent", &spent, from_ref(&bad.kid), VerifyErrorKind::UnknownKey),

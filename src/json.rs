@@ -112,7 +112,7 @@ impl<'a> Object<'a> {
     }
 }
 
-/// The length of a name and some of its bytes.
+/// The length of a name and bytes from all over it, since Clerk's names share beginnings (`org_`).
 fn tag(name: &str) -> u32 {
     let byte = |at: usize| u32::from(name.as_bytes().get(at).copied().unwrap_or_default());
     let length = name.len();

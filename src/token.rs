@@ -106,6 +106,8 @@ pub(crate) enum Found<'a> {
 
 /// A credential that may be a token, not verified.
 pub(crate) struct Token<'a> {
+    /// Whether it has to be one word.
+    is_word: bool,
     pub(crate) place: Place,
     pub(crate) text: Cow<'a, str>,
 }
@@ -163,15 +165,19 @@ impl TokenSources {
                 Kind::Header(name) => (header(headers, name), Place::Elsewhere),
                 Kind::SessionCookie => (self.session_cookie(headers), Place::Cookie),
             };
-            match found {
-                Credential::Empty | Credential::None => {}
+            let (text, is_word) = match found {
+                Credential::Empty | Credential::None => continue,
                 Credential::Malformed => return Found::Malformed,
-                Credential::Token(text) if text.len() > self.max_length => return Found::Malformed,
-                Credential::Token(_) if place == Place::Cookie && self.is_cross_site_for_all(method, headers) => {
-                    return Found::CrossSite;
-                }
-                Credential::Token(text) => return Found::Token(Token { place, text }),
+                Credential::Token(text) => (text, false),
+                Credential::Word(text) => (Cow::Borrowed(text), true),
+            };
+            if text.len() > self.max_length {
+                return Found::Malformed;
             }
+            if place == Place::Cookie && self.is_cross_site_for_all(method, headers) {
+                return Found::CrossSite;
+            }
+            return Found::Token(Token { is_word, place, text });
         }
         Found::None
     }
@@ -211,6 +217,16 @@ enum Credential<'a> {
     Malformed,
     None,
     Token(Cow<'a, str>),
+    /// What has yet to prove to be one word.
+    Word(&'a str),
+}
+
+impl Token<'_> {
+    /// Whether the request is malformed, rather than its token no good. To be asked of what was refused: a token that
+    /// verifies is one word, and finding that out costs a part of what verifying it again does.
+    pub(crate) fn is_malformed(&self) -> bool {
+        self.is_word && !is_word_or_empty(&self.text)
+    }
 }
 
 fn authorization(headers: &HeaderMap) -> Credential<'_> {
@@ -259,11 +275,7 @@ fn bearer(line: &str) -> Option<Credential<'_>> {
 }
 
 fn word(text: &str) -> Credential<'_> {
-    if !text.is_empty() && is_word_or_empty(text) {
-        Credential::Token(Cow::Borrowed(text))
-    } else {
-        Credential::Malformed
-    }
+    if text.is_empty() { Credential::Malformed } else { Credential::Word(text) }
 }
 
 /// Whether all of it is visible ASCII and none of it a comma, which would make a list of it.

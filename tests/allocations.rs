@@ -25,11 +25,17 @@ const FIRST_SIGHT_LARGE: u64 = 9;
 const REFUSED_AT_SIGHT: u64 = 6;
 const REFUSED_HEADER: u64 = 7;
 const REFUSED_PAYLOAD: u64 = 8;
+const REFUSED_DUPLICATE: u64 = 9;
 
 #[test]
 fn a_hit_costs_what_putting_the_user_into_the_request_does() {
     for verifier in [ready(at_hand(&kit().issuer)), ready(fetched(&kit().issuer))] {
-        let counts = net(&verifier.into(), &kit().bearer, 3, 200);
+        let layer = ClerkAuthLayer::from(verifier);
+        let counts = net(&layer, &kit().bearer, 3, 200);
+        assert!(counts.iter().all(|count| *count <= HIT), "{counts:?}");
+        // Of many tokens in turn, from the second turn on.
+        net(&layer, &kit().live, 3, 200);
+        let counts = net(&layer, &kit().live, 3, 200);
         assert!(counts.iter().all(|count| *count <= HIT), "{counts:?}");
     }
 }
@@ -62,6 +68,7 @@ fn a_refusal_without_crypto_costs_no_more_than_was_measured() {
         (bearer("not.a.token"), 401, REFUSED_AT_SIGHT),
         (bearer(&bad.malformed_signature), 401, REFUSED_HEADER),
         (bearer(&bad.malformed_payload), 401, REFUSED_PAYLOAD),
+        (bearer(&bad.duplicate), 401, REFUSED_DUPLICATE),
         (bearer(&bad.algorithm), 401, REFUSED_HEADER),
         (bearer(&bad.kid), 401, REFUSED_HEADER),
     ] {
@@ -84,6 +91,31 @@ fn a_verifier_that_remembers_a_token_allocates_nothing() {
         for token in [&kit().tokens.small, &kit().tokens.usual, &kit().tokens.large] {
             assert_eq!(most(|| drop(verifier.try_verify(token).expect("a good token"))), 0);
         }
+    }
+}
+
+#[test]
+fn verified_tokens_take_no_more_of_the_heap_than_they_may() {
+    let Kit { issuer, .. } = kit();
+    let large = |number: u32| {
+        let padding = format!("{number:08}{}", "x".repeat(11_000));
+        issuer.token("user_2mXv4Q1zB7cN9dK3fG6hJ8lP0rT").claim("padding", padding).sign()
+    };
+    let tokens: Vec<String> = (0..100).map(large).collect();
+    for (entries, bytes) in [(10_000, 256 << 10), (10, 32 << 20)] {
+        let mut verifier = None;
+        let held = measure(|| {
+            let remembering = ready(at_hand(issuer).token_cache(entries, bytes));
+            for token in &tokens {
+                assert!(remembering.try_verify(token).is_ok());
+            }
+            verifier = Some(remembering);
+        });
+        let status = verifier.expect("a verifier").token_cache_status();
+        assert!((1..=entries).contains(&status.entries), "{status:?}");
+        assert!(status.bytes <= u64::try_from(bytes).expect("some bytes"), "{status:?}");
+        let most = i64::try_from(status.bytes).expect("some bytes") + BESIDE_TOKENS;
+        assert!(held.bytes_current <= most, "{}, {status:?}", held.bytes_current);
     }
 }
 
@@ -178,3 +210,5 @@ fn most(mut operation: impl FnMut()) -> u64 {
 }
 
 const TIMES: usize = 64;
+/// In bytes: what a verifier takes itself, its keys and the traces of tokens that were pushed out.
+const BESIDE_TOKENS: i64 = 16 << 10;

@@ -20,12 +20,14 @@ use aws_lc_rs::{
     signature::{ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256},
 };
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use bytes::Bytes;
 use futures_util::FutureExt;
 use http::{HeaderValue, Request, Response, header::AUTHORIZATION};
 use http_body_util::Empty;
 use tower::{Service, service_fn};
 use tower_clerk::{
     ClerkAuthLayer, ClerkConfig, Verifier,
+    jwks::FetchError,
     verify::{Clock, VerifierBuilder, VerifyErrorKind},
 };
 use tower_layer::Layer;
@@ -45,18 +47,21 @@ fn main() {
 
 type Case = fn(usize);
 
-const CASES: [(&str, Case); 9] = [
+const CASES: [(&str, Case); 12] = [
     ("digest", digests),
     ("raw", raw),
+    ("bare_call", |times| call(times, None, tokens().first().map(String::as_str), 200)),
     ("hit", |times| verify(verifier(), times, tokens, |outcome| outcome == Ok(()))),
+    ("hit_fetched", |times| verify(fetched(), times, tokens, |outcome| outcome == Ok(()))),
     ("first_sight", |times| verify(forgetful(), times, tokens, |outcome| outcome == Ok(()))),
-    ("first_sight_remembered", |times| verify(full(), times, tokens, |outcome| outcome == Ok(()))),
+    ("first_sight_remembered", |times| verify(full(verifier()), times, tokens, |outcome| outcome == Ok(()))),
+    ("first_sight_fetched", |times| verify(full(fetched()), times, tokens, |outcome| outcome == Ok(()))),
     ("refused_algorithm", |times| {
         verify(verifier(), times, without_algorithm, is(VerifyErrorKind::UnsupportedAlgorithm));
     }),
     ("refused_no_token", |times| verify(verifier(), times, words, is(VerifyErrorKind::Malformed))),
-    ("layer_hit", |times| call(times, tokens().first().map(String::as_str), 200)),
-    ("layer_refused", |times| call(times, None, 401)),
+    ("layer_hit", |times| call(times, Some(verifier()), tokens().first().map(String::as_str), 200)),
+    ("layer_refused", |times| call(times, Some(verifier()), None, 401)),
 ];
 
 fn is(kind: VerifyErrorKind) -> impl Fn(Result<(), VerifyErrorKind>) -> bool {
@@ -87,7 +92,7 @@ fn raw(times: usize) {
         })
         .collect();
     for (message, signature) in signed.iter().cycle().take(times) {
-        key.verify_sig(message.as_bytes(), signature).expect("a good signature");
+        key.verify_digest_sig(&digest(&SHA256, message.as_bytes()), signature).expect("a good signature");
     }
 }
 
@@ -98,20 +103,31 @@ fn verify(
     tokens: fn() -> Vec<String>,
     is_right: impl Fn(Result<(), VerifyErrorKind>) -> bool,
 ) {
-    let verifier = builder.build().expect("a verifier");
+    let verifier = warm(builder);
     for token in tokens().iter().cycle().take(times) {
         let outcome = black_box(verifier.try_verify(black_box(token)));
         assert!(is_right(outcome.map(drop).map_err(|error| error.kind())));
     }
 }
 
-/// Requests through the layer, around a service that does nothing.
-fn call(times: usize, token: Option<&str>, status: u16) {
-    let layer = ClerkAuthLayer::from(verifier().build().expect("a verifier"));
-    let mut service = layer.layer(service_fn(|request: Request<()>| {
+/// Requests to a service that does nothing, through the layer if there is a verifier for it.
+fn call(times: usize, verifier: Option<VerifierBuilder>, token: Option<&str>, status: u16) {
+    let bare = service_fn(|request: Request<()>| {
         drop(request);
-        future::ready(Ok::<_, Infallible>(Response::new(Empty::<bytes::Bytes>::new())))
-    }));
+        future::ready(Ok::<_, Infallible>(Response::new(Empty::<Bytes>::new())))
+    });
+    match verifier {
+        Some(verifier) => requests(times, ClerkAuthLayer::from(warm(verifier)).layer(bare), token, status),
+        None => requests(times, bare, token, status),
+    }
+}
+
+fn requests<B>(
+    times: usize,
+    mut service: impl Service<Request<()>, Response = Response<B>, Error = Infallible>,
+    token: Option<&str>,
+    status: u16,
+) {
     for _ in 0..times {
         let mut request = Request::new(());
         if let Some(token) = token {
@@ -133,8 +149,19 @@ fn forgetful() -> VerifierBuilder {
 }
 
 /// With so few places that each token is new again when its turn comes.
-fn full() -> VerifierBuilder {
-    verifier().token_cache(3, 1 << 16)
+fn full(verifier: VerifierBuilder) -> VerifierBuilder {
+    verifier.token_cache(3, 1 << 16)
+}
+
+fn fetched() -> VerifierBuilder {
+    verifier().key_source(|| async { Ok::<_, FetchError>(Bytes::from_static(JWKS.as_bytes())) })
+}
+
+fn warm(builder: VerifierBuilder) -> Verifier {
+    let verifier = builder.build().expect("a verifier");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
+    runtime.block_on(verifier.warm_up()).expect("keys");
+    verifier
 }
 
 /// A few seconds after the tokens were issued, for ever.

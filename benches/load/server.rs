@@ -18,7 +18,8 @@ use tower_clerk::{ClerkAuthLayer, Verifier, testing::TestIssuer};
 
 use self::tokens::{Tokens, many};
 
-#[tokio::main]
+// One thread for one core, as Envoy has.
+#[tokio::main(flavor = "current_thread")]
 async fn main() {
     let mut arguments = env::args().skip(1).filter(|argument| !argument.starts_with("--"));
     // Where all benches are run, this one has nothing to do.

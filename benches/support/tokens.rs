@@ -24,6 +24,8 @@ pub(crate) struct Tokens {
 
 pub(crate) struct Bad {
     pub(crate) algorithm: String,
+    /// A member stands twice in its payload, which is seen last of all that makes a token malformed.
+    pub(crate) duplicate: String,
     pub(crate) kid: String,
     /// The first character of its payload is none of base64url.
     pub(crate) malformed_payload: String,
@@ -55,6 +57,8 @@ impl Bad {
         let (_, other) = kid.rsplit_once('.').expect("a token");
         Self {
             algorithm: issuer.sign(&header.replace("RS256", "none"), &payload),
+            duplicate: issuer
+                .sign(&header, &format!(r#"{},"sub":""}}"#, payload.strip_suffix('}').expect("an object"))),
             malformed_payload: usual.replacen(".e", ".~", 1),
             malformed_signature: format!("{message}.~{}", signature.get(1..).expect("a signature")),
             signature: format!("{message}.{other}"),

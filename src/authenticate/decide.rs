@@ -11,7 +11,7 @@ use crate::{
     claims::Claims,
     rejection::{Answers, GrpcForm, Rejection, RejectionKind},
     telemetry,
-    token::{Found, Place, Token, TokenSources, may_be_cross_site, may_have_cookies},
+    token::{Found, Place, TokenSources, may_be_cross_site, may_have_cookies},
     verify::{Halt, Progress, Verifier, VerifyError, VerifyErrorKind},
 };
 
@@ -104,13 +104,15 @@ impl Settings {
             Found::None => Err(RejectionKind::MissingToken.into()),
             Found::Malformed => Err(RejectionKind::MalformedRequest.into()),
             Found::CrossSite => Err(RejectionKind::CrossSite.into()),
-            Found::Token(Token { place, text }) => {
+            Found::Token(token) => {
+                let place = token.place;
                 let mut progress = Progress::default();
-                match self.verifier.attempt(&text, &mut progress) {
+                match self.verifier.attempt(&token.text, &mut progress) {
                     Ok(claims) => Ok((claims, place)),
+                    Err(_) if token.is_malformed() => Err(RejectionKind::MalformedRequest.into()),
                     Err(Halt::Refused(error)) => Err(refused(error).of(place)),
                     Err(Halt::Waiting(pending)) => {
-                        let (verifier, token) = (self.verifier.clone(), text.into_owned());
+                        let (verifier, token) = (self.verifier.clone(), token.text.into_owned());
                         let verified = Box::pin(async move { verifier.resume(&token, pending, progress).await });
                         return FirstDecision::Wait(Wait { place, verified });
                     }

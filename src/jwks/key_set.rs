@@ -8,6 +8,8 @@ use super::source::FetchErrorKind;
 use crate::jwt::VerifyingKey;
 
 /// The keys of one instance by their `kid`.
+///
+/// The hash is a fast one: whoever could choose what is inserted could do worse.
 #[derive(Debug)]
 pub(crate) struct KeySet {
     by_kid: HashMap<Arc<str>, Vec<VerifyingKey>, RandomState>,

@@ -24,7 +24,7 @@ use crate::{clock::Clock, telemetry};
 /// The key sets of one verifier.
 ///
 /// It only holds: its own clock cannot be injected, so what is fresh is decided by the sets' timestamps and
-/// its expiry is a backstop.
+/// its expiry is a backstop. Only configured sources are inserted, so a fast hash will do.
 #[derive(Clone)]
 pub(crate) struct KeyCache(Cache<SourceId, Arc<HeldKeys>, RandomState>);
 

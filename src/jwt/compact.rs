@@ -6,17 +6,17 @@ use memchr::memchr_iter;
 use crate::json::Object;
 
 /// A token split, of which only the header is decoded.
-pub(crate) struct Segments<'a, 'r> {
-    header: Cow<'r, str>,
+pub(crate) struct Segments<'a, 'b> {
+    header: Cow<'b, str>,
     payload: &'a str,
     signature: &'a str,
     signing_input: &'a str,
 }
 
 /// A token decoded, its signature not yet looked at.
-pub(crate) struct Compact<'a, 'r> {
+pub(crate) struct Compact<'a, 'b> {
     payload: String,
-    signature: Cow<'r, [u8]>,
+    signature: Cow<'b, [u8]>,
     signing_input: &'a str,
 }
 
@@ -24,14 +24,20 @@ pub(crate) struct Compact<'a, 'r> {
 #[derive(Debug)]
 pub(crate) struct MalformedToken;
 
-impl<'a, 'r> Segments<'a, 'r> {
-    /// Splits `token` and decodes its header, in `room` if that is enough.
-    pub(crate) fn parse(token: &'a str, room: &'r mut [u8]) -> Result<Self, MalformedToken> {
-        let [header, payload, signature, signing_input] = split(token).ok_or(MalformedToken)?;
+impl<'a, 'b> Segments<'a, 'b> {
+    /// Splits `token` and decodes its header, in `buffer` if it fits.
+    pub(crate) fn parse(token: &'a str, buffer: &'b mut [u8]) -> Result<Self, MalformedToken> {
+        let mut dots = memchr_iter(b'.', token.as_bytes());
+        let (Some(first), Some(second), None) = (dots.next(), dots.next(), dots.next()) else {
+            return Err(MalformedToken);
+        };
+        let part = |range| token.get(range).ok_or(MalformedToken);
+        let (header, payload) = (part(0..first)?, part(first + 1..second)?);
+        let (signing_input, signature) = (part(0..second)?, part(second + 1..token.len())?);
         if signature.len() > MAX_SIGNATURE {
             return Err(MalformedToken);
         }
-        let header = match decode_within(header, room)? {
+        let header = match decode_into(buffer, header)? {
             Cow::Borrowed(bytes) => Cow::Borrowed(str::from_utf8(bytes).map_err(|_| MalformedToken)?),
             Cow::Owned(bytes) => Cow::Owned(text(bytes)?),
         };
@@ -43,9 +49,9 @@ impl<'a, 'r> Segments<'a, 'r> {
         Object::parse(&self.header).map_err(|_| MalformedToken)
     }
 
-    /// Decodes the rest, the signature in `room` if that is enough.
-    pub(crate) fn decode<'s>(&self, room: &'s mut [u8]) -> Result<Compact<'a, 's>, MalformedToken> {
-        let signature = decode_within(self.signature, room)?;
+    /// Decodes the rest, the signature in `buffer` if it fits.
+    pub(crate) fn decode<'s>(&self, buffer: &'s mut [u8]) -> Result<Compact<'a, 's>, MalformedToken> {
+        let signature = decode_into(buffer, self.signature)?;
         let payload = text(URL_SAFE_NO_PAD.decode_to_vec(self.payload).map_err(|_| MalformedToken)?)?;
         Ok(Compact { payload, signature, signing_input: self.signing_input })
     }
@@ -74,21 +80,12 @@ impl Compact<'_, '_> {
     }
 }
 
-/// The three segments, and the first two with the dot between them.
-fn split(token: &str) -> Option<[&str; 4]> {
-    let mut dots = memchr_iter(b'.', token.as_bytes());
-    let (first, second) = (dots.next()?, dots.next()?);
-    if dots.next().is_some() {
-        return None;
-    }
-    Some([token.get(..first)?, token.get(first + 1..second)?, token.get(second + 1..)?, token.get(..second)?])
-}
-
-fn decode_within<'r>(segment: &str, room: &'r mut [u8]) -> Result<Cow<'r, [u8]>, MalformedToken> {
+/// Onto the heap what does not fit.
+fn decode_into<'b>(buffer: &'b mut [u8], segment: &str) -> Result<Cow<'b, [u8]>, MalformedToken> {
     let segment = segment.as_bytes();
     let length = URL_SAFE_NO_PAD.decoded_length(segment).map_err(|_| MalformedToken)?;
-    let decoded = match room.get_mut(..length) {
-        Some(room) => URL_SAFE_NO_PAD.decode(segment, room.as_out()).map(|decoded| Cow::Borrowed(&*decoded)),
+    let decoded = match buffer.get_mut(..length) {
+        Some(buffer) => URL_SAFE_NO_PAD.decode(segment, buffer.as_out()).map(|decoded| Cow::Borrowed(&*decoded)),
         None => URL_SAFE_NO_PAD.decode_to_vec(segment).map(Cow::Owned),
     };
     decoded.map_err(|_| MalformedToken)
@@ -107,13 +104,12 @@ mod tests {
 
     #[test]
     fn three_canonical_segments_are_read() {
-        // With and without room for all of it.
-        for room in [0, 1, 7, 8] {
-            let mut rooms = [vec![0; room], vec![0; room.min(2)]];
-            let [header_room, signature_room] = &mut rooms;
-            let segments = Segments::parse("eyJhIjoxfQ.eyJiIjoyfQ.AQI", header_room).unwrap();
+        // In buffers that are too small and in such that are not.
+        for size in [0, 1, 2, 6, 7, 8] {
+            let (mut for_header, mut for_signature) = (vec![0; size], vec![0; size]);
+            let segments = Segments::parse("eyJhIjoxfQ.eyJiIjoyfQ.AQI", &mut for_header).unwrap();
             assert!(segments.header().unwrap().get("a").is_some());
-            let compact = segments.decode(signature_room).unwrap();
+            let compact = segments.decode(&mut for_signature).unwrap();
             assert_eq!(compact.signing_input(), b"eyJhIjoxfQ.eyJiIjoyfQ");
             assert_eq!(compact.signature(), [1, 2]);
             assert!(compact.payload().unwrap().get("b").is_some());
@@ -137,12 +133,11 @@ mod tests {
             "_w.eyJiIjoyfQ.AQI",
             "eyJhIjoxfQ._w.AQI",
         ] {
-            for room in [0, 64] {
-                let mut rooms = [vec![0; room], vec![0; room]];
-                let [header_room, signature_room] = &mut rooms;
-                let read = Segments::parse(token, header_room).and_then(|segments| {
+            for size in [0, 64] {
+                let (mut for_header, mut for_signature) = (vec![0; size], vec![0; size]);
+                let read = Segments::parse(token, &mut for_header).and_then(|segments| {
                     segments.header()?;
-                    segments.decode(signature_room)?.payload().map(|_| ())
+                    segments.decode(&mut for_signature)?.payload().map(|_| ())
                 });
                 assert!(read.is_err(), "{token}");
             }
@@ -161,8 +156,8 @@ mod tests {
                 let theirs = BASE64_URL_SAFE_NO_PAD.decode(&segment).ok();
                 assert_eq!(URL_SAFE_NO_PAD.decode_to_vec(&segment).ok(), theirs, "{segment:?}");
                 let Ok(segment) = str::from_utf8(&segment) else { continue };
-                let mut room = vec![0; length];
-                assert_eq!(decode_within(segment, &mut room).ok().map(Cow::into_owned), theirs, "{segment:?}");
+                let mut buffer = vec![0; length];
+                assert_eq!(decode_into(&mut buffer, segment).ok().map(Cow::into_owned), theirs, "{segment:?}");
             }
         }
     }

@@ -7,6 +7,7 @@ use aws_lc_rs::{
         ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_2048_8192_SHA384, RSA_PKCS1_2048_8192_SHA512,
         RsaParameters,
     },
+    try_fips_mode,
 };
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use jsonwebtoken::jwk::{AlgorithmParameters, Jwk, KeyAlgorithm, KeyOperations, PublicKeyUse};
@@ -25,6 +26,8 @@ pub(crate) enum Algorithm {
 /// A public RSA key, checked and parsed once, with the one algorithm it verifies (RFC 8725, section 3.1).
 pub(crate) struct VerifyingKey {
     algorithm: Algorithm,
+    /// Whether the crypto library is its FIPS module.
+    is_fips: bool,
     key: ParsedPublicKey,
     kid: Arc<str>,
     thumbprint: [u8; 32],
@@ -128,7 +131,7 @@ impl VerifyingKey {
     pub(crate) fn verify(&self, token: &Compact<'_, '_>) -> Option<SignatureHolds> {
         let (message, signature) = (token.signing_input(), token.signature());
         // To digest first takes less setting up, but is no approved service of the FIPS module.
-        let verified = if cfg!(feature = "fips") {
+        let verified = if self.is_fips {
             self.key.verify_sig(message, signature)
         } else {
             self.key.verify_digest_sig(&self.algorithm.digest(message), signature)
@@ -153,7 +156,7 @@ impl VerifyingKey {
             .map_err(|_| Unusable("is not an RSA key"))?;
         let [n, e] = [n, e].map(|component| BASE64_URL_SAFE_NO_PAD.encode(component));
         let thumbprint = sha256(format!(r#"{{"e":"{e}","kty":"RSA","n":"{n}"}}"#).as_bytes());
-        Ok(Self { algorithm, key, kid, thumbprint })
+        Ok(Self { algorithm, is_fips: try_fips_mode().is_ok(), key, kid, thumbprint })
     }
 }
 

@@ -197,7 +197,7 @@ impl Candidates<'_> {
                 }
                 verify_with_store(store, held, token, header, tried)
             }
-            Self::Keys(keys) => Ok(verify_with(keys, token, header.algorithm)?),
+            Self::Keys(keys) => Ok(verify_with(keys, UNCHANGING, token, header.algorithm)?),
         }
     }
 }
@@ -221,9 +221,9 @@ fn verify_with_store(
                 if tried.has_failed_with(keys) {
                     return Err(VerifyErrorKind::InvalidSignature.into());
                 }
-                match verify_with(keys, token, header.algorithm) {
+                match verify_with(keys, held.generation, token, header.algorithm) {
                     Err(VerifyErrorKind::InvalidSignature) => {}
-                    decided => return Ok(Vouched { generation: held.generation, ..decided? }),
+                    decided => return Ok(decided?),
                 }
                 tried.failed = keys.iter().map(|key| *key.thumbprint()).collect();
                 (Need::Signature(held), VerifyErrorKind::InvalidSignature)
@@ -257,9 +257,10 @@ fn refuse(kind: VerifyErrorKind) -> Halt {
     })
 }
 
-/// Tries the keys of one `kid` in turn.
+/// Tries the keys of one `kid`, of the set of that number, in turn.
 fn verify_with(
     keys: &[VerifyingKey],
+    generation: u64,
     token: &Compact<'_, '_>,
     algorithm: Algorithm,
 ) -> Result<Vouched, VerifyErrorKind> {
@@ -267,8 +268,8 @@ fn verify_with(
     if fitting.peek().is_none() {
         return Err(VerifyErrorKind::AlgorithmMismatch);
     }
-    let vouched = fitting
-        .find_map(|key| key.verify(token).map(|proof| Vouched { generation: 0, proof, voucher: Voucher::of(key) }));
+    let vouched =
+        fitting.find_map(|key| Some(Vouched { generation, proof: key.verify(token)?, voucher: Voucher::of(key) }));
     vouched.ok_or(VerifyErrorKind::InvalidSignature)
 }
 
@@ -291,5 +292,7 @@ impl Tried {
     }
 }
 
+/// The number of a set that no other comes after.
+const UNCHANGING: u64 = 0;
 /// Two fetches that were joined, or one of its own, and what is missing is missing.
 const MAX_FRUITLESS: u32 = 2;
