@@ -1,6 +1,9 @@
-use std::fmt;
+use std::{borrow::Cow, fmt};
 
-use super::{text::Text, wire::WireActor};
+use super::{
+    text::{Text, TextKeeper, Texts},
+    wire::WireActor,
+};
 
 /// Who really acts when a session is an impersonation (the `act` claim, RFC 8693, section 4.1).
 #[derive(Clone, Copy, Eq, PartialEq)]
@@ -44,6 +47,7 @@ impl fmt::Debug for Actor<'_> {
 }
 
 /// An actor that no longer borrows the payload.
+#[derive(Clone, Copy)]
 pub(super) struct ActorTexts {
     iss: Option<Text>,
     kind: Option<Text>,
@@ -52,18 +56,23 @@ pub(super) struct ActorTexts {
 }
 
 impl ActorTexts {
-    pub(super) fn new(actor: WireActor<'_>, payload: &str) -> Self {
-        let keep = |text| Text::new(text, payload);
-        Self { iss: actor.iss.map(keep), kind: actor.kind.map(keep), sid: actor.sid.map(keep), sub: keep(actor.sub) }
+    pub(super) fn new(actor: WireActor<'_>, keeper: &mut TextKeeper<'_>) -> Self {
+        let mut keep = |text: Cow<'_, str>| keeper.keep(&text);
+        Self {
+            iss: actor.iss.map(&mut keep),
+            kind: actor.kind.map(&mut keep),
+            sid: actor.sid.map(&mut keep),
+            sub: keep(actor.sub),
+        }
     }
 
-    pub(super) fn within<'a>(&'a self, payload: &'a str) -> Actor<'a> {
-        let optional = |text: &'a Option<Text>| text.as_ref().map(|text| text.within(payload));
+    pub(super) fn within(self, texts: Texts<'_>) -> Actor<'_> {
+        let optional = |text: Option<Text>| text.map(|text| text.within(texts));
         Actor {
-            issuer: optional(&self.iss),
-            kind: optional(&self.kind),
-            session_id: optional(&self.sid),
-            user_id: self.sub.within(payload),
+            issuer: optional(self.iss),
+            kind: optional(self.kind),
+            session_id: optional(self.sid),
+            user_id: self.sub.within(texts),
         }
     }
 }

@@ -13,6 +13,7 @@ mod text;
 mod wire;
 
 use std::{
+    borrow::Cow,
     fmt,
     sync::{Arc, OnceLock},
     time::{Duration, SystemTime},
@@ -28,7 +29,10 @@ pub use self::{
     organization::Organization,
     reverification::{Reverification, ReverificationLevel},
 };
-use self::{actor::ActorTexts, text::Text};
+use self::{
+    actor::ActorTexts,
+    text::{Text, TextKeeper, Texts},
+};
 use crate::{config::ClerkConfig, json::Object, jwt::SignatureHolds};
 
 /// The claims of a token that was verified; cloning them copies a pointer.
@@ -42,6 +46,7 @@ pub struct Claims {
 struct Inner {
     act: Option<ActorTexts>,
     azp: Option<Text>,
+    copies: Box<str>,
     /// In bytes, what is decoded of the payload takes at most besides its text.
     decoded_weight: usize,
     exp: i64,
@@ -79,13 +84,13 @@ impl Claims {
     /// and this.
     #[must_use]
     pub fn user_id(&self) -> &str {
-        self.text(&self.inner.sub)
+        self.text(self.inner.sub)
     }
 
     /// The session's id (`sid`), `sess_…`; `None` only in tokens made from a JWT template.
     #[must_use]
     pub fn session_id(&self) -> Option<&str> {
-        self.optional(self.inner.sid.as_ref())
+        self.optional(self.inner.sid)
     }
 
     /// Whether it is a session's token, and not one made from a JWT template.
@@ -97,19 +102,19 @@ impl Claims {
     /// The issuer (`iss`), the Frontend API URL of the instance.
     #[must_use]
     pub fn issuer(&self) -> &str {
-        self.text(&self.inner.iss)
+        self.text(self.inner.iss)
     }
 
     /// The origin that the token was minted for (`azp`).
     #[must_use]
     pub fn authorized_party(&self) -> Option<&str> {
-        self.optional(self.inner.azp.as_ref())
+        self.optional(self.inner.azp)
     }
 
     /// The token's own id (`jti`).
     #[must_use]
     pub fn jwt_id(&self) -> Option<&str> {
-        self.optional(self.inner.jti.as_ref())
+        self.optional(self.inner.jti)
     }
 
     /// When the token expires (`exp`), clock skew not counted.
@@ -144,13 +149,13 @@ impl Claims {
     /// The status of the session (`sts`), left out by Clerk while it is active.
     #[must_use]
     pub fn session_status(&self) -> Option<&str> {
-        self.optional(self.inner.sts.as_ref())
+        self.optional(self.inner.sts)
     }
 
     /// Who impersonates the user (`act`).
     #[must_use]
     pub fn actor(&self) -> Option<Actor<'_>> {
-        self.inner.act.as_ref().map(|texts| texts.within(&self.inner.payload))
+        self.inner.act.map(|actor| actor.within(self.texts()))
     }
 
     /// The organization that is active in the session.
@@ -169,12 +174,12 @@ impl Claims {
 
     /// The features that the user and the active organization have (`fea`).
     pub fn features(&self) -> impl Iterator<Item = Entitlement<'_>> {
-        entitlement::entitlements(self.optional(self.inner.fea.as_ref()).unwrap_or_default())
+        entitlement::entitlements(self.optional(self.inner.fea).unwrap_or_default())
     }
 
     /// The plans that the user and the active organization are on (`pla`).
     pub fn plans(&self) -> impl Iterator<Item = Entitlement<'_>> {
-        entitlement::entitlements(self.optional(self.inner.pla.as_ref()).unwrap_or_default())
+        entitlement::entitlements(self.optional(self.inner.pla).unwrap_or_default())
     }
 
     /// How long before the token was issued the user's first factor was verified (`fva`), in steps of a
@@ -245,11 +250,15 @@ impl Claims {
         &self.inner.instance
     }
 
-    fn text<'a>(&'a self, text: &'a Text) -> &'a str {
-        text.within(&self.inner.payload)
+    fn texts(&self) -> Texts<'_> {
+        Texts { copies: &self.inner.copies, payload: &self.inner.payload }
     }
 
-    fn optional<'a>(&'a self, text: Option<&'a Text>) -> Option<&'a str> {
+    fn text(&self, text: Text) -> &str {
+        text.within(self.texts())
+    }
+
+    fn optional(&self, text: Option<Text>) -> Option<&str> {
         text.map(|text| self.text(text))
     }
 }
@@ -285,27 +294,31 @@ impl Decoded {
         is_template: bool,
         decoded_weight: usize,
     ) -> Option<Self> {
-        let keep = |text| Text::new(text, payload);
+        let mut keeper = TextKeeper::new(payload);
+        let act = wire.act.value().map(|actor| ActorTexts::new(actor, &mut keeper));
+        let mut keep = |text: Cow<'_, str>| keeper.keep(&text);
         Some(Self(Inner {
-            act: wire.act.value().map(|actor| ActorTexts::new(actor, payload)),
-            azp: wire.azp.value().map(keep),
+            act,
+            azp: wire.azp.value().map(&mut keep),
             decoded_weight,
             exp: wire.exp.value()?,
-            fea: wire.fea.map(keep),
+            fea: wire.fea.map(&mut keep),
             fva: wire.fva,
             iat: wire.iat.value(),
             instance: Arc::clone(instance),
             is_session: !is_template && matches!(wire.sid, Claim::Value(_)),
             iss: keep(wire.iss.value()?),
-            jti: wire.jti.map(keep),
+            jti: wire.jti.map(&mut keep),
             nbf: wire.nbf.value(),
             organization: OnceLock::new(),
             payload: String::new(),
-            pla: wire.pla.map(keep),
-            sid: wire.sid.value().map(keep),
-            sts: wire.sts.value().map(keep),
+            pla: wire.pla.map(&mut keep),
+            sid: wire.sid.value().map(&mut keep),
+            sts: wire.sts.value().map(&mut keep),
             sub: keep(wire.sub.value()?),
             version: wire.version,
+            // The last, when all that is copied has been.
+            copies: keeper.copies.into(),
         }))
     }
 }

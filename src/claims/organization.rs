@@ -184,7 +184,7 @@ pub(crate) fn decoded_weight(payload: &Object<'_>, members: Option<&Object<'_>>)
             (digits * 10 / 3 + 1).saturating_mul(permission)
         }
     });
-    // Texts spelled with escapes are kept in copies of their own.
+    // Texts spelled with escapes are kept in copies, which are shorter.
     let copies = if payload.has_escapes() { payload.len() } else { 0 };
     masked.saturating_add(size_of::<Organization>() + listed + copies)
 }
