@@ -67,7 +67,7 @@ where
     type Rejection = ExtractRejection;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
-        Self::of(required(parts)?, parts).map_err(|rejection| ExtractRejection::of(&rejection, parts))
+        Self::of(required(parts)?, parts).map_err(|rejection| ExtractRejection::of(rejection, parts))
     }
 }
 
@@ -88,7 +88,7 @@ impl IntoResponse for Rejection {
 
 fn required<T: Clone + Send + Sync + 'static>(parts: &Parts) -> Result<T, ExtractRejection> {
     optional(parts)?.ok_or_else(|| match parts.extensions.get::<Rejection>() {
-        Some(rejection) => ExtractRejection::of(rejection, parts),
+        Some(rejection) => ExtractRejection::of(rejection.clone(), parts),
         None => layer_missing(parts),
     })
 }

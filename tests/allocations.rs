@@ -22,10 +22,10 @@ const HIT: u64 = 3;
 const FIRST_SIGHT: u64 = 9;
 const FIRST_SIGHT_SMALL: u64 = 7;
 const FIRST_SIGHT_LARGE: u64 = 9;
-const REFUSED_AT_SIGHT: u64 = 6;
-const REFUSED_HEADER: u64 = 7;
-const REFUSED_PAYLOAD: u64 = 8;
-const REFUSED_DUPLICATE: u64 = 9;
+const REFUSED_AT_SIGHT: u64 = 5;
+const REFUSED_HEADER: u64 = 6;
+const REFUSED_PAYLOAD: u64 = 7;
+const REFUSED_DUPLICATE: u64 = 8;
 
 #[test]
 fn a_hit_costs_what_putting_the_user_into_the_request_does() {

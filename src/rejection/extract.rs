@@ -20,7 +20,7 @@ impl ExtractRejection {
         Self { response: Box::new(layer_missing(method)) }
     }
 
-    pub(crate) fn of(rejection: &Rejection, request: &Parts) -> Self {
+    pub(crate) fn of(rejection: Rejection, request: &Parts) -> Self {
         Self { response: Box::new(rejection.response(request)) }
     }
 

@@ -53,10 +53,6 @@ use crate::{
 /// those of the request.
 #[derive(Clone)]
 pub struct Rejection {
-    inner: Arc<Inner>,
-}
-
-struct Inner {
     challenge: Option<HeaderValue>,
     error: Option<VerifyError>,
     form: Option<GrpcForm>,
@@ -104,7 +100,7 @@ impl Rejection {
         challenge: Option<HeaderValue>,
         on_rejection: Option<Arc<dyn OnRejection>>,
     ) -> Self {
-        Self { inner: Arc::new(Inner { challenge, error, form, kind, on_rejection, reverification: None }) }
+        Self { challenge, error, form, kind, on_rejection, reverification: None }
     }
 
     /// Of a user who may not do something, or only after `reverification`.
@@ -117,61 +113,60 @@ impl Rejection {
             Some(_) => RejectionKind::Reverification,
             None => RejectionKind::InsufficientScope,
         };
-        let inner = Inner { challenge: None, error: None, form, kind, on_rejection, reverification };
-        Self { inner: Arc::new(inner) }
+        Self { challenge: None, error: None, form, kind, on_rejection, reverification }
     }
 
     /// The coarse reason, all that the client learns.
     #[must_use]
     pub fn kind(&self) -> RejectionKind {
-        self.inner.kind
+        self.kind
     }
 
     /// The exact reason, for logs; `None` if there was no token to verify.
     #[must_use]
     pub fn error(&self) -> Option<&VerifyError> {
-        self.inner.error.as_ref()
+        self.error.as_ref()
     }
 
     /// The exact reason's kind.
     #[must_use]
     pub fn verify_error_kind(&self) -> Option<VerifyErrorKind> {
-        self.inner.error.as_ref().map(VerifyError::kind)
+        self.error.as_ref().map(VerifyError::kind)
     }
 
     /// What was wrong with the last fetch of keys, if it was that.
     #[must_use]
     pub fn fetch_error(&self) -> Option<FetchErrorKind> {
-        self.inner.error.as_ref().and_then(VerifyError::fetch_error)
+        self.error.as_ref().and_then(VerifyError::fetch_error)
     }
 
     /// What the user has to do first, if it is that.
     #[must_use]
     pub fn reverification(&self) -> Option<Reverification> {
-        self.inner.reverification
+        self.reverification
     }
 
     /// The public code, such as `invalid_token`.
     #[must_use]
     pub fn code(&self) -> &'static str {
-        self.inner.kind.code()
+        self.kind.code()
     }
 
     /// The HTTP status of the refusal, also where it is answered in the gRPC form.
     #[must_use]
     pub fn status(&self) -> StatusCode {
-        self.inner.kind.status()
+        self.kind.status()
     }
 
     /// The gRPC status code of the refusal.
     #[must_use]
     pub fn grpc_code(&self) -> u8 {
-        self.inner.kind.grpc_code()
+        self.kind.grpc_code()
     }
 
     /// The text that goes with the gRPC status code.
     pub(crate) fn grpc_message(&self) -> &'static str {
-        grpc::message(self.inner.kind)
+        grpc::message(self.kind)
     }
 
     /// After how many milliseconds a gRPC client may try again.
@@ -182,13 +177,13 @@ impl Rejection {
     /// Whether the request was a gRPC call and is answered as one.
     #[must_use]
     pub fn is_grpc(&self) -> bool {
-        self.inner.form.is_some()
+        self.form.is_some()
     }
 
     /// After how long the client may try again, in whole seconds, at least one; only if keys are unavailable.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
-        let delay = self.inner.error.as_ref()?.retry_after()?;
+        let delay = self.error.as_ref()?.retry_after()?;
         let seconds = delay.as_secs() + u64::from(delay.subsec_nanos() > 0);
         Some(Duration::from_secs(seconds.max(1)))
     }
@@ -196,14 +191,14 @@ impl Rejection {
     /// The response as it is without a hook.
     #[must_use]
     pub fn default_response(&self) -> Response<Bytes> {
-        match self.inner.form {
+        match self.form {
             Some(form) => grpc::response(self, form),
-            None => http::response(self, self.inner.challenge.as_ref()),
+            None => http::response(self, self.challenge.as_ref()),
         }
     }
 
     /// The response to `request`, whose head goes to the hook and whose body is left alone.
-    pub(crate) fn answer<B>(&self, request: &mut Request<B>) -> Response<Bytes> {
+    pub(crate) fn answer<B>(self, request: &mut Request<B>) -> Response<Bytes> {
         let mut head = Request::new(());
         *head.method_mut() = request.method().clone();
         *head.version_mut() = request.version();
@@ -216,13 +211,13 @@ impl Rejection {
 
     /// The response to the request with this head: the hook's, if there is one. A HEAD request gets the
     /// headers alone.
-    pub(crate) fn response(&self, request: &Parts) -> Response<Bytes> {
-        let response = match &self.inner.on_rejection {
-            Some(hook) => with_own_length(hook.response(self, request)),
+    pub(crate) fn response(self, request: &Parts) -> Response<Bytes> {
+        let response = match &self.on_rejection {
+            Some(hook) => with_own_length(hook.response(&self, request)),
             None => self.default_response(),
         };
         let mut response = for_method(response, &request.method);
-        response.extensions_mut().insert(self.clone());
+        response.extensions_mut().insert(self);
         response
     }
 }
@@ -231,17 +226,17 @@ impl fmt::Debug for Rejection {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
             .debug_struct("Rejection")
-            .field("kind", &self.inner.kind)
-            .field("error", &self.inner.error)
+            .field("kind", &self.kind)
+            .field("error", &self.error)
             .finish_non_exhaustive()
     }
 }
 
 impl fmt::Display for Rejection {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.inner.error {
+        match &self.error {
             Some(error) => error.fmt(formatter),
-            None => self.inner.kind.fmt(formatter),
+            None => self.kind.fmt(formatter),
         }
     }
 }
