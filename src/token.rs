@@ -106,8 +106,8 @@ pub(crate) enum Found<'a> {
 
 /// A credential that may be a token, not verified.
 pub(crate) struct Token<'a> {
-    /// Whether it has to be one word.
-    is_word: bool,
+    /// Whether the request is malformed unless it is one word (RFC 6750, section 2.1).
+    must_be_word: bool,
     pub(crate) place: Place,
     pub(crate) text: Cow<'a, str>,
 }
@@ -165,7 +165,7 @@ impl TokenSources {
                 Kind::Header(name) => (header(headers, name), Place::Elsewhere),
                 Kind::SessionCookie => (self.session_cookie(headers), Place::Cookie),
             };
-            let (text, is_word) = match found {
+            let (text, must_be_word) = match found {
                 Credential::Empty | Credential::None => continue,
                 Credential::Malformed => return Found::Malformed,
                 Credential::Token(text) => (text, false),
@@ -177,7 +177,7 @@ impl TokenSources {
             if place == Place::Cookie && self.is_cross_site_for_all(method, headers) {
                 return Found::CrossSite;
             }
-            return Found::Token(Token { is_word, place, text });
+            return Found::Token(Token { must_be_word, place, text });
         }
         Found::None
     }
@@ -222,10 +222,10 @@ enum Credential<'a> {
 }
 
 impl Token<'_> {
-    /// Whether the request is malformed, rather than its token no good. To be asked of what was refused: a token that
-    /// verifies is one word, and finding that out costs a part of what verifying it again does.
+    /// Whether the request is malformed, rather than its token no good. To be asked of what was refused alone: what
+    /// verifies is one word, and a hit need not be looked through for it.
     pub(crate) fn is_malformed(&self) -> bool {
-        self.is_word && !is_word_or_empty(&self.text)
+        self.must_be_word && !is_word_or_empty(&self.text)
     }
 }
 
