@@ -29,7 +29,9 @@ fn main() {
     let tokens = Tokens::new(&issuer);
     let bearer = |token: &String| request(Some(&format!("Bearer {token}")));
     let live: Vec<_> = many(&issuer, LIVE).iter().map(bearer).collect();
-    let [good, none, unknown] = [&tokens.usual, &tokens.bad.algorithm, &tokens.bad.kid].map(|token| [bearer(token)]);
+    let bad = &tokens.bad;
+    let [good, none, unknown, payload, duplicate] =
+        [&tokens.usual, &bad.algorithm, &bad.kid, &bad.malformed_payload, &bad.duplicate].map(|token| [bearer(token)]);
     let [anonymous, words, no_token] =
         [None, Some("Bearer two words"), Some("Bearer not.a.token")].map(|value| [request(value)]);
 
@@ -41,7 +43,7 @@ fn main() {
     let remembering = around(ready(at_hand(&issuer)));
     let layer = ClerkAuthLayer::from(ready(fetched(&issuer)));
     let fetching = layer.layer(bare);
-    let spent = around(without_budget(fetched(&issuer), &tokens.bad.kid));
+    let spent = around(without_budget(fetched(&issuer), &bad.kid));
     let forgetful = around(ready(at_hand(&issuer).without_token_cache()));
     // So much smaller than the list that hardly a token is still there when its turn comes again.
     let full = around(ready(at_hand(&issuer).token_cache(FULL, 1 << 20)));
@@ -78,6 +80,8 @@ fn main() {
             service("refused: no token", &remembering, &anonymous, 401, refusal),
             service("refused: malformed request", &remembering, &words, 400, refusal),
             service("refused: not a token", &remembering, &no_token, 401, refusal),
+            service("refused: malformed payload, 1 KB", &remembering, &payload, 401, refusal),
+            service("refused: duplicate member, 1 KB", &remembering, &duplicate, 401, refusal),
             service("refused: alg none, 1 KB", &remembering, &none, 401, refusal),
             service("refused: unknown kid, 1 KB", &remembering, &unknown, 401, refusal),
             service("refused: unknown kid, budget spent", &spent, &unknown, 401, refusal),

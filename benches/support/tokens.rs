@@ -27,9 +27,9 @@ pub(crate) struct Bad {
     /// A member stands twice in its payload, which is seen last of all that makes a token malformed.
     pub(crate) duplicate: String,
     pub(crate) kid: String,
-    /// The first character of its payload is none of base64url.
+    /// The first character of its payload is none of base64url. Ends as the usual one does, by which a cache may find it.
     pub(crate) malformed_payload: String,
-    /// The first character of its signature is none of base64url.
+    /// The first character of its signature is none of base64url. Ends as the usual one does too.
     pub(crate) malformed_signature: String,
     pub(crate) signature: String,
 }
