@@ -48,3 +48,8 @@ impl Default for SystemClock {
         Self::new()
     }
 }
+
+/// A monotonic time as a number that an atomic holds; some five hundred years fit.
+pub(crate) fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}

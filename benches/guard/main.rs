@@ -7,6 +7,10 @@
 //! cargo bench --bench guard -- hit 1000
 //! ```
 
+#[allow(dead_code, unused_imports, reason = "a bench takes what it needs")]
+#[path = "../support/tokens.rs"]
+mod support;
+
 use std::{
     convert::Infallible,
     env, future,
@@ -31,6 +35,8 @@ use tower_clerk::{
     verify::{Clock, VerifierBuilder, VerifyErrorKind},
 };
 use tower_layer::Layer;
+
+use self::support::ready;
 
 fn main() {
     let arguments: Vec<String> = env::args().skip(1).filter(|argument| !argument.starts_with("--")).collect();
@@ -103,7 +109,7 @@ fn verify(
     tokens: fn() -> Vec<String>,
     is_right: impl Fn(Result<(), VerifyErrorKind>) -> bool,
 ) {
-    let verifier = warm(builder);
+    let verifier = ready(builder);
     for token in tokens().iter().cycle().take(times) {
         let outcome = black_box(verifier.try_verify(black_box(token)));
         assert!(is_right(outcome.map(drop).map_err(|error| error.kind())));
@@ -117,7 +123,7 @@ fn call(times: usize, verifier: Option<VerifierBuilder>, token: Option<&str>, st
         future::ready(Ok::<_, Infallible>(Response::new(Empty::<Bytes>::new())))
     });
     match verifier {
-        Some(verifier) => requests(times, ClerkAuthLayer::from(warm(verifier)).layer(bare), token, status),
+        Some(verifier) => requests(times, ClerkAuthLayer::from(ready(verifier)).layer(bare), token, status),
         None => requests(times, bare, token, status),
     }
 }
@@ -155,13 +161,6 @@ fn full(verifier: VerifierBuilder) -> VerifierBuilder {
 
 fn fetched() -> VerifierBuilder {
     verifier().key_source(|| async { Ok::<_, FetchError>(Bytes::from_static(JWKS.as_bytes())) })
-}
-
-fn warm(builder: VerifierBuilder) -> Verifier {
-    let verifier = builder.build().expect("a verifier");
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
-    runtime.block_on(verifier.warm_up()).expect("keys");
-    verifier
 }
 
 /// A few seconds after the tokens were issued, for ever.

@@ -39,7 +39,7 @@ pub(crate) use self::{
     key_set::KeySet,
     schedule::Budget,
     source::SourceId,
-    store::{Answer, KeyCache, KeyStore, Need, Outcome, Wait, nanos},
+    store::{Answer, KeyCache, KeyStore, Need, Outcome, Wait},
 };
 pub use self::{
     held::KeysStatus,

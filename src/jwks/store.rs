@@ -19,7 +19,10 @@ use super::{
     key_set::KeySet,
     source::{FetchError, FetchErrorKind, KeySource, SourceId},
 };
-use crate::{clock::Clock, telemetry};
+use crate::{
+    clock::{Clock, nanos},
+    telemetry,
+};
 
 /// The key sets of one verifier.
 ///
@@ -331,11 +334,6 @@ impl Drop for Shared {
     fn drop(&mut self) {
         self.gate.clear(|| self.cache.0.invalidate(&self.id));
     }
-}
-
-/// Some five hundred years fit.
-pub(crate) fn nanos(time: Duration) -> u64 {
-    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
 const NO_RUNTIME: Answer =

@@ -7,7 +7,7 @@ use crate::json::Object;
 
 /// A token split, of which only the header is decoded.
 pub(crate) struct Segments<'a, 'b> {
-    header: Cow<'b, str>,
+    header: Cow<'b, [u8]>,
     payload: &'a str,
     signature: &'a str,
     signing_input: &'a str,
@@ -37,22 +37,20 @@ impl<'a, 'b> Segments<'a, 'b> {
         if signature.len() > MAX_SIGNATURE {
             return Err(MalformedToken);
         }
-        let header = match decode_into(buffer, header)? {
-            Cow::Borrowed(bytes) => Cow::Borrowed(str::from_utf8(bytes).map_err(|_| MalformedToken)?),
-            Cow::Owned(bytes) => Cow::Owned(text(bytes)?),
-        };
-        Ok(Self { header, payload, signature, signing_input })
+        Ok(Self { header: decode_into(buffer, header)?, payload, signature, signing_input })
     }
 
     /// The members of the JOSE header.
     pub(crate) fn header(&self) -> Result<Object<'_>, MalformedToken> {
-        Object::parse(&self.header).map_err(|_| MalformedToken)
+        let text = str::from_utf8(&self.header).map_err(|_| MalformedToken)?;
+        Object::parse(text).map_err(|_| MalformedToken)
     }
 
     /// Decodes the rest, the signature in `buffer` if it fits.
     pub(crate) fn decode<'s>(&self, buffer: &'s mut [u8]) -> Result<Compact<'a, 's>, MalformedToken> {
         let signature = decode_into(buffer, self.signature)?;
-        let payload = text(URL_SAFE_NO_PAD.decode_to_vec(self.payload).map_err(|_| MalformedToken)?)?;
+        let payload = URL_SAFE_NO_PAD.decode_to_vec(self.payload).map_err(|_| MalformedToken)?;
+        let payload = String::from_utf8(payload).map_err(|_| MalformedToken)?;
         Ok(Compact { payload, signature, signing_input: self.signing_input })
     }
 }
@@ -89,10 +87,6 @@ fn decode_into<'b>(buffer: &'b mut [u8], segment: &str) -> Result<Cow<'b, [u8]>,
         None => URL_SAFE_NO_PAD.decode_to_vec(segment).map(Cow::Owned),
     };
     decoded.map_err(|_| MalformedToken)
-}
-
-fn text(bytes: Vec<u8>) -> Result<String, MalformedToken> {
-    String::from_utf8(bytes).map_err(|_| MalformedToken)
 }
 
 /// In base64url characters: the signature of an RSA key of 8192 bits, the longest that counts as a key.

@@ -76,6 +76,10 @@ impl Records {
         *self.fails.lock().expect("a flag") = fails;
     }
 
+    fn insert(&self, tenant: &Tenant, instance: Instance) {
+        self.tenants.lock().expect("a table").insert(tenant.url.clone(), instance);
+    }
+
     fn remove(&self, tenant: &Tenant) {
         self.tenants.lock().expect("a table").remove(&tenant.url);
     }
@@ -226,7 +230,7 @@ async fn a_stranger_is_asked_for_again_after_a_minute() {
     let verifier = records.verifier(&clock);
     let token = a.token("u").lifetime(Duration::from_secs(3600)).sign();
     assert_eq!(verify(&verifier, &token).await, Err(VerifyErrorKind::InvalidIssuer));
-    records.tenants.lock().expect("a table").insert(a.url.clone(), a.instance());
+    records.insert(&a, a.instance());
     clock.advance(Duration::from_millis(59_999));
     assert_eq!(verify(&verifier, &token).await, Err(VerifyErrorKind::InvalidIssuer));
     clock.advance(Duration::from_millis(1));
@@ -259,7 +263,7 @@ async fn a_token_that_waits_for_keys_is_judged_by_the_instance_that_fetches_them
     let records = Records::new(&[]);
     let change = |config| {
         let instance = Instance::new(config).key_source(source.clone());
-        records.tenants.lock().expect("a table").insert(a.url.clone(), instance);
+        records.insert(&a, instance);
     };
     change(config());
     let clock = ManualClock::new();
@@ -290,7 +294,7 @@ async fn a_tenant_whose_record_is_unchanged_keeps_its_keys() {
     let config = ClerkConfig::from_frontend_api_url(&a.url).and_then(|config| config.jwks_refresh_interval(day));
     let instance = Instance::new(config.expect("a configuration")).key_source(source);
     let records = Records::new(&[]);
-    records.tenants.lock().expect("a table").insert(a.url.clone(), instance);
+    records.insert(&a, instance);
     let clock = ManualClock::new();
     let verifier = records.verifier(&clock);
     for asked in 1..=3 {
@@ -341,7 +345,7 @@ async fn a_known_tenant_is_kept_for_an_hour_while_the_records_are_down() {
 async fn a_resolver_that_answers_with_another_issuer_is_not_believed() {
     let (a, b) = (Tenant::new("a"), Tenant::new("b"));
     let records = Records::new(&[]);
-    records.tenants.lock().expect("a table").insert(a.url.clone(), b.instance());
+    records.insert(&a, b.instance());
     let verifier = records.verifier(&ManualClock::new());
     assert_eq!(verify(&verifier, &a.token("u").sign()).await, Err(VerifyErrorKind::KeysUnavailable));
     assert_eq!(
@@ -471,7 +475,7 @@ async fn a_tenant_whose_record_is_broken_keeps_no_other_from_being_looked_up() {
     assert!(verify(&verifier, &token).await.is_ok());
     settle(&records, 3).await;
     records.fail(false);
-    records.tenants.lock().expect("a table").insert(b.url.clone(), b.instance());
+    records.insert(&b, b.instance());
     assert!(verify(&verifier, &b.token("u").lifetime(Duration::from_secs(3600)).sign()).await.is_ok());
 }
 
@@ -526,7 +530,7 @@ async fn a_resolved_instance_has_its_own_longest_token() {
     let (a, b) = (Tenant::new("a"), Tenant::new("b"));
     let records = Records::new(&[]);
     let long = b.config().max_token_length(64 * 1024).expect("a length");
-    records.tenants.lock().expect("a table").insert(b.url.clone(), long.into());
+    records.insert(&b, long.into());
     let inner = records.clone();
     let short = a.config().max_token_length(1024).expect("a length");
     let verifier = Verifier::builder(short)

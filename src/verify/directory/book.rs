@@ -14,8 +14,9 @@ use tokio::{sync::watch, task::AbortHandle, time::timeout};
 
 use super::{Answer, DEADLINE, GRACE, MAX_RESOLVED, Resolution};
 use crate::{
+    clock::nanos,
     config::IssuerUrl,
-    jwks::{Budget, FetchErrorKind, launch, nanos},
+    jwks::{Budget, FetchErrorKind, launch},
     telemetry,
     verify::{
         instance::{Instance, Shared, Trusted},
