@@ -1,0 +1,181 @@
+use axum::{Router, body::Body, response::IntoResponse, routing};
+use bytes::Bytes;
+use http::{Response, StatusCode, request::Parts};
+use http_body_util::BodyExt;
+use tower_clerk::{
+    ClerkAuth, ClerkAuthLayer, Rejection, Requirement,
+    authorize::{Authorized, Policy},
+    claims::Reverification,
+    rejection::{Refusals, RejectionKind},
+    testing::TokenBuilder,
+};
+
+use super::support::{Answer, bearer, layer, layer_without_keys, may_read, member, reader, request, send, user};
+
+struct Reads;
+
+impl Policy for Reads {
+    fn requirement() -> Requirement {
+        may_read()
+    }
+}
+
+struct Recent;
+
+impl Policy for Recent {
+    fn requirement() -> Requirement {
+        may_read().and(Requirement::reverification(Reverification::strict()))
+    }
+}
+
+struct Nothing;
+
+impl Policy for Nothing {
+    fn requirement() -> Requirement {
+        Requirement::any_of([])
+    }
+}
+
+async fn authorized<P>(user: Authorized<P>) -> String {
+    user.user_id().to_owned()
+}
+
+async fn required(user: ClerkAuth) -> Result<String, Rejection> {
+    user.require(&may_read())?;
+    Ok(user.user_id().to_owned())
+}
+
+async fn recently(user: ClerkAuth) -> Result<String, Rejection> {
+    user.require(&Recent::requirement())?;
+    Ok(user.user_id().to_owned())
+}
+
+fn routes() -> Router {
+    Router::new()
+        .route("/reads", routing::any(authorized::<Reads>))
+        .route("/recent", routing::any(authorized::<Recent>))
+        .route("/nothing", routing::any(authorized::<Nothing>))
+        .route("/required", routing::any(required))
+        .route("/recently", routing::any(recently))
+}
+
+async fn ask(clerk: ClerkAuthLayer, method: &str, path: &str, token: Option<&TokenBuilder>) -> Answer {
+    ask_with(clerk, method, path, token, "text/plain").await
+}
+
+async fn ask_with(
+    clerk: ClerkAuthLayer,
+    method: &str,
+    path: &str,
+    token: Option<&TokenBuilder>,
+    media_type: &str,
+) -> Answer {
+    let bearer = token.map(bearer);
+    let authorization = bearer.iter().map(|bearer| ("authorization", bearer.as_str()));
+    let headers: Vec<_> = authorization.chain([("content-type", media_type)]).collect();
+    send(routes().layer(clerk), request(method, path, &headers)).await
+}
+
+#[tokio::test]
+async fn a_user_who_meets_the_policy_reaches_the_handler() {
+    let fresh = reader().claim("fva", [0, -1]);
+    for path in ["/reads", "/recent", "/required", "/recently"] {
+        assert_eq!(ask(layer(), "GET", path, Some(&fresh)).await.seen(), (200, "user_123"), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_user_who_does_not_is_refused_as_by_the_layer() {
+    for path in ["/reads", "/recent", "/nothing", "/required", "/recently"] {
+        let answer = ask(layer(), "GET", path, Some(&member())).await;
+        answer.assert_refused(403, "insufficient_scope");
+        assert_eq!(answer.header("www-authenticate"), Some(r#"Bearer error="insufficient_scope""#), "{path}");
+        assert_eq!(answer.header("content-type"), Some("application/problem+json"), "{path}");
+        assert_eq!(answer.header("cache-control"), Some("no-store"), "{path}");
+        let head = ask(layer(), "HEAD", path, Some(&member())).await;
+        assert_eq!(head.seen(), (403, ""), "{path}");
+        assert_eq!(head.parts.headers, answer.parts.headers, "{path}");
+    }
+    for path in ["/recent", "/recently"] {
+        let answer = ask(layer(), "GET", path, Some(&reader().claim("fva", [30, -1]))).await;
+        let body = r#"{"clerk_error":{"type":"forbidden","reason":"reverification-error","metadata":{"reverification":"strict"}}}"#;
+        assert_eq!(answer.seen(), (403, body), "{path}");
+        assert_eq!(answer.header("content-type"), Some("application/json"), "{path}");
+        assert_eq!(answer.rejection().code(), "reverification");
+    }
+}
+
+#[tokio::test]
+async fn without_a_user_the_stored_refusal_is_the_answer() {
+    for path in ["/reads", "/recent", "/nothing", "/required", "/recently"] {
+        let answer = ask(layer().allow_unauthenticated_requests(), "GET", path, None).await;
+        answer.assert_refused(401, "missing_token");
+        assert_eq!(answer.header("www-authenticate"), Some("Bearer"));
+        let outage = layer_without_keys().allow_unauthenticated_requests();
+        let answer = ask(outage, "GET", path, Some(&reader())).await;
+        answer.assert_refused(503, "keys_unavailable");
+        assert_eq!(answer.header("retry-after"), Some("1"));
+    }
+}
+
+#[tokio::test]
+async fn without_a_layer_the_answer_is_a_500_with_a_fixed_body() {
+    let bearer = bearer(&reader());
+    for path in ["/reads", "/required"] {
+        let answer = send(routes(), request("GET", path, &[("authorization", &bearer)])).await;
+        assert_eq!(answer.seen(), (500, r#"{"type":"about:blank","title":"Internal Server Error","status":500}"#));
+    }
+}
+
+#[tokio::test]
+async fn a_policy_refuses_by_the_layers_hook_and_pinned_form() {
+    let hooked = layer().on_rejection(|rejection: &Rejection, request: &Parts| {
+        let mut response = Response::new(Bytes::from(format!("{} {}", request.uri, rejection.code())));
+        *response.status_mut() = StatusCode::IM_A_TEAPOT;
+        response
+    });
+    let answer = ask(hooked.clone(), "GET", "/reads", Some(&member())).await;
+    assert_eq!(answer.seen(), (418, "/reads insufficient_scope"));
+    // A handler's own refusal has no request to show to the hook.
+    ask(hooked, "GET", "/required", Some(&member())).await.assert_refused(403, "insufficient_scope");
+    for path in ["/reads", "/required"] {
+        let pinned = layer().refusals(Refusals::Http);
+        let answer = ask_with(pinned, "POST", path, Some(&member()), "application/grpc").await;
+        answer.assert_refused(403, "insufficient_scope");
+        let grpc = layer().refusals(Refusals::Grpc);
+        ask(grpc, "GET", path, Some(&member())).await.assert_refused_grpc("7", "insufficient_scope");
+    }
+}
+
+#[tokio::test]
+async fn a_policy_refuses_a_grpc_call_in_the_form_in_which_the_layer_does() {
+    let lenient = layer().allow_unauthenticated_requests();
+    ask_with(lenient.clone(), "POST", "/reads", None, "application/grpc")
+        .await
+        .assert_refused_grpc("16", "missing_token");
+    let answer = ask_with(lenient, "POST", "/reads", Some(&member()), "application/grpc").await;
+    answer.assert_refused_grpc("7", "insufficient_scope");
+}
+
+#[tokio::test]
+async fn a_policy_is_asked_of_a_user_without_a_request() {
+    let refused = Authorized::<Reads>::new(user(&member())).expect_err("no permission");
+    assert_eq!(refused.kind(), RejectionKind::InsufficientScope);
+    let user = Authorized::<Reads>::new(user(&reader())).expect("a permission");
+    assert_eq!((user.user_id(), user.instance()), ("user_123", "https://clerk.test.example"));
+    assert_eq!(user.into_inner().user_id(), "user_123");
+    assert!(Authorized::<Nothing>::new(ClerkAuth::builder().organization("org_a", "admin").build()).is_err());
+    let built = ClerkAuth::builder().organization("org_a", "admin").permission("invoices", "read").build();
+    assert_eq!(authorized(Authorized::<Reads>::new(built).expect("a permission")).await, "user_test");
+}
+
+#[tokio::test]
+async fn a_handlers_own_refusal_is_a_response_that_carries_itself() {
+    let rejection = user(&member()).require(&may_read()).expect_err("no permission");
+    let response: Response<Body> = rejection.into_response();
+    assert_eq!(response.status(), StatusCode::FORBIDDEN);
+    let stored = response.extensions().get::<Rejection>().map(Rejection::code);
+    assert_eq!(stored, Some("insufficient_scope"));
+    let body = response.into_body().collect().await.expect("a body").to_bytes();
+    assert!(body.starts_with(br#"{"type":"about:blank","title":"Forbidden""#));
+}

@@ -1,0 +1,170 @@
+use std::{
+    convert::Infallible,
+    future::{Future, Ready, poll_fn, ready},
+    mem,
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    task::{Context, Poll, Waker},
+};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::Full;
+use tower::{Service, limit::ConcurrencyLimitLayer, service_fn};
+use tower_clerk::authorize::RequireLayer;
+use tower_layer::Layer;
+
+use super::support::{Inner, bearer, call, get, layer, layer_that_waits, may_read, member, of, reader, send};
+
+fn guard() -> RequireLayer {
+    RequireLayer::new(may_read())
+}
+
+/// Panics if it is called without having been made ready, which no clone is.
+#[derive(Default)]
+struct Exacting {
+    is_ready: bool,
+}
+
+impl Clone for Exacting {
+    fn clone(&self) -> Self {
+        Self::default()
+    }
+}
+
+impl<B> Service<Request<B>> for Exacting {
+    type Response = Response<Full<Bytes>>;
+    type Error = Infallible;
+    type Future = Ready<Result<Self::Response, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.is_ready = true;
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: Request<B>) -> Self::Future {
+        assert!(mem::take(&mut self.is_ready), "called without having been made ready");
+        ready(Ok(Response::default()))
+    }
+}
+
+#[tokio::test]
+async fn only_a_service_that_was_made_ready_is_called() {
+    let mut service = guard().layer(Exacting::default());
+    for (token, status) in [(reader(), 200), (member(), 403), (member(), 403), (reader(), 200), (reader(), 200)] {
+        let response = call(&mut service, of(&token, ())).await.await;
+        assert_eq!(response.expect("infallible").status(), status);
+    }
+    for clerk in [layer(), layer_that_waits()] {
+        let mut service = clerk.layer(guard().layer(Exacting::default()));
+        for (token, status) in [(reader(), 200), (member(), 403), (reader(), 200)] {
+            let request = get(&[("authorization", &bearer(&token))]);
+            let response = call(&mut service, request).await.await;
+            assert_eq!(response.expect("infallible").status(), status);
+        }
+    }
+}
+
+#[derive(Debug, PartialEq)]
+struct Broken(&'static str);
+
+/// Is ready when it is told to be, breaks when it is told to, and counts.
+#[derive(Clone, Default)]
+struct Scripted {
+    is_broken: Arc<AtomicBool>,
+    is_busy: Arc<AtomicBool>,
+    polls: Arc<AtomicUsize>,
+}
+
+impl Service<Request<()>> for Scripted {
+    type Response = Response<Full<Bytes>>;
+    type Error = Broken;
+    type Future = Ready<Result<Self::Response, Broken>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Broken>> {
+        self.polls.fetch_add(1, Ordering::SeqCst);
+        match (self.is_broken.load(Ordering::SeqCst), self.is_busy.load(Ordering::SeqCst)) {
+            (true, _) => Poll::Ready(Err(Broken("when polled"))),
+            (false, true) => Poll::Pending,
+            (false, false) => Poll::Ready(Ok(())),
+        }
+    }
+
+    fn call(&mut self, _: Request<()>) -> Self::Future {
+        ready(Err(Broken("when called")))
+    }
+}
+
+#[tokio::test]
+async fn readiness_and_errors_are_those_of_the_inner_service() {
+    let inner = Scripted::default();
+    let mut service = guard().layer(inner.clone());
+    let mut context = Context::from_waker(Waker::noop());
+    inner.is_busy.store(true, Ordering::SeqCst);
+    assert!(service.poll_ready(&mut context).is_pending());
+    inner.is_busy.store(false, Ordering::SeqCst);
+    assert_eq!(service.poll_ready(&mut context), Poll::Ready(Ok(())));
+    assert_eq!(service.call(of(&member(), ())).await.expect("a refusal is a response").status(), 403);
+    assert_eq!(service.poll_ready(&mut context), Poll::Ready(Ok(())));
+    assert_eq!(service.call(of(&reader(), ())).await.err(), Some(Broken("when called")));
+    inner.is_broken.store(true, Ordering::SeqCst);
+    assert_eq!(service.poll_ready(&mut context), Poll::Ready(Err(Broken("when polled"))));
+    assert_eq!(inner.polls.load(Ordering::SeqCst), 4);
+}
+
+#[tokio::test]
+async fn a_refused_call_holds_no_capacity_of_the_inner_service() {
+    let inner = Inner::default();
+    let limited = guard().layer(ConcurrencyLimitLayer::new(1).layer(inner.clone()));
+    for _ in 0..3 {
+        let answer = send(limited.clone(), of(&member(), ())).await;
+        assert_eq!((answer.status(), inner.calls()), (403, 0));
+    }
+    let mut first = limited.clone();
+    let unpolled = call(&mut first, of(&member(), ())).await;
+    drop(first);
+    assert_eq!(send(limited.clone(), of(&reader(), ())).await.status(), 200);
+    assert_eq!(unpolled.await.expect("infallible").status(), 403);
+    let mut again = limited;
+    for (token, status) in [(member(), 403), (reader(), 200), (member(), 403), (reader(), 200)] {
+        let response = call(&mut again, of(&token, ())).await.await;
+        assert_eq!(response.expect("infallible").status(), status);
+    }
+}
+
+#[tokio::test]
+async fn a_call_that_passed_holds_its_capacity_until_it_is_done() {
+    let (done, wait) = tokio::sync::watch::channel(false);
+    let slow = service_fn(move |_: Request<()>| {
+        let mut wait = wait.clone();
+        async move {
+            wait.wait_for(|done| *done).await.expect("a sender");
+            Ok::<_, Infallible>(Response::new(Full::<Bytes>::default()))
+        }
+    });
+    let limited = guard().layer(ConcurrencyLimitLayer::new(1).layer(slow));
+    let mut first = limited.clone();
+    let running = call(&mut first, of(&reader(), ())).await;
+    let mut second = limited;
+    poll_fn(|context| {
+        assert!(second.poll_ready(context).is_pending());
+        Poll::Ready(())
+    })
+    .await;
+    done.send(true).expect("a receiver");
+    assert_eq!(running.await.expect("infallible").status(), 200);
+    assert_eq!(send(second, of(&member(), ())).await.status(), 403);
+}
+
+#[tokio::test]
+async fn a_refusal_is_ready_at_the_first_poll_and_the_service_not_called() {
+    let inner = Inner::default();
+    let mut service = guard().layer(inner.clone());
+    let mut future = pin!(call(&mut service, of(&member(), ())).await);
+    let polled = future.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+    assert!(matches!(polled, Poll::Ready(Ok(response)) if response.status() == 403));
+    assert_eq!(inner.calls(), 0);
+}

@@ -1,0 +1,168 @@
+use serde_json::json;
+use tower_clerk::{
+    Requirement,
+    authorize::RequireLayer,
+    claims::{Reverification, ReverificationLevel},
+    rejection::{Refusals, RejectionKind},
+    testing::TokenBuilder,
+};
+use tower_layer::Layer;
+
+use super::support::{Answer, Inner, bearer, layer, may_read, member, reader, request, send, user};
+
+fn fresh(reverification: Reverification) -> Requirement {
+    Requirement::reverification(reverification)
+}
+
+fn stale(token: TokenBuilder) -> TokenBuilder {
+    token.claim("fva", [100_000, 100_000])
+}
+
+/// What each is called in the body that Clerk's front end looks for.
+fn configs() -> Vec<(Reverification, &'static str)> {
+    let within = Reverification::after_minutes;
+    vec![
+        (Reverification::strict_mfa(), r#""strict_mfa""#),
+        (Reverification::strict(), r#""strict""#),
+        (Reverification::moderate(), r#""moderate""#),
+        (Reverification::lax(), r#""lax""#),
+        (within(ReverificationLevel::FirstFactor, 1), r#"{"level":"first_factor","afterMinutes":1}"#),
+        (within(ReverificationLevel::SecondFactor, 15), r#"{"level":"second_factor","afterMinutes":15}"#),
+        (within(ReverificationLevel::MultiFactor, 99_998), r#"{"level":"multi_factor","afterMinutes":99998}"#),
+        // The values of a preset do not make it one: the front end is told what was asked for.
+        (within(ReverificationLevel::SecondFactor, 10), r#"{"level":"second_factor","afterMinutes":10}"#),
+    ]
+}
+
+fn body(config: &str) -> String {
+    format!(
+        r#"{{"clerk_error":{{"type":"forbidden","reason":"reverification-error","metadata":{{"reverification":{config}}}}}}}"#
+    )
+}
+
+async fn ask(requirement: Requirement, token: &TokenBuilder, method: &str, media_type: &str) -> Answer {
+    let inner = Inner::default();
+    let guarded = layer().layer(RequireLayer::new(requirement).layer(inner.clone()));
+    let headers = [("authorization", bearer(token)), ("content-type", media_type.to_owned())];
+    let headers = headers.each_ref().map(|(name, value)| (*name, value.as_str()));
+    let answer = send(guarded, request(method, "/", &headers)).await;
+    assert_eq!(inner.calls(), usize::from(answer.parts.extensions.get::<tower_clerk::Rejection>().is_none()));
+    answer
+}
+
+#[tokio::test]
+async fn the_refusal_has_the_body_that_clerks_front_end_retries_on() {
+    for (reverification, config) in configs() {
+        let answer = ask(fresh(reverification), &stale(member()), "POST", "application/json").await;
+        assert_eq!(answer.seen(), (403, body(config).as_str()));
+        assert_eq!(answer.header("content-type"), Some("application/json"));
+        assert_eq!(answer.header("content-length"), Some(body(config).len().to_string().as_str()));
+        assert_eq!(answer.header("cache-control"), Some("no-store"));
+        assert_eq!((answer.header("www-authenticate"), answer.header("retry-after")), (None, None));
+        let rejection = answer.rejection();
+        assert_eq!((rejection.kind(), rejection.code()), (RejectionKind::Reverification, "reverification"));
+        assert_eq!((rejection.status().as_u16(), rejection.grpc_code()), (403, 7));
+        assert_eq!(rejection.reverification(), Some(reverification));
+        let parsed: serde_json::Value = serde_json::from_str(&answer.text).expect("JSON");
+        let metadata = json!({ "reverification": serde_json::from_str::<serde_json::Value>(config).expect("JSON") });
+        let error = json!({ "type": "forbidden", "reason": "reverification-error", "metadata": metadata });
+        assert_eq!(parsed, json!({ "clerk_error": error }));
+    }
+}
+
+#[tokio::test]
+async fn factors_that_are_fresh_pass() {
+    for (reverification, _) in configs() {
+        let answer = ask(fresh(reverification), &member().claim("fva", [0, 0]), "GET", "text/plain").await;
+        assert_eq!(answer.seen(), (200, "user_123"), "{reverification:?}");
+    }
+}
+
+#[tokio::test]
+async fn factors_that_a_session_does_not_speak_of_have_to_be_verified_again() {
+    let unsaid = [member(), member().claim("fva", json!(null)), member().claim("fva", [-1, -1])];
+    for token in unsaid {
+        let answer = ask(fresh(Reverification::lax()), &token, "GET", "text/plain").await;
+        assert_eq!(answer.seen(), (403, body(r#""lax""#).as_str()));
+    }
+}
+
+#[tokio::test]
+async fn head_gets_the_headers_that_get_would_have() {
+    let asked = || fresh(Reverification::strict());
+    let got = ask(asked(), &stale(member()), "GET", "text/plain").await;
+    let head = ask(asked(), &stale(member()), "HEAD", "text/plain").await;
+    assert_eq!(head.seen(), (403, ""));
+    assert_eq!(head.parts.headers, got.parts.headers);
+}
+
+#[tokio::test]
+async fn a_grpc_call_is_told_by_the_code() {
+    let answer = ask(fresh(Reverification::strict()), &stale(member()), "POST", "application/grpc").await;
+    answer.assert_refused_grpc("7", "reverification");
+    assert_eq!(answer.header("grpc-message"), Some("reverification needed"));
+    let pinned = layer().refusals(Refusals::Http);
+    let guarded = pinned.layer(RequireLayer::new(fresh(Reverification::strict())).layer(Inner::default()));
+    let headers = [("authorization", &*bearer(&stale(member()))), ("content-type", "application/grpc")];
+    assert_eq!(send(guarded, request("POST", "/", &headers)).await.seen(), (403, body(r#""strict""#).as_str()));
+}
+
+/// What `require` says: nothing, or the code and what has to be verified.
+fn verdict(token: &TokenBuilder, requirement: &Requirement) -> Option<(&'static str, Option<Reverification>)> {
+    let user = user(token);
+    let refused = user.require(requirement).err();
+    assert_eq!(user.has(requirement), refused.is_none(), "{requirement:?}");
+    refused.map(|rejection| (rejection.code(), rejection.reverification()))
+}
+
+#[test]
+fn reverifying_is_asked_for_only_where_nothing_else_is_missing() {
+    let (strict, lax) = (Reverification::strict(), Reverification::lax());
+    let forbidden = Some(("insufficient_scope", None));
+    let reverify = |asked| Some(("reverification", Some(asked)));
+    for (token, requirement, expected) in [
+        (stale(reader()), may_read().and(fresh(strict)), reverify(strict)),
+        (stale(reader()), fresh(strict).and(may_read()), reverify(strict)),
+        (stale(member()), may_read().and(fresh(strict)), forbidden),
+        (stale(member()), fresh(strict).and(may_read()), forbidden),
+        (stale(reader()), fresh(strict).and(may_read()).and(Requirement::plan("u:pro")), forbidden),
+        (stale(reader()), fresh(strict).and(Requirement::scope("read")), forbidden),
+        (stale(reader()), fresh(strict).and(Requirement::any_of([])), forbidden),
+        (stale(reader()), fresh(strict).and(Requirement::predicate(|_| false)), forbidden),
+        (reader().claim("fva", [0, 0]), may_read().and(fresh(strict)), None),
+        // Of several the first that is missing is asked for.
+        (stale(reader()), fresh(lax).and(fresh(strict)), reverify(lax)),
+        (reader().claim("fva", [100, 100]), fresh(lax).and(fresh(strict)), reverify(strict)),
+    ] {
+        assert_eq!(verdict(&token, &requirement), expected, "{requirement:?}");
+    }
+}
+
+#[test]
+fn reverifying_is_asked_for_where_no_alternative_holds_and_one_would_afterwards() {
+    let strict = Reverification::strict();
+    let forbidden = Some(("insufficient_scope", None));
+    let reverify = Some(("reverification", Some(strict)));
+    for (token, requirement, expected) in [
+        (stale(reader()), Requirement::any_of([fresh(strict), may_read()]), None),
+        (stale(member()), Requirement::any_of([fresh(strict), may_read()]), reverify),
+        (stale(member()), Requirement::any_of([may_read(), fresh(strict)]), reverify),
+        (stale(member()), Requirement::any_of([may_read().and(fresh(strict)), Requirement::role("owner")]), forbidden),
+        (stale(member()), Requirement::any_of([may_read(), Requirement::role("member").and(fresh(strict))]), reverify),
+        (stale(member()), may_read().and(Requirement::any_of([fresh(strict)])), forbidden),
+        (stale(reader()), may_read().and(Requirement::any_of([Requirement::role("owner"), fresh(strict)])), reverify),
+        (stale(member()), Requirement::any_of([fresh(strict), fresh(Reverification::lax())]), reverify),
+    ] {
+        assert_eq!(verdict(&token, &requirement), expected, "{requirement:?}");
+    }
+}
+
+/// No factor is ever less than no minutes old, so Clerk's front end would ask for it again and again.
+#[test]
+fn reverifying_is_not_asked_for_where_it_would_not_be_enough() {
+    for level in [ReverificationLevel::FirstFactor, ReverificationLevel::SecondFactor, ReverificationLevel::MultiFactor]
+    {
+        let never = fresh(Reverification::after_minutes(level, 0));
+        assert_eq!(verdict(&stale(reader()), &never), Some(("insufficient_scope", None)), "{level:?}");
+    }
+}

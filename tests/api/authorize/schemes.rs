@@ -1,0 +1,242 @@
+//! Clerk together with API keys: either one is enough, and neither is answered by Clerk's layer.
+
+use axum::{
+    Extension, Router,
+    body::Body,
+    extract::Request,
+    middleware::{Next, from_fn},
+    response::Response,
+    routing,
+};
+use http::HeaderMap;
+use tower::util::MapRequestLayer;
+use tower_clerk::{
+    ClerkAuth, ClerkAuthLayer, Rejection,
+    authorize::{RequireAuthenticated, RequireLayer},
+};
+use tower_layer::Layer;
+
+use super::support::{
+    Answer, Inner, bearer, get, issuer, layer, layer_without_keys, may_read, reader, request, send, token,
+};
+
+#[derive(Clone)]
+struct Machine(&'static str);
+
+#[derive(Clone)]
+struct Webhook;
+
+/// Lets everything pass and says whose key it was, as the layer of a second scheme should.
+async fn api_keys(mut request: Request, next: Next) -> Response {
+    if has_good_key(request.headers()) {
+        request.extensions_mut().insert(Machine("machine_1"));
+    }
+    next.run(request).await
+}
+
+fn has_good_key(headers: &HeaderMap) -> bool {
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    text("x-api-key") == Some("k_good") || text("authorization") == Some("ApiKey k_good")
+}
+
+/// Exactly one of a user and a refusal is there, whatever other schemes say.
+async fn who(
+    user: Option<ClerkAuth>,
+    machine: Option<Extension<Machine>>,
+    refusal: Option<Extension<Rejection>>,
+) -> String {
+    assert_eq!(user.is_none(), refusal.is_some());
+    let user = user.map(|user| user.user_id().to_owned());
+    user.or(machine.map(|Extension(Machine(name))| name.to_owned())).unwrap_or_else(|| "nobody".to_owned())
+}
+
+/// The stack in both orders of its two schemes.
+fn stacks(clerk: &ClerkAuthLayer) -> [(&'static str, Router); 2] {
+    let either = RequireAuthenticated::new().or::<Machine>();
+    let routes = || Router::new().route("/", routing::any(who)).route_layer(either.clone());
+    [
+        ("Clerk outside", routes().route_layer(from_fn(api_keys)).route_layer(clerk.clone())),
+        ("keys outside", routes().route_layer(clerk.clone()).route_layer(from_fn(api_keys))),
+    ]
+}
+
+async fn ask(clerk: &ClerkAuthLayer, headers: &[(&str, &str)]) -> [(&'static str, Answer); 2] {
+    let [first, second] = stacks(clerk);
+    [(first.0, send(first.1, get(headers)).await), (second.0, send(second.1, get(headers)).await)]
+}
+
+#[tokio::test]
+async fn either_scheme_is_enough() {
+    let clerk = layer().allow_unauthenticated_requests();
+    let good = bearer(&token());
+    for (headers, who) in [
+        (vec![("x-api-key", "k_good")], "machine_1"),
+        (vec![("authorization", "ApiKey k_good")], "machine_1"),
+        (vec![("authorization", good.as_str())], "user_123"),
+        (vec![("authorization", &good), ("x-api-key", "k_good")], "user_123"),
+        (vec![("authorization", &good), ("x-api-key", "k_bad")], "user_123"),
+        (vec![("authorization", "Bearer a.b.c"), ("x-api-key", "k_good")], "machine_1"),
+    ] {
+        for (order, answer) in ask(&clerk, &headers).await {
+            assert_eq!(answer.seen(), (200, who), "{order} {headers:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn neither_scheme_is_answered_by_clerks_layer() {
+    let clerk = layer().allow_unauthenticated_requests();
+    let expired = bearer(&token().expired());
+    for (headers, code, challenge) in [
+        (vec![], "missing_token", "Bearer"),
+        (vec![("x-api-key", "k_bad")], "missing_token", "Bearer"),
+        (vec![("authorization", "ApiKey k_bad")], "missing_token", "Bearer"),
+        (vec![("authorization", "Bearer a.b.c")], "invalid_token", r#"Bearer error="invalid_token""#),
+        (vec![("authorization", "Bearer k_good")], "invalid_token", r#"Bearer error="invalid_token""#),
+        (vec![("authorization", &expired), ("x-api-key", "k_bad")], "token_expired", r#"Bearer error="invalid_token""#),
+    ] {
+        for (order, answer) in ask(&clerk, &headers).await {
+            answer.assert_refused(401, code);
+            assert_eq!(answer.header("www-authenticate"), Some(challenge), "{order} {headers:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_malformed_request_is_refused_whatever_else_it_carries() {
+    let clerk = layer().allow_unauthenticated_requests();
+    for (order, answer) in ask(&clerk, &[("authorization", "Bearer"), ("x-api-key", "k_good")]).await {
+        assert_eq!(answer.status(), 400, "{order}");
+        assert_eq!(answer.rejection().code(), "malformed_request");
+    }
+}
+
+#[tokio::test]
+async fn machines_pass_while_keys_are_unavailable() {
+    let clerk = layer_without_keys().allow_unauthenticated_requests();
+    let good = bearer(&token());
+    for (headers, status, text) in [
+        (vec![("x-api-key", "k_good")], 200, "machine_1"),
+        (vec![("authorization", "ApiKey k_good")], 200, "machine_1"),
+        (vec![("authorization", good.as_str()), ("x-api-key", "k_good")], 200, "machine_1"),
+        (vec![("authorization", &good)], 503, "keys_unavailable"),
+        (vec![("authorization", &good), ("x-api-key", "k_bad")], 503, "keys_unavailable"),
+        (vec![], 401, "missing_token"),
+    ] {
+        for (order, answer) in ask(&clerk, &headers).await {
+            match status {
+                200 => assert_eq!(answer.seen(), (200, text), "{order} {headers:?}"),
+                _ => answer.assert_refused(status, text),
+            }
+            assert_eq!(answer.header("retry-after"), (status == 503).then_some("1"), "{order} {headers:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_layer_that_lets_only_anonymous_requests_pass_refuses_bad_tokens_before_keys_count() {
+    let clerk = layer().allow_anonymous_requests();
+    for (headers, status) in [
+        (vec![("x-api-key", "k_good")], 200),
+        (vec![("authorization", "ApiKey k_good")], 200),
+        (vec![("authorization", "Bearer a.b.c"), ("x-api-key", "k_good")], 401),
+        (vec![], 401),
+    ] {
+        for (order, answer) in ask(&clerk, &headers).await {
+            assert_eq!(answer.status(), status, "{order} {headers:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_layer_that_strips_tokens_leaves_credentials_of_other_schemes() {
+    let clerk = layer().allow_unauthenticated_requests().strip_unverified_credentials();
+    for (order, answer) in ask(&clerk, &[("authorization", "ApiKey k_good")]).await {
+        assert_eq!(answer.seen(), (200, "machine_1"), "{order}");
+    }
+}
+
+#[tokio::test]
+async fn a_grpc_call_with_neither_is_refused_in_its_form() {
+    for (_, stack) in stacks(&layer().allow_unauthenticated_requests()) {
+        let answer = send(stack, request("POST", "/", &[("content-type", "application/grpc")])).await;
+        answer.assert_refused_grpc("16", "missing_token");
+    }
+}
+
+#[tokio::test]
+async fn a_requirement_of_users_is_not_met_by_a_machine() {
+    let inner = Inner::default();
+    let guarded = RequireLayer::new(may_read()).layer(inner.clone());
+    let with_machine = MapRequestLayer::new(|mut request: Request<Body>| {
+        request.extensions_mut().insert(Machine("machine_1"));
+        request
+    });
+    let clerk = layer().allow_unauthenticated_requests();
+    let answer = send(with_machine.layer(clerk.layer(guarded.clone())), get(&[])).await;
+    answer.assert_refused(401, "missing_token");
+    let answer = send(with_machine.layer(guarded), get(&[])).await;
+    assert_eq!((answer.status(), inner.calls()), (500, 0));
+}
+
+#[tokio::test]
+async fn a_handler_that_wants_a_user_refuses_a_machine_that_the_guard_let_pass() {
+    let routes = Router::new().route("/", routing::get(|user: ClerkAuth| async move { user.user_id().to_owned() }));
+    let guarded = routes.route_layer(RequireAuthenticated::new().or::<Machine>()).route_layer(from_fn(api_keys));
+    let app = guarded.route_layer(layer().allow_unauthenticated_requests());
+    send(app, get(&[("x-api-key", "k_good")])).await.assert_refused(401, "missing_token");
+}
+
+#[tokio::test]
+async fn any_number_of_schemes_can_be_combined_and_only_those_named_count() {
+    let insert = |name: &'static str| {
+        move |mut request: Request<Body>| {
+            match name {
+                "machine" => drop(request.extensions_mut().insert(Machine("machine_1"))),
+                "webhook" => drop(request.extensions_mut().insert(Webhook)),
+                _ => {}
+            }
+            request
+        }
+    };
+    let machine = || RequireAuthenticated::new().or::<Machine>();
+    for (guard, scheme, status) in [
+        (machine().or::<Webhook>(), "machine", 200),
+        (machine().or::<Webhook>(), "webhook", 200),
+        (machine().or::<Webhook>(), "none", 401),
+        (machine(), "machine", 200),
+        (machine(), "webhook", 401),
+        (RequireAuthenticated::new(), "machine", 401),
+    ] {
+        let inner = Inner::default();
+        let clerk = layer().allow_unauthenticated_requests();
+        let stack = clerk.layer(MapRequestLayer::new(insert(scheme)).layer(guard.layer(inner.clone())));
+        let answer = send(stack, get(&[])).await;
+        assert_eq!((answer.status(), inner.calls()), (status, usize::from(status == 200)), "{guard:?} {scheme}");
+    }
+}
+
+#[tokio::test]
+async fn a_machine_passes_where_no_clerk_layer_has_seen_the_request() {
+    let inner = Inner::default();
+    let guard = RequireAuthenticated::new().or::<Webhook>().or::<Machine>();
+    let mut request = get(&[]);
+    request.extensions_mut().insert(Machine("machine_1"));
+    let answer = send(guard.layer(inner.clone()), request).await;
+    assert_eq!((answer.seen(), inner.calls()), ((200, "nobody"), 1));
+}
+
+/// A second layer decides alone, also where the first let the user in: a machine's key is not that layer's to judge.
+#[tokio::test]
+async fn users_of_another_scheme_outlive_the_clerk_layer_and_users_of_clerk_do_not() {
+    let inner = Inner::default();
+    let other = tower_clerk::testing::TestIssuer::new();
+    let elsewhere = ClerkAuthLayer::from(super::support::verifier(other.config())).allow_unauthenticated_requests();
+    let guard = RequireAuthenticated::new().or::<Machine>();
+    let stack = layer().layer(elsewhere.layer(guard.layer(inner.clone())));
+    let answer = send(stack.clone(), get(&[("authorization", &bearer(&reader()))])).await;
+    assert_eq!((answer.rejection().code(), inner.calls()), ("invalid_token", 0));
+    let mut request = get(&[("authorization", &bearer(&issuer().token("user_a")))]);
+    request.extensions_mut().insert(Machine("machine_1"));
+    assert_eq!((send(stack, request).await.status(), inner.calls()), (200, 1));
+}

@@ -1,0 +1,138 @@
+//! Tokens made from a JWT template: their claims are the template's, so they say nothing of a session.
+
+use serde_json::json;
+use tower_clerk::{
+    ClerkAuth, Requirement,
+    authorize::{RequireAuthenticated, RequireLayer},
+    claims::{Reverification, ReverificationLevel},
+    testing::TokenBuilder,
+    verify::VerifyErrorKind,
+};
+use tower_layer::Layer;
+
+use super::support::{Inner, bearer, get, issuer, send, token, user, user_by, verifier, with};
+
+const IGNORE: &str = "cl_I7d4PD111III";
+const TEMPLATE: &str = "cl_B7d4PD222AAA";
+
+/// Every claim that grants something to a session, in both layouts.
+fn granting() -> [TokenBuilder; 2] {
+    let common = json!({ "fea": "o:a,u:b", "pla": "o:business,u:pro", "fva": [0, 0], "scope": "read" });
+    let spread = json!({ "org_id": "org_1", "org_role": "org:admin", "org_permissions": ["org:a:read"] });
+    let packed = json!({ "o": { "id": "org_1", "rol": "admin", "per": "read", "fpm": "1" } });
+    [with(with(token().v1(), &common), &spread), with(with(token(), &common), &packed)]
+}
+
+/// Without a session, or with a category that says so whatever else the token claims.
+fn templates() -> Vec<TokenBuilder> {
+    let forms: [fn(TokenBuilder) -> TokenBuilder; 4] = [
+        |token| token.header("cat", TEMPLATE).without_claim("sid"),
+        |token| token.header("cat", TEMPLATE),
+        |token| token.header("cat", IGNORE).without_claim("sid"),
+        |token| token.without_header("cat").without_claim("sid"),
+    ];
+    granting().iter().flat_map(|token| forms.map(|form| form(token.clone()))).collect()
+}
+
+fn template_user(token: &TokenBuilder) -> ClerkAuth {
+    user_by(issuer().config().allow_template_tokens(), token)
+}
+
+fn for_sessions_alone() -> Vec<Requirement> {
+    vec![
+        Requirement::role("org:admin"),
+        Requirement::permission("org:a:read"),
+        Requirement::feature("a"),
+        Requirement::feature("u:b"),
+        Requirement::plan("o:business"),
+        Requirement::plan("pro"),
+        Requirement::scope("read"),
+        Requirement::reverification(Reverification::lax()),
+        Requirement::reverification(Reverification::moderate()),
+        Requirement::reverification(Reverification::strict()),
+        Requirement::reverification(Reverification::strict_mfa()),
+        Requirement::reverification(Reverification::after_minutes(ReverificationLevel::FirstFactor, 99_998)),
+    ]
+}
+
+#[test]
+fn sessions_with_the_same_claims_meet_what_templates_do_not() {
+    for token in granting() {
+        for token in [token.clone(), token.clone().header("cat", IGNORE), token.without_header("cat")] {
+            for user in [user(&token), template_user(&token)] {
+                let unmet: Vec<_> = for_sessions_alone().into_iter().filter(|asked| !user.has(asked)).collect();
+                assert_eq!(format!("{unmet:?}"), r#"[Scope("read")]"#);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_template_token_meets_no_requirement_of_a_session() {
+    for token in templates() {
+        let user = template_user(&token);
+        for requirement in for_sessions_alone() {
+            assert!(!user.has(&requirement), "{requirement:?} {}", token.payload());
+        }
+        assert!(!user.has(&Requirement::any_of(for_sessions_alone())));
+    }
+}
+
+#[test]
+fn an_instance_and_a_predicate_decide_about_template_tokens_by_themselves() {
+    for token in templates() {
+        let user = template_user(&token);
+        let instance = || Requirement::instance(issuer().url());
+        let is_known = || Requirement::predicate(|user: &ClerkAuth| user.user_id() == "user_123");
+        assert!(user.has(&instance()) && user.has(&is_known()) && user.has(&instance().and(is_known())));
+        assert!(!user.has(&Requirement::instance("another")) && !user.has(&Requirement::predicate(|_| false)));
+        for requirement in for_sessions_alone() {
+            assert!(!user.has(&instance().and(requirement.clone())), "{requirement:?}");
+            assert!(user.has(&Requirement::any_of([requirement, is_known()])));
+        }
+    }
+}
+
+#[test]
+fn reverifying_is_not_asked_of_one_whom_it_would_not_help() {
+    for token in templates() {
+        let refused = template_user(&token).require(&Requirement::reverification(Reverification::strict()));
+        let rejection = refused.expect_err("no session");
+        assert_eq!((rejection.code(), rejection.reverification()), ("insufficient_scope", None));
+    }
+}
+
+/// A template may fill a claim called `fva` with whatever the user likes.
+#[test]
+fn factors_that_a_template_speaks_of_are_not_fresh() {
+    for token in templates() {
+        let user = template_user(&token);
+        assert!(!Reverification::lax().is_met_by(&user), "{}", token.payload());
+    }
+}
+
+#[test]
+fn template_tokens_are_refused_unless_they_are_allowed() {
+    let refused = |token: &TokenBuilder| verifier(issuer().config()).try_verify(&token.sign()).err();
+    for token in templates() {
+        let kind = refused(&token).map(|error| error.kind());
+        let expected = [VerifyErrorKind::UnsupportedCategory, VerifyErrorKind::InvalidSessionId];
+        assert!(kind.is_some_and(|kind| expected.contains(&kind)), "{kind:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_template_token_is_a_user_behind_the_layer_but_no_more() {
+    let clerk = tower_clerk::ClerkAuthLayer::from(verifier(issuer().config().allow_template_tokens()));
+    for token in templates() {
+        let request = || get(&[("authorization", &bearer(&token))]);
+        let authenticated = clerk.layer(RequireAuthenticated::new().layer(Inner::default()));
+        assert_eq!(send(authenticated, request()).await.seen(), (200, "user_123"));
+        for requirement in for_sessions_alone() {
+            let inner = Inner::default();
+            let guarded = clerk.layer(RequireLayer::new(requirement).layer(inner.clone()));
+            send(guarded, request()).await.assert_refused(403, "insufficient_scope");
+            assert_eq!(inner.calls(), 0);
+        }
+    }
+}

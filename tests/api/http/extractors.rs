@@ -1,0 +1,135 @@
+use axum::{Router, body::Body, response::IntoResponse, routing::get as route};
+use http::{Request, StatusCode};
+use http_body_util::BodyExt;
+use serde::Deserialize;
+use tower::ServiceExt;
+use tower_clerk::{ClerkAuth, ClerkAuthLayer, CustomClaims, Rejection};
+
+use super::support::{get, layer, layer_without_keys, token};
+
+#[derive(Deserialize)]
+struct Profile {
+    email: String,
+}
+
+async fn required(user: ClerkAuth) -> String {
+    user.user_id().to_owned()
+}
+
+async fn optional(user: Option<ClerkAuth>) -> String {
+    user.map_or("nobody".to_owned(), |user| user.user_id().to_owned())
+}
+
+async fn custom(profile: CustomClaims<Profile>) -> String {
+    profile.email.clone()
+}
+
+async fn optional_custom(profile: Option<CustomClaims<Profile>>) -> String {
+    profile.map_or("nobody".to_owned(), |profile| profile.email.clone())
+}
+
+fn routes() -> Router {
+    Router::new()
+        .route("/required", route(required))
+        .route("/optional", route(optional))
+        .route("/custom", route(custom))
+        .route("/optional-custom", route(optional_custom))
+}
+
+async fn ask(app: Router, path: &str, authorization: Option<&str>) -> (StatusCode, String) {
+    let headers: Vec<_> = authorization.map(|value| ("authorization", value)).into_iter().collect();
+    let mut request: Request<Body> = get(&headers);
+    *request.uri_mut() = path.parse().expect("a path");
+    let response = app.oneshot(request).await.expect("infallible");
+    let status = response.status();
+    let body = response.into_body().collect().await.expect("a body").to_bytes();
+    (status, String::from_utf8(body.to_vec()).expect("UTF-8"))
+}
+
+async fn ask_layered(layer: ClerkAuthLayer, path: &str, authorization: Option<&str>) -> (StatusCode, String) {
+    ask(routes().layer(layer), path, authorization).await
+}
+
+#[tokio::test]
+async fn handlers_get_the_user() {
+    let bearer = format!("Bearer {}", token().sign());
+    for path in ["/required", "/optional"] {
+        let answer = ask_layered(layer(), path, Some(&bearer)).await;
+        assert_eq!(answer, (StatusCode::OK, "user_ada".to_owned()));
+    }
+}
+
+#[tokio::test]
+async fn an_optional_user_is_none_only_where_the_layer_let_the_request_pass() {
+    let lenient = || layer().allow_unauthenticated_requests();
+    for authorization in [None, Some("Bearer a.b.c")] {
+        let answer = ask_layered(lenient(), "/optional", authorization).await;
+        assert_eq!(answer, (StatusCode::OK, "nobody".to_owned()));
+    }
+}
+
+#[tokio::test]
+async fn a_required_user_is_refused_as_the_layer_would_have() {
+    let lenient = || layer().allow_unauthenticated_requests();
+    let (status, body) = ask_layered(lenient(), "/required", None).await;
+    assert_eq!(status, StatusCode::UNAUTHORIZED);
+    assert!(body.contains("missing_token"), "{body}");
+    let outage = layer_without_keys().allow_unauthenticated_requests();
+    let (status, body) = ask_layered(outage, "/required", Some(&format!("Bearer {}", token().sign()))).await;
+    assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+    assert!(body.contains("keys_unavailable"), "{body}");
+}
+
+#[tokio::test]
+async fn a_required_user_is_refused_by_the_layers_hook() {
+    let hooked =
+        layer().allow_unauthenticated_requests().on_rejection(|rejection: &Rejection, _: &http::request::Parts| {
+            let mut response = rejection.default_response();
+            *response.status_mut() = StatusCode::IM_A_TEAPOT;
+            response
+        });
+    assert_eq!(ask_layered(hooked, "/required", None).await.0, StatusCode::IM_A_TEAPOT);
+}
+
+#[tokio::test]
+async fn a_forgotten_layer_is_a_500_with_a_fixed_body() {
+    for path in ["/required", "/optional", "/custom", "/optional-custom"] {
+        let (status, body) = ask(routes(), path, Some("Bearer a.b.c")).await;
+        assert_eq!(status, StatusCode::INTERNAL_SERVER_ERROR, "{path}");
+        assert_eq!(body, r#"{"type":"about:blank","title":"Internal Server Error","status":500}"#);
+    }
+    let bearer = format!("Bearer {}", token().claim("email", "a@b.c").sign());
+    assert_eq!(ask_layered(layer(), "/custom", Some(&bearer)).await.0, StatusCode::INTERNAL_SERVER_ERROR);
+}
+
+#[tokio::test]
+async fn custom_claims_are_decoded_by_the_layer_and_required() {
+    let custom = || layer().with_custom_claims::<Profile>();
+    let with = format!("Bearer {}", token().claim("email", "ada@example.com").sign());
+    for path in ["/custom", "/optional-custom"] {
+        let answer = ask_layered(custom(), path, Some(&with)).await;
+        assert_eq!(answer, (StatusCode::OK, "ada@example.com".to_owned()));
+    }
+    for without in [token(), token().claim("email", 7)] {
+        let bearer = format!("Bearer {}", without.sign());
+        let (status, body) = ask_layered(custom(), "/required", Some(&bearer)).await;
+        assert_eq!(status, StatusCode::UNAUTHORIZED);
+        assert!(body.contains("invalid_token"));
+        let lenient = custom().allow_unauthenticated_requests();
+        let answer = ask_layered(lenient.clone(), "/optional-custom", Some(&bearer)).await;
+        assert_eq!(answer, (StatusCode::OK, "nobody".to_owned()));
+        assert_eq!(ask_layered(lenient, "/optional", Some(&bearer)).await.1, "nobody");
+    }
+}
+
+#[tokio::test]
+async fn a_handler_can_be_tested_without_a_token() {
+    let user = ClerkAuth::builder().user_id("user_bob").organization("org_a", "member").build();
+    assert_eq!(required(user).await.into_response().status(), StatusCode::OK);
+    let mut request: Request<Body> = get(&[]);
+    *request.uri_mut() = "/required".parse().expect("a path");
+    request.extensions_mut().insert(ClerkAuth::builder().user_id("user_bob").build());
+    request.extensions_mut().insert(CustomClaims::from(Profile { email: "b@o.b".to_owned() }));
+    let response = routes().oneshot(request).await.expect("infallible");
+    assert_eq!(response.status(), StatusCode::OK);
+}

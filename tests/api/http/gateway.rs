@@ -1,0 +1,201 @@
+use http::Request;
+use serde_json::{Value, json};
+use tower_clerk::{ClerkAuthLayer, ConfigError, config::GatewayPolicy, testing::TestIssuer};
+
+use super::support::{Outcome, get, request, send};
+
+/// The policy document with these options.
+fn policy(options: &Value) -> Value {
+    json!({
+        "name": "my-clerk-jwt-auth-inbound-policy",
+        "policyType": "clerk-jwt-auth-inbound",
+        "handler": {
+            "export": "ClerkJwtInboundPolicy",
+            "module": "$import(@zuplo/runtime)",
+            "options": options,
+        },
+    })
+}
+
+fn parse(document: &Value) -> Result<GatewayPolicy, ConfigError> {
+    GatewayPolicy::parse_with(&document.to_string(), |name| {
+        (name == "CLERK_FRONTEND_API_URL").then(|| "https://clerk.example.com".to_owned())
+    })
+}
+
+fn error(document: &Value) -> String {
+    parse(document).expect_err("a mistake").to_string()
+}
+
+async fn layer_of(issuer: &TestIssuer, more: Value) -> ClerkAuthLayer {
+    let mut options = json!({ "frontendApiUrl": issuer.url() });
+    options.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
+    ClerkAuthLayer::from_gateway_policy(&parse(&policy(&options)).expect("a policy")).expect("a layer")
+}
+
+async fn send_bearer(layer: &ClerkAuthLayer, token: &str) -> Outcome {
+    send(layer, get(&[("authorization", &format!("Bearer {token}"))])).await
+}
+
+#[test]
+fn the_document_is_read_alone_or_in_a_list() {
+    let alone = policy(&json!({ "frontendApiUrl": "$env(CLERK_FRONTEND_API_URL)" }));
+    for document in [alone.clone(), json!({ "policies": [alone] })] {
+        let policy = parse(&document).expect("a policy");
+        assert_eq!(policy.name(), "my-clerk-jwt-auth-inbound-policy");
+        assert_eq!(policy.options().frontend_api().as_str(), "https://clerk.example.com");
+        assert!(!policy.options().allow_unauthenticated_requests());
+        assert!(!policy.options().oauth_resource_metadata_enabled());
+    }
+    let all = policy(&json!({
+        "allowUnauthenticatedRequests": true,
+        "frontendApiUrl": "https://clerk.example.com/",
+        "oAuthResourceMetadataEnabled": true,
+    }));
+    let policy = parse(&all).expect("a policy");
+    assert!(policy.options().allow_unauthenticated_requests() && policy.options().oauth_resource_metadata_enabled());
+}
+
+#[test]
+fn one_policy_of_several_is_chosen_by_name() {
+    let one = policy(&json!({ "frontendApiUrl": "https://a.example" }));
+    let other = json!({ "name": "limit", "policyType": "rate-limit-inbound", "handler": {} });
+    let document = json!({ "policies": [other, one] }).to_string();
+    let policy = GatewayPolicy::named(&document, "my-clerk-jwt-auth-inbound-policy").expect("a policy");
+    assert_eq!(policy.options().frontend_api().as_str(), "https://a.example");
+    assert!(GatewayPolicy::parse(&document).is_err());
+    assert!(GatewayPolicy::named(&document, "missing").is_err());
+    let error = GatewayPolicy::named(&document, "limit").expect_err("another type").to_string();
+    assert!(error.starts_with("policies[0].policyType"), "{error}");
+}
+
+#[test]
+fn a_mistake_names_the_field_and_not_the_value() {
+    let good = policy(&json!({ "frontendApiUrl": "https://a.example" }));
+    let with = |pointer: &str, value: Value| {
+        let mut document = good.clone();
+        *document.pointer_mut(pointer).expect("a field") = value;
+        error(&document)
+    };
+    for (pointer, value, field) in [
+        ("/name", json!(7), "name"),
+        ("/policyType", json!("hunter2"), "policyType"),
+        ("/handler", json!("hunter2"), "handler"),
+        ("/handler/export", json!("hunter2"), "handler.export"),
+        ("/handler/module", json!("hunter2"), "handler.module"),
+        ("/handler/options", json!(["hunter2"]), "handler.options"),
+        ("/handler/options/frontendApiUrl", json!(7), "handler.options.frontendApiUrl"),
+        ("/handler/options/frontendApiUrl", json!("http://hunter2.example"), "handler.options.frontendApiUrl"),
+        (
+            "/handler/options/frontendApiUrl",
+            json!("$env(NOT_SET_HERE)"),
+            "handler.options.frontendApiUrl (NOT_SET_HERE)",
+        ),
+        ("/handler/options/frontendApiUrl", json!("$env(a b)"), "handler.options.frontendApiUrl"),
+        ("/handler/options/frontendApiUrl", json!("$env(hunter2"), "handler.options.frontendApiUrl"),
+        (
+            "/handler/options",
+            json!({ "frontendApiUrl": "https://a.example", "allowUnauthenticatedRequests": "true" }),
+            "handler.options.allowUnauthenticatedRequests",
+        ),
+        (
+            "/handler/options",
+            json!({ "frontendApiUrl": "https://a.example", "oAuthResourceMetadataEnabled": null }),
+            "handler.options.oAuthResourceMetadataEnabled",
+        ),
+        (
+            "/handler/options",
+            json!({ "frontendApiUrl": "https://a.example", "frontendApiURL": "hunter2" }),
+            "handler.options.frontendApiURL",
+        ),
+        ("/handler/options", json!({}), "handler.options.frontendApiUrl"),
+    ] {
+        let error = with(pointer, value);
+        assert!(error.starts_with(field), "{error}");
+        assert!(!error.contains("hunter2"), "{error}");
+    }
+    for document in [
+        json!([]),
+        json!({ "policies": {} }),
+        json!({ "policies": [7] }),
+        json!({ "policies": [], "x": 1 }),
+        json!({ "policies": [] }),
+        json!({}),
+    ] {
+        assert!(parse(&document).is_err(), "{document}");
+    }
+    for text in ["", "{", "null", r#"{"name":"a","name":"b"}"#] {
+        assert!(GatewayPolicy::parse(text).is_err(), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn the_layer_answers_as_the_gateway_did() {
+    let issuer = TestIssuer::start().await.expect("a socket");
+    let layer = layer_of(&issuer, json!({})).await;
+    assert_eq!(send(&layer, get(&[])).await.status(), 401);
+    assert_eq!(send_bearer(&layer, "a.b.c").await.status(), 401);
+    let outcome = send_bearer(&layer, &issuer.token("user_ada").sign()).await;
+    assert_eq!((outcome.status(), outcome.user()), (200, Some("user_ada")));
+    assert!(outcome.seen.expect("it passed").authorization.is_some());
+}
+
+#[tokio::test]
+async fn the_layer_lets_requests_pass_where_the_policy_does() {
+    let issuer = TestIssuer::start().await.expect("a socket");
+    let layer = layer_of(&issuer, json!({ "allowUnauthenticatedRequests": true })).await;
+    for outcome in [send(&layer, get(&[])).await, send_bearer(&layer, "a.b.c").await] {
+        assert_eq!((outcome.status(), outcome.user()), (200, None));
+    }
+    assert_eq!(send_bearer(&layer, &issuer.token("user_ada").sign()).await.user(), Some("user_ada"));
+}
+
+#[tokio::test]
+async fn resource_metadata_is_served_and_named_in_challenges() {
+    let issuer = TestIssuer::start().await.expect("a socket");
+    let layer = layer_of(&issuer, json!({ "oAuthResourceMetadataEnabled": true })).await;
+    let refused = send(&layer, get(&[("host", "api.example.com")])).await;
+    let url = "https://api.example.com/.well-known/oauth-protected-resource/path";
+    assert_eq!(refused.header("www-authenticate"), Some(format!("Bearer resource_metadata=\"{url}\"").as_str()));
+    let bad = send(&layer, get(&[("host", "api.example.com"), ("authorization", "Bearer a")])).await;
+    let expected = format!("Bearer error=\"invalid_token\", resource_metadata=\"{url}\"");
+    assert_eq!(bad.header("www-authenticate"), Some(expected.as_str()));
+
+    let ask = |method: &str, path: &str| {
+        let request = Request::builder().method(method).uri(path).header("host", "api.example.com");
+        request.body(axum::body::Body::empty()).expect("a request")
+    };
+    let metadata = send(&layer, ask("GET", "/.well-known/oauth-protected-resource/path")).await;
+    assert_eq!((metadata.status(), metadata.header("content-type")), (200, Some("application/json")));
+    let document: Value = serde_json::from_slice(metadata.response.body()).expect("JSON");
+    assert_eq!(
+        document,
+        json!({
+            "resource": "https://api.example.com/path",
+            "authorization_servers": [issuer.url()],
+            "bearer_methods_supported": ["header"],
+        })
+    );
+    let head = send(&layer, ask("HEAD", "/.well-known/oauth-protected-resource")).await;
+    assert_eq!((head.status(), head.response.body().len()), (200, 0));
+    assert_eq!(send(&layer, ask("POST", "/.well-known/oauth-protected-resource")).await.status(), 405);
+    assert_eq!(send(&layer, ask("GET", "/.well-known/oauth-protected-resources")).await.status(), 401);
+}
+
+#[tokio::test]
+async fn a_host_that_is_none_is_not_repeated() {
+    let issuer = TestIssuer::start().await.expect("a socket");
+    let layer = layer_of(&issuer, json!({ "oAuthResourceMetadataEnabled": true })).await;
+    for hosts in [
+        vec![],
+        vec![("host", "a\"b")],
+        vec![("host", "a b")],
+        vec![("host", "u@a")],
+        vec![("host", "a"), ("host", "b")],
+    ] {
+        assert_eq!(send(&layer, get(&hosts)).await.header("www-authenticate"), Some("Bearer"), "{hosts:?}");
+    }
+    let off = layer_of(&issuer, json!({})).await;
+    let asked = request("GET", &[("host", "api.example.com")]);
+    assert_eq!(send(&off, asked).await.header("www-authenticate"), Some("Bearer"));
+}

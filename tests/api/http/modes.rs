@@ -1,0 +1,103 @@
+use http::{HeaderName, header::AUTHORIZATION};
+use tower_clerk::{ClerkAuthLayer, TokenSource, rejection::RejectionKind};
+
+use super::support::{get, layer, layer_without_keys, send, token};
+
+#[tokio::test]
+async fn modes_pass_what_they_say_and_nothing_else() {
+    let (good, bad) = (format!("Bearer {}", token().sign()), "Bearer a.b.c");
+    type Mode = fn(ClerkAuthLayer) -> ClerkAuthLayer;
+    let strict: Mode = |layer| layer;
+    let anonymous: Mode = ClerkAuthLayer::allow_anonymous_requests;
+    let unauthenticated: Mode = ClerkAuthLayer::allow_unauthenticated_requests;
+    let none: Vec<(&str, &str)> = vec![];
+    let basic = vec![("authorization", "Basic eDp5")];
+    let bad = vec![("authorization", bad)];
+    let malformed = vec![("authorization", "Bearer")];
+    let good = vec![("authorization", good.as_str())];
+    for (name, mode, expected) in [
+        ("strict", strict, [401, 401, 401, 400, 503, 200]),
+        ("anonymous", anonymous, [200, 200, 401, 400, 503, 200]),
+        ("unauthenticated", unauthenticated, [200, 200, 200, 400, 200, 200]),
+    ] {
+        let (with_keys, without_keys) = (mode(layer()), mode(layer_without_keys()));
+        let statuses = [
+            send(&with_keys, get(&none)).await.status(),
+            send(&with_keys, get(&basic)).await.status(),
+            send(&with_keys, get(&bad)).await.status(),
+            send(&with_keys, get(&malformed)).await.status(),
+            send(&without_keys, get(&good)).await.status(),
+            send(&with_keys, get(&good)).await.status(),
+        ];
+        assert_eq!(statuses, expected, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn exactly_one_of_user_and_rejection_goes_on() {
+    let lenient = layer().allow_unauthenticated_requests();
+    let good = format!("Bearer {}", token().sign());
+    for (value, kind) in [
+        (None, Some(RejectionKind::MissingToken)),
+        (Some("Bearer a"), Some(RejectionKind::InvalidToken)),
+        (Some(good.as_str()), None),
+    ] {
+        let headers: Vec<_> = value.map(|value| ("authorization", value)).into_iter().collect();
+        let seen = send(&lenient, get(&headers)).await.seen.expect("it passed");
+        assert_eq!(seen.rejection.map(|rejection| rejection.kind()), kind);
+        assert_eq!(seen.user.is_some(), kind.is_none());
+    }
+}
+
+#[tokio::test]
+async fn what_an_earlier_layer_left_does_not_count() {
+    let user = send(&layer(), get(&[("authorization", &format!("Bearer {}", token().sign()))])).await;
+    let user = user.seen.expect("it passed").user.expect("a user");
+    let mut forged = get(&[]);
+    forged.extensions_mut().insert(user.clone());
+    let seen = send(&layer().allow_anonymous_requests(), forged).await.seen.expect("it passed");
+    assert!(seen.user.is_none() && seen.rejection.is_some());
+    let mut forged = get(&[]);
+    forged.extensions_mut().insert(user);
+    assert_eq!(send(&layer(), forged).await.status(), 401);
+}
+
+#[tokio::test]
+async fn unverified_credentials_are_stripped_only_when_asked() {
+    let lenient = layer().allow_unauthenticated_requests();
+    let bad = get(&[("authorization", "Bearer a.b.c")]);
+    assert!(send(&lenient, bad).await.seen.expect("it passed").authorization.is_some());
+    let stripping = lenient.strip_unverified_credentials();
+    for (value, stays) in [("Bearer a.b.c", false), ("Basic eDp5", true)] {
+        let seen = send(&stripping, get(&[("authorization", value)])).await.seen.expect("it passed");
+        assert_eq!(seen.authorization.is_some(), stays, "{value}");
+    }
+    let good = get(&[("authorization", &format!("Bearer {}", token().sign()))]);
+    assert!(send(&stripping, good).await.seen.expect("it passed").authorization.is_some());
+}
+
+#[tokio::test]
+async fn authorization_is_stripped_if_the_bad_token_was_in_it_however_the_source_is_named() {
+    let of = |name: HeaderName| {
+        let layer = layer().token_sources([TokenSource::header(name)]).expect("a source");
+        layer.allow_unauthenticated_requests().strip_unverified_credentials()
+    };
+    let bad = [("authorization", "Bearer a.b.c"), ("x-clerk-token", "a.b.c")];
+    for (name, stays) in [(AUTHORIZATION, false), (HeaderName::from_static("x-clerk-token"), true)] {
+        let seen = send(&of(name.clone()), get(&bad)).await.seen.expect("it passed");
+        assert_eq!(seen.authorization.is_some(), stays, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_credential_that_was_not_looked_at_is_not_stripped() {
+    let lenient = super::support::layer_with(|config| config.authorized_parties(["https://app.test.example"]))
+        .token_sources([TokenSource::session_cookie(), TokenSource::authorization()])
+        .expect("parties are set")
+        .allow_unauthenticated_requests()
+        .strip_unverified_credentials();
+    let bad_cookie = [("cookie", "__session=a.b.c"), ("authorization", "Basic eDp5")];
+    assert!(send(&lenient, get(&bad_cookie)).await.seen.expect("it passed").authorization.is_some());
+    let bad_bearer = [("authorization", "Bearer a.b.c")];
+    assert!(send(&lenient, get(&bad_bearer)).await.seen.expect("it passed").authorization.is_none());
+}

@@ -1,0 +1,138 @@
+use bytes::Bytes;
+use http::{HeaderValue, Response, StatusCode, request::Parts};
+use tower_clerk::{
+    Rejection,
+    rejection::{Refusals, RejectionKind},
+    verify::VerifyErrorKind,
+};
+
+use super::support::{get, layer, layer_without_keys, request, send, token};
+
+fn bearer(token: &str) -> String {
+    format!("Bearer {token}")
+}
+
+#[tokio::test]
+async fn each_refusal_has_its_status_challenge_and_problem() {
+    let (expired, bad) = (bearer(&token().expired().sign()), bearer("a.b.c"));
+    let good = bearer(&token().sign());
+    for (layer, headers, status, code, challenge) in [
+        (layer(), vec![], 401, "missing_token", Some("Bearer")),
+        (layer(), vec![("authorization", bad.as_str())], 401, "invalid_token", Some(r#"Bearer error="invalid_token""#)),
+        (layer(), vec![("authorization", &expired)], 401, "token_expired", Some(r#"Bearer error="invalid_token""#)),
+        (
+            layer(),
+            vec![("authorization", "Bearer")],
+            400,
+            "malformed_request",
+            Some(r#"Bearer error="invalid_request""#),
+        ),
+        (layer_without_keys(), vec![("authorization", &good)], 503, "keys_unavailable", None),
+    ] {
+        let outcome = send(&layer, get(&headers)).await;
+        assert_eq!((outcome.status(), outcome.code()), (status, code.to_owned()));
+        assert_eq!(outcome.header("www-authenticate"), challenge, "{code}");
+        assert_eq!(outcome.header("content-type"), Some("application/problem+json"));
+        assert_eq!(outcome.header("cache-control"), Some("no-store"));
+        assert_eq!(outcome.header("content-length"), Some(outcome.response.body().len().to_string().as_str()));
+        let problem: serde_json::Value = serde_json::from_slice(outcome.response.body()).expect("JSON");
+        assert_eq!(problem["status"], status);
+        let title = StatusCode::from_u16(status).expect("a status").canonical_reason().expect("a reason");
+        assert_eq!((problem["type"].as_str(), problem["title"].as_str()), (Some("about:blank"), Some(title)));
+        assert!(outcome.seen.is_none());
+    }
+}
+
+#[tokio::test]
+async fn keys_that_are_unavailable_are_worth_another_try() {
+    let outcome = send(&layer_without_keys(), get(&[("authorization", &bearer(&token().sign()))])).await;
+    assert_eq!(outcome.header("retry-after"), Some("1"));
+    let call = [("content-type", "application/grpc"), ("authorization", &bearer(&token().sign()))];
+    let outcome = send(&layer_without_keys(), request("POST", &call)).await;
+    assert_eq!(outcome.header("grpc-status"), Some("14"));
+    assert_eq!(outcome.header("grpc-retry-pushback-ms"), Some("1000"));
+}
+
+#[tokio::test]
+async fn head_gets_the_headers_that_get_would_have() {
+    for headers in [vec![], vec![("authorization", "Bearer a")], vec![("authorization", "Bearer")]] {
+        let (got, head) = (send(&layer(), get(&headers)).await, send(&layer(), request("HEAD", &headers)).await);
+        assert_eq!(got.status(), head.status());
+        assert_eq!(got.response.headers(), head.response.headers());
+        assert!(head.response.body().is_empty() && !got.response.body().is_empty());
+    }
+}
+
+#[tokio::test]
+async fn a_grpc_call_is_refused_with_trailers_only() {
+    for (headers, grpc_status, code) in [
+        (vec![], "16", "missing_token"),
+        (vec![("authorization", "Bearer a.b.c")], "16", "invalid_token"),
+        (vec![("authorization", "Bearer")], "3", "malformed_request"),
+    ] {
+        let mut headers = headers;
+        headers.push(("content-type", "application/grpc+proto"));
+        let outcome = send(&layer(), request("POST", &headers)).await;
+        assert_eq!(outcome.status(), 200);
+        assert_eq!(outcome.header("content-type"), Some("application/grpc"));
+        assert_eq!(outcome.header("grpc-status"), Some(grpc_status));
+        assert!(outcome.header("grpc-message").is_some());
+        assert_eq!(outcome.header("clerk-error-code"), Some(code));
+        assert_eq!(outcome.header("www-authenticate"), None);
+        assert!(outcome.response.body().is_empty() && outcome.seen.is_none());
+    }
+}
+
+#[tokio::test]
+async fn a_media_type_does_not_turn_a_refusal_into_a_200_where_http_is_pinned() {
+    let pinned = layer().refusals(Refusals::Http);
+    assert_eq!(send(&pinned, request("POST", &[("content-type", "application/grpc")])).await.status(), 401);
+    for (method, media_type) in
+        [("GET", "application/grpc"), ("POST", "application/grpcx"), ("POST", "application/json")]
+    {
+        assert_eq!(send(&layer(), request(method, &[("content-type", media_type)])).await.status(), 401);
+    }
+    let grpc = layer().refusals(Refusals::Grpc);
+    assert_eq!(send(&grpc, get(&[])).await.header("grpc-status"), Some("16"));
+}
+
+#[tokio::test]
+async fn the_reason_lies_in_the_extensions_of_the_response_and_not_in_its_bytes() {
+    let outcome = send(&layer(), get(&[("authorization", &bearer(&token().claim("azp", 7).sign()))])).await;
+    let rejection = outcome.response.extensions().get::<Rejection>().expect("a rejection");
+    assert_eq!(rejection.kind(), RejectionKind::InvalidToken);
+    assert_eq!(rejection.verify_error_kind(), Some(VerifyErrorKind::InvalidAuthorizedParty));
+    assert_eq!(rejection.to_string(), "the authorized party is another (azp)");
+    let seen = format!("{:?} {:?}", outcome.response.headers(), outcome.response.body());
+    assert!(!seen.contains("azp") && !seen.contains("party"), "{seen}");
+    let missing = send(&layer(), get(&[])).await;
+    let rejection = missing.response.extensions().get::<Rejection>().expect("a rejection");
+    assert!(rejection.error().is_none() && rejection.retry_after().is_none());
+}
+
+#[tokio::test]
+async fn a_hook_answers_in_place_of_the_default() {
+    let hooked = layer().on_rejection(|rejection: &Rejection, request: &Parts| {
+        assert_eq!(request.uri.path(), "/path");
+        assert!(request.headers.contains_key("x-id"));
+        let mut response = Response::new(Bytes::from(format!("no: {}", rejection.code())));
+        *response.status_mut() = StatusCode::IM_A_TEAPOT;
+        response
+    });
+    let outcome = send(&hooked, get(&[("x-id", "7")])).await;
+    assert_eq!((outcome.status(), &outcome.response.body()[..]), (418, &b"no: missing_token"[..]));
+    assert!(outcome.response.extensions().get::<Rejection>().is_some());
+    let head = send(&hooked, request("HEAD", &[("x-id", "7")])).await;
+    assert_eq!((head.header("content-length"), head.response.body().len()), (Some("17"), 0));
+}
+
+#[tokio::test]
+async fn a_hook_can_amend_the_default() {
+    let hooked = layer().on_rejection(|rejection: &Rejection, _: &Parts| {
+        let mut response = rejection.default_response();
+        response.headers_mut().insert("x-more", HeaderValue::from_static("yes"));
+        response
+    });
+    let outcome = send(&hooked, get(&[])).await;
+    assert_eq!((outcome.status(), outcome.header("x-more")), (401, Some("yes")));
+}

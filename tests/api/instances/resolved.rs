@@ -1,0 +1,552 @@
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use bytes::Bytes;
+use futures_util::FutureExt;
+use tokio::sync::Semaphore;
+use tower_clerk::{
+    ClerkAuthLayer, ClerkConfig, Verifier,
+    config::IssuerUrl,
+    jwks::{FetchError, FetchErrorKind},
+    testing::ManualClock,
+    verify::{Instance, ResolveError, VerifyErrorKind},
+};
+
+use super::support::{Tenant, status, verify};
+
+/// The application's records, which answer when the test lets them.
+#[derive(Clone)]
+struct Records {
+    asked: Arc<Mutex<Vec<String>>>,
+    fails: Arc<Mutex<bool>>,
+    gate: Arc<Semaphore>,
+    most_at_once: Arc<AtomicUsize>,
+    now: Arc<AtomicUsize>,
+    tenants: Arc<Mutex<HashMap<String, Instance>>>,
+}
+
+impl Records {
+    fn new(tenants: &[&Tenant]) -> Self {
+        let tenants = tenants.iter().map(|tenant| (tenant.url.clone(), tenant.instance())).collect();
+        Self {
+            asked: Arc::default(),
+            fails: Arc::default(),
+            gate: Arc::new(Semaphore::new(Semaphore::MAX_PERMITS)),
+            most_at_once: Arc::default(),
+            now: Arc::default(),
+            tenants: Arc::new(Mutex::new(tenants)),
+        }
+    }
+
+    /// The same, closed until permits are added.
+    fn closed(mut self) -> Self {
+        self.gate = Arc::new(Semaphore::new(0));
+        self
+    }
+
+    fn verifier(&self, clock: &ManualClock) -> Verifier {
+        let records = self.clone();
+        let resolver = move |issuer: IssuerUrl| records.clone().answer(issuer);
+        Verifier::resolving(resolver).clock(clock.clone()).build().expect("a verifier")
+    }
+
+    async fn answer(self, issuer: IssuerUrl) -> Result<Option<Instance>, ResolveError> {
+        self.asked.lock().expect("a list").push(issuer.as_str().to_owned());
+        let now = self.now.fetch_add(1, Ordering::SeqCst) + 1;
+        self.most_at_once.fetch_max(now, Ordering::SeqCst);
+        self.gate.acquire().await.expect("it is never closed for good").forget();
+        self.now.fetch_sub(1, Ordering::SeqCst);
+        if *self.fails.lock().expect("a flag") {
+            return Err(ResolveError::new("the database is down"));
+        }
+        Ok(self.tenants.lock().expect("a table").get(issuer.as_str()).cloned())
+    }
+
+    fn asked(&self) -> usize {
+        self.asked.lock().expect("a list").len()
+    }
+
+    fn fail(&self, fails: bool) {
+        *self.fails.lock().expect("a flag") = fails;
+    }
+
+    fn insert(&self, tenant: &Tenant, instance: Instance) {
+        self.tenants.lock().expect("a table").insert(tenant.url.clone(), instance);
+    }
+
+    fn remove(&self, tenant: &Tenant) {
+        self.tenants.lock().expect("a table").remove(&tenant.url);
+    }
+}
+
+#[tokio::test]
+async fn a_tenant_is_asked_for_once_and_kept() {
+    let (a, b) = (Tenant::new("a"), Tenant::new("b"));
+    let records = Records::new(&[&a]);
+    let verifier = records.verifier(&ManualClock::new());
+    for _ in 0..3 {
+        assert_eq!(verify(&verifier, &a.token("u").sign()).await, Ok(("u".to_owned(), a.url.clone())));
+        assert_eq!(verify(&verifier, &b.token("u").sign()).await, Err(VerifyErrorKind::InvalidIssuer));
+    }
+    assert_eq!(*records.asked.lock().expect("a list"), [a.url.clone(), b.url.clone()]);
+    let forged = b.token("u").claim("iss", &a.url).sign();
+    assert_eq!(verify(&verifier, &forged).await, Err(VerifyErrorKind::InvalidSignature));
+}
+
+#[tokio::test]
+async fn configured_instances_are_not_asked_for() {
+    let (a, b) = (Tenant::new("a"), Tenant::new("b"));
+    let records = Records::new(&[&b]);
+    let inner = records.clone();
+    let verifier = Verifier::builder(a.config())
+        .resolver(move |issuer: IssuerUrl| inner.clone().answer(issuer))
+        .clock(ManualClock::new())
+        .build()
+        .expect("a verifier");
+    assert!(verify(&verifier, &a.token("u").sign()).await.is_ok());
+    assert_eq!(records.asked(), 0);
+    assert!(verify(&verifier, &b.token("u").sign()).await.is_ok());
+    assert_eq!(records.asked(), 1);
+}
+
+#[tokio::test]
+async fn what_no_instance_accepts_is_refused_without_asking() {
+    let a = Tenant::new("a");
+    let records = Records::new(&[&a]);
+    let verifier = records.verifier(&ManualClock::new());
+    for (token, kind) in [
+        ("a.b.c".to_owned(), VerifyErrorKind::Malformed),
+        (a.token("u").header("alg", "none").sign(), VerifyErrorKind::UnsupportedAlgorithm),
+        (a.token("u").header("typ", "at+jwt").sign(), VerifyErrorKind::UnsupportedType),
+        (a.token("u").header("crit", ["exp"]).sign(), VerifyErrorKind::CriticalHeader),
+        (a.token("u").header("cat", "cl_B7d4PD333AAA").sign(), VerifyErrorKind::UnsupportedCategory),
+        (a.token("u").without_claim("iss").sign(), VerifyErrorKind::InvalidIssuer),
+        (a.token("u").claim("iss", "http://clerk.a.example").sign(), VerifyErrorKind::InvalidIssuer),
+        (a.token("u").claim("iss", "https://127.0.0.1").sign(), VerifyErrorKind::InvalidIssuer),
+        (a.token("u").claim("iss", "https://169.254.169.254/latest").sign(), VerifyErrorKind::InvalidIssuer),
+        (a.token("u").claim("iss", "https://clerk.a.example:8443").sign(), VerifyErrorKind::InvalidIssuer),
+        (a.token("u").claim("iss", "https://x@clerk.a.example").sign(), VerifyErrorKind::InvalidIssuer),
+        (a.token("u").claim("iss", format!("https://{}.b", "a".repeat(300))).sign(), VerifyErrorKind::InvalidIssuer),
+    ] {
+        assert_eq!(verify(&verifier, &token).await, Err(kind));
+    }
+    assert_eq!(records.asked(), 0);
+}
+
+#[tokio::test]
+async fn a_herd_for_one_tenant_asks_once() {
+    let a = Tenant::new("a");
+    let records = Records::new(&[&a]).closed();
+    let verifier = records.verifier(&ManualClock::new());
+    let token = a.token("u").sign();
+    let herd: Vec<_> = (0..200)
+        .map(|_| {
+            let (verifier, token) = (verifier.clone(), token.clone());
+            tokio::spawn(async move { verify(&verifier, &token).await })
+        })
+        .collect();
+    while records.asked() == 0 {
+        tokio::task::yield_now().await;
+    }
+    records.gate.add_permits(1);
+    for one in herd {
+        assert!(one.await.expect("no panic").is_ok());
+    }
+    assert_eq!(records.asked(), 1);
+}
+
+#[tokio::test]
+async fn made_up_issuers_have_twelve_calls_at_once_and_no_more() {
+    let records = Records::new(&[]).closed();
+    let clock = ManualClock::new();
+    let verifier = records.verifier(&clock);
+    let signer = Tenant::new("x");
+    let token = |index: usize| signer.token("u").claim("iss", format!("https://t{index}.example")).sign();
+    let waiting: Vec<_> = (0..12)
+        .map(|index| {
+            let (verifier, token) = (verifier.clone(), token(index));
+            tokio::spawn(async move { verify(&verifier, &token).await })
+        })
+        .collect();
+    while records.asked() < 12 {
+        tokio::task::yield_now().await;
+    }
+    let error = verifier.verify(&token(12)).await.expect_err("there is no room");
+    assert_eq!(error.kind(), VerifyErrorKind::KeysUnavailable);
+    assert_eq!(error.fetch_error(), Some(FetchErrorKind::TooManyLookups));
+    records.gate.add_permits(12);
+    for one in waiting {
+        assert_eq!(one.await.expect("no panic"), Err(VerifyErrorKind::InvalidIssuer));
+    }
+    assert_eq!(records.most_at_once.load(Ordering::SeqCst), 12);
+}
+
+#[tokio::test]
+async fn a_flood_of_made_up_issuers_spends_a_budget() {
+    let a = Tenant::new("a");
+    let records = Records::new(&[&a]);
+    let clock = ManualClock::new();
+    let verifier = records.verifier(&clock);
+    assert!(verify(&verifier, &a.token("u").sign()).await.is_ok());
+    let made_up = |index: usize| a.token("u").claim("iss", format!("https://t{index}.example")).sign();
+    for index in 0..200 {
+        assert!(verify(&verifier, &made_up(index)).await.is_err());
+    }
+    assert_eq!(records.asked(), 64);
+    assert!(verify(&verifier, &a.token("u").sign()).await.is_ok(), "a known tenant is not kept from its own");
+    clock.advance(Duration::from_secs(1));
+    for index in 200..300 {
+        assert!(verify(&verifier, &made_up(index)).await.is_err());
+    }
+    assert_eq!(records.asked(), 74);
+}
+
+#[tokio::test]
+async fn an_error_is_a_503_and_not_remembered() {
+    let a = Tenant::new("a");
+    let records = Records::new(&[&a]);
+    let verifier = records.verifier(&ManualClock::new());
+    records.fail(true);
+    let error = verifier.verify(&a.token("u").sign()).await.expect_err("no records");
+    assert_eq!((error.kind(), error.fetch_error()), (VerifyErrorKind::KeysUnavailable, Some(FetchErrorKind::Resolver)));
+    let bearer = format!("Bearer {}", a.token("u").sign());
+    let layer = ClerkAuthLayer::from(verifier.clone());
+    assert_eq!(status(&layer, "GET", &[("authorization", &bearer)]).await, 503);
+    records.fail(false);
+    assert_eq!(status(&layer, "GET", &[("authorization", &bearer)]).await, 200);
+}
+
+#[tokio::test]
+async fn a_stranger_is_asked_for_again_after_a_minute() {
+    let a = Tenant::new("a");
+    let records = Records::new(&[]);
+    let clock = ManualClock::new();
+    let verifier = records.verifier(&clock);
+    let token = a.token("u").lifetime(Duration::from_secs(3600)).sign();
+    assert_eq!(verify(&verifier, &token).await, Err(VerifyErrorKind::InvalidIssuer));
+    records.insert(&a, a.instance());
+    clock.advance(Duration::from_millis(59_999));
+    assert_eq!(verify(&verifier, &token).await, Err(VerifyErrorKind::InvalidIssuer));
+    clock.advance(Duration::from_millis(1));
+    assert!(verify(&verifier, &token).await.is_ok());
+}
+
+/// Lets a call that no request waits for come to its end.
+async fn settle(records: &Records, asked: usize) {
+    while records.asked() < asked || records.now.load(Ordering::SeqCst) > 0 {
+        tokio::task::yield_now().await;
+    }
+    for _ in 0..10 {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn a_token_that_waits_for_keys_is_judged_by_the_instance_that_fetches_them() {
+    let a = Tenant::new("a");
+    let (document, gate) = (Bytes::from(a.issuer.jwks()), Arc::new(Semaphore::new(1)));
+    let permits = Arc::clone(&gate);
+    let source = move || {
+        let (document, permits) = (document.clone(), Arc::clone(&permits));
+        async move {
+            permits.acquire().await.expect("it is never closed").forget();
+            Ok::<_, FetchError>(document)
+        }
+    };
+    let config = || ClerkConfig::from_frontend_api_url(&a.url).expect("a configuration");
+    let records = Records::new(&[]);
+    let change = |config| {
+        let instance = Instance::new(config).key_source(source.clone());
+        records.insert(&a, instance);
+    };
+    change(config());
+    let clock = ManualClock::new();
+    let verifier = records.verifier(&clock);
+    let token = a.token("u").lifetime(Duration::from_secs(3600)).sign();
+    assert!(verify(&verifier, &token).await.is_ok());
+
+    change(config().allow_pending_sessions());
+    clock.advance(Duration::from_secs(300));
+    verifier.forget_keys();
+    let waiting = tokio::spawn(async move { verify(&verifier, &token).await });
+    settle(&records, 2).await;
+    gate.add_permits(1);
+    assert!(waiting.await.expect("no panic").is_ok());
+}
+
+#[tokio::test]
+async fn a_tenant_whose_record_is_unchanged_keeps_its_keys() {
+    let a = Tenant::new("a");
+    let (document, fetches) = (Bytes::from(a.issuer.jwks()), Arc::new(AtomicUsize::new(0)));
+    let count = Arc::clone(&fetches);
+    let source = move || {
+        count.fetch_add(1, Ordering::SeqCst);
+        let document = document.clone();
+        async move { Ok::<_, FetchError>(document) }
+    };
+    let day = Duration::from_secs(24 * 60 * 60);
+    let config = ClerkConfig::from_frontend_api_url(&a.url).and_then(|config| config.jwks_refresh_interval(day));
+    let instance = Instance::new(config.expect("a configuration")).key_source(source);
+    let records = Records::new(&[]);
+    records.insert(&a, instance);
+    let clock = ManualClock::new();
+    let verifier = records.verifier(&clock);
+    for asked in 1..=3 {
+        assert!(verify(&verifier, &a.token("u").lifetime(day).sign()).await.is_ok());
+        settle(&records, asked).await;
+        clock.advance(Duration::from_secs(300));
+    }
+    assert_eq!(fetches.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn a_tenant_that_left_is_refused_after_five_minutes() {
+    let a = Tenant::new("a");
+    let records = Records::new(&[&a]);
+    let clock = ManualClock::new();
+    let verifier = records.verifier(&clock);
+    let token = a.token("u").lifetime(Duration::from_secs(3600)).sign();
+    assert!(verify(&verifier, &token).await.is_ok());
+    records.remove(&a);
+    clock.advance(Duration::from_millis(299_999));
+    assert!(verify(&verifier, &token).await.is_ok());
+    assert_eq!(records.asked(), 1);
+    clock.advance(Duration::from_millis(1));
+    assert!(verify(&verifier, &token).await.is_ok(), "nobody waits for the answer");
+    settle(&records, 2).await;
+    assert_eq!(verify(&verifier, &token).await, Err(VerifyErrorKind::InvalidIssuer));
+}
+
+#[tokio::test]
+async fn a_known_tenant_is_kept_for_an_hour_while_the_records_are_down() {
+    let a = Tenant::new("a");
+    let records = Records::new(&[&a]);
+    let clock = ManualClock::new();
+    let verifier = records.verifier(&clock);
+    let token = a.token("u").lifetime(Duration::from_secs(3 * 3600)).sign();
+    assert!(verify(&verifier, &token).await.is_ok());
+    records.fail(true);
+    clock.advance(Duration::from_millis(3_599_999));
+    assert!(verify(&verifier, &token).await.is_ok());
+    settle(&records, 2).await;
+    clock.advance(Duration::from_millis(1));
+    assert_eq!(verify(&verifier, &token).await, Err(VerifyErrorKind::KeysUnavailable));
+    records.fail(false);
+    assert!(verify(&verifier, &token).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_resolver_that_answers_with_another_issuer_is_not_believed() {
+    let (a, b) = (Tenant::new("a"), Tenant::new("b"));
+    let records = Records::new(&[]);
+    records.insert(&a, b.instance());
+    let verifier = records.verifier(&ManualClock::new());
+    assert_eq!(verify(&verifier, &a.token("u").sign()).await, Err(VerifyErrorKind::KeysUnavailable));
+    assert_eq!(
+        verify(&verifier, &b.token("u").claim("iss", &a.url).sign()).await,
+        Err(VerifyErrorKind::KeysUnavailable)
+    );
+}
+
+#[tokio::test]
+async fn a_resolver_that_panics_is_a_503() {
+    let a = Tenant::new("a");
+    let verifier = Verifier::resolving(|_: IssuerUrl| async {
+        assert_eq!(1, 2, "a bug in the application");
+        Ok::<Option<Instance>, ResolveError>(None)
+    });
+    let verifier = verifier.build().expect("a verifier");
+    for _ in 0..2 {
+        assert_eq!(verify(&verifier, &a.token("u").sign()).await, Err(VerifyErrorKind::KeysUnavailable));
+    }
+}
+
+#[tokio::test]
+async fn the_last_handle_stops_what_is_being_asked() {
+    let a = Tenant::new("a");
+    let records = Records::new(&[&a]).closed();
+    let verifier = records.verifier(&ManualClock::new());
+    assert!(verifier.verify(&a.token("u").sign()).now_or_never().is_none());
+    while records.asked() == 0 {
+        tokio::task::yield_now().await;
+    }
+    assert!(Arc::strong_count(&records.gate) > 1);
+    drop(verifier);
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(Arc::strong_count(&records.gate), 1);
+}
+
+#[test]
+fn a_resolver_is_asked_anew_if_its_runtime_is_gone_or_stands_still() {
+    let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    for stands_still in [false, true] {
+        let a = Tenant::new("a");
+        let records = Records::new(&[&a]).closed();
+        let clock = ManualClock::new();
+        let verifier = records.verifier(&clock);
+        let token = a.token("u").sign();
+        let first = runtime();
+        first.block_on(async { assert!(verifier.verify(&token).now_or_never().is_none()) });
+        let _kept = stands_still.then_some(first);
+        clock.advance(Duration::from_secs(10));
+        records.gate.add_permits(1);
+        assert!(runtime().block_on(verify(&verifier, &token)).is_ok(), "{stands_still}");
+    }
+}
+
+#[tokio::test]
+async fn however_many_hang_up_there_is_room_to_wait() {
+    let a = Tenant::new("a");
+    let records = Records::new(&[&a]).closed();
+    let verifier = records.verifier(&ManualClock::new());
+    let token = a.token("u").sign();
+    for _ in 0..17_000 {
+        assert!(verifier.verify(&token).now_or_never().is_none());
+    }
+    records.gate.add_permits(1);
+    assert!(verify(&verifier, &token).await.is_ok());
+}
+
+#[tokio::test]
+async fn clients_that_hang_up_stop_nothing() {
+    let a = Tenant::new("a");
+    let records = Records::new(&[&a]).closed();
+    let verifier = records.verifier(&ManualClock::new());
+    let token = a.token("u").sign();
+    let one = tokio::spawn({
+        let (verifier, token) = (verifier.clone(), token.clone());
+        async move { verify(&verifier, &token).await }
+    });
+    while records.asked() == 0 {
+        tokio::task::yield_now().await;
+    }
+    one.abort();
+    assert!(one.await.expect_err("it hung up").is_cancelled());
+    records.gate.add_permits(1);
+    assert!(verify(&verifier, &token).await.is_ok());
+    assert_eq!(records.asked(), 1);
+}
+
+#[test]
+fn without_a_runtime_there_is_nowhere_to_ask() {
+    let a = Tenant::new("a");
+    let verifier = Records::new(&[&a]).verifier(&ManualClock::new());
+    let error = verifier.try_verify(&a.token("u").sign()).expect_err("no runtime");
+    assert_eq!(error.fetch_error(), Some(FetchErrorKind::NoRuntime));
+}
+
+#[tokio::test]
+async fn ports_and_addresses_are_asked_for_only_when_allowed() {
+    let a = Tenant::new("a");
+    for (allowed, expected) in [(false, VerifyErrorKind::InvalidIssuer), (true, VerifyErrorKind::KeysUnavailable)] {
+        let failing = |_: IssuerUrl| async { Err::<Option<Instance>, _>(ResolveError::new("no records")) };
+        let builder = Verifier::resolving(failing).clock(ManualClock::new());
+        let verifier = if allowed { builder.allow_local_issuers() } else { builder }.build().expect("a verifier");
+        for iss in ["https://clerk.a.example:8443", "https://10.0.0.1", "http://127.0.0.1:3000"] {
+            assert_eq!(verify(&verifier, &a.token("u").claim("iss", iss).sign()).await, Err(expected), "{iss}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_tenant_whose_record_is_broken_keeps_no_other_from_being_looked_up() {
+    let (a, b) = (Tenant::new("a"), Tenant::new("b"));
+    let records = Records::new(&[&a]);
+    let clock = ManualClock::new();
+    let verifier = records.verifier(&clock);
+    let token = a.token("u").lifetime(Duration::from_secs(3600)).sign();
+    assert!(verify(&verifier, &token).await.is_ok());
+    records.fail(true);
+    clock.advance(Duration::from_secs(300));
+    for _ in 0..200 {
+        assert!(verify(&verifier, &token).await.is_ok());
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(records.asked(), 2, "it is asked for again after ten seconds, not with each request");
+    clock.advance(Duration::from_secs(10));
+    assert!(verify(&verifier, &token).await.is_ok());
+    settle(&records, 3).await;
+    records.fail(false);
+    records.insert(&b, b.instance());
+    assert!(verify(&verifier, &b.token("u").lifetime(Duration::from_secs(3600)).sign()).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_flood_of_made_up_issuers_keeps_no_tenant_from_being_asked_for_again() {
+    let a = Tenant::new("a");
+    let records = Records::new(&[&a]);
+    let clock = ManualClock::new();
+    let verifier = records.verifier(&clock);
+    let token = a.token("u").lifetime(Duration::from_secs(3600)).sign();
+    assert!(verify(&verifier, &token).await.is_ok());
+    clock.advance(Duration::from_secs(300));
+    for index in 0..100 {
+        let made_up = a.token("u").claim("iss", format!("https://t{index}.example")).sign();
+        assert!(verify(&verifier, &made_up).await.is_err());
+    }
+    records.remove(&a);
+    assert!(verify(&verifier, &token).await.is_ok(), "nobody waits for the answer");
+    settle(&records, 66).await;
+    assert_eq!(verify(&verifier, &token).await, Err(VerifyErrorKind::InvalidIssuer));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_resolver_that_never_answers_has_two_seconds() {
+    let a = Tenant::new("a");
+    let records = Records::new(&[&a]).closed();
+    let verifier = records.verifier(&ManualClock::new());
+    let start = tokio::time::Instant::now();
+    let error = verifier.verify(&a.token("u").sign()).await.expect_err("no answer");
+    assert_eq!(error.fetch_error(), Some(FetchErrorKind::Timeout));
+    assert_eq!(start.elapsed().as_secs(), 2);
+    records.gate.add_permits(1);
+    assert!(verify(&verifier, &a.token("u").sign()).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_tenant_that_is_idle_does_not_spoil_the_status() {
+    let (a, b) = (Tenant::new("a"), Tenant::new("b"));
+    let records = Records::new(&[&a, &b]);
+    let clock = ManualClock::new();
+    let verifier = records.verifier(&clock);
+    assert!(verify(&verifier, &a.token("u").sign()).await.is_ok());
+    clock.advance(Duration::from_secs(3600));
+    let token = b.issuer.token("u").claim("iss", &b.url).claim("iat", 0).claim("nbf", 0);
+    assert!(verify(&verifier, &token.lifetime(Duration::from_secs(7200)).sign()).await.is_ok());
+    let named: Vec<_> = verifier.keys_status_by_instance().into_iter().map(|(name, _)| name).collect();
+    assert_eq!(named, std::slice::from_ref(&b.url));
+}
+
+#[tokio::test]
+async fn a_resolved_instance_has_its_own_longest_token() {
+    let (a, b) = (Tenant::new("a"), Tenant::new("b"));
+    let records = Records::new(&[]);
+    let long = b.config().max_token_length(64 * 1024).expect("a length");
+    records.insert(&b, long.into());
+    let inner = records.clone();
+    let short = a.config().max_token_length(1024).expect("a length");
+    let verifier = Verifier::builder(short)
+        .resolver(move |issuer: IssuerUrl| inner.clone().answer(issuer))
+        .clock(ManualClock::new())
+        .build()
+        .expect("a verifier");
+    let padded = |tenant: &Tenant, length: usize| tenant.token("u").claim("pad", "x".repeat(length)).sign();
+    assert!(verify(&verifier, &padded(&b, 30_000)).await.is_ok());
+    assert_eq!(verify(&verifier, &padded(&b, 60_000)).await, Err(VerifyErrorKind::TooLong));
+    assert_eq!(verify(&verifier, &padded(&a, 2_000)).await, Err(VerifyErrorKind::TooLong));
+}
+
+#[test]
+fn a_key_source_without_an_instance_is_a_mistake() {
+    let nobody = |_: IssuerUrl| async { Ok::<Option<Instance>, ResolveError>(None) };
+    let source = || async { Err(FetchError::new("out of order")) };
+    assert!(Verifier::resolving(nobody).key_source(source).build().is_err());
+}

@@ -1,0 +1,78 @@
+use std::slice;
+
+use tower_clerk::{ClerkAuthLayer, verify::VerifyErrorKind};
+
+use super::{
+    source::{Answer, GatedSource},
+    support::{Rig, key, kind_of, secs, settle},
+};
+
+#[tokio::test]
+async fn two_verifiers_never_share_keys() {
+    let (one, other) = (Rig::cold(), Rig::cold());
+    one.publish(&[key(0)]);
+    other.publish(&[key(1)]);
+    for _ in 0..2 {
+        assert_eq!(one.verify(&key(0).token()).await, Ok(()));
+        assert_eq!(other.verify(&key(1).token()).await, Ok(()));
+        assert_eq!(one.verify(&key(1).token()).await, Err(VerifyErrorKind::UnknownKey));
+        assert_eq!(other.verify(&key(0).token()).await, Err(VerifyErrorKind::UnknownKey));
+    }
+}
+
+#[tokio::test]
+async fn two_verifiers_under_one_kid_never_vouch_for_each_other() {
+    let (one, other) = (Rig::warm().await, Rig::cold());
+    let impostor = key(1).under("ins_0");
+    other.publish(slice::from_ref(&impostor));
+    assert_eq!(other.verify(&impostor.token()).await, Ok(()));
+    assert_eq!(one.verify(&impostor.token()).await, Err(VerifyErrorKind::InvalidSignature));
+    assert_eq!(other.verify(&key(0).token()).await, Err(VerifyErrorKind::InvalidSignature));
+}
+
+#[tokio::test]
+async fn two_verifiers_over_one_source_fetch_forget_and_back_off_alone() {
+    let source = GatedSource::new();
+    let (one, other, token) = (Rig::over(source.clone(), Ok), Rig::over(source.clone(), Ok), key(0).token());
+    source.always(Answer::Failure);
+    assert_eq!(one.verify(&token).await, Err(VerifyErrorKind::KeysUnavailable));
+    source.always(Answer::keys(&[key(0)]));
+    assert_eq!(other.verify(&token).await, Ok(()));
+    assert_eq!(one.try_verify(&token), Err(VerifyErrorKind::KeysUnavailable));
+    assert_eq!(source.fetches(), 2);
+    one.pass(secs(1)).await;
+    assert_eq!(one.verify(&token).await, Ok(()));
+    one.verifier.forget_keys();
+    assert_eq!((one.verifier.keys_status().keys, other.verifier.keys_status().keys), (0, 1));
+    drop(one);
+    assert_eq!(other.try_verify(&token), Ok(()));
+    assert_eq!(source.fetches(), 3);
+}
+
+#[tokio::test]
+async fn clones_and_layers_share_one_set() {
+    let (rig, token) = (Rig::cold(), key(0).token());
+    rig.publish(&[key(0)]);
+    let clone = rig.verifier.clone();
+    let layer = ClerkAuthLayer::from(clone.clone()).allow_anonymous_requests();
+    clone.warm_up().await.expect("keys");
+    for verifier in [&rig.verifier, &clone, layer.verifier(), layer.clone().verifier()] {
+        assert_eq!(kind_of(verifier.try_verify(&token)), Ok(()));
+        assert_eq!(verifier.keys_status(), clone.keys_status());
+    }
+    layer.verifier().forget_keys();
+    assert_eq!((rig.verifier.keys_status().keys, clone.keys_status().keys), (0, 0));
+    settle().await;
+    assert_eq!(rig.source.fetches(), 1);
+}
+
+#[tokio::test]
+async fn clones_share_budgets() {
+    let rig = Rig::warm().await;
+    for number in 1..4 {
+        rig.publish(&[key(number)]);
+        let verified = rig.verifier.clone().verify(&key(number).token()).await;
+        assert_eq!(kind_of(verified), if number < 3 { Ok(()) } else { Err(VerifyErrorKind::UnknownKey) });
+    }
+    assert_eq!(rig.source.fetches(), 3);
+}

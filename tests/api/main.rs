@@ -1,0 +1,11 @@
+//! The library through its public API: what it accepts, what it rejects, how it holds keys, and how it behaves in real
+//! stacks.
+
+mod authorize;
+mod http;
+mod instances;
+mod lifecycle;
+mod stack;
+mod telemetry;
+mod token_cache;
+mod verify;

@@ -1,0 +1,168 @@
+use std::time::Duration;
+
+use axum::{
+    Router,
+    body::Body,
+    extract::Request,
+    response::IntoResponse,
+    routing::{get as route, post},
+};
+use tower::{ServiceExt, make::Shared};
+use tower_clerk::{
+    ClerkAuth,
+    testing::{ManualClock, TestIssuer},
+};
+use tower_layer::Layer;
+
+use super::{
+    sockets::{connect_http1, listen, serve_axum},
+    support::{Answer, BAD, arms, ask, cold, get, good, hot, layer, request},
+};
+
+async fn me(user: ClerkAuth) -> String {
+    user.user_id().to_owned()
+}
+
+fn routes() -> Router {
+    Router::new().route("/me", route(me))
+}
+
+#[tokio::test]
+async fn layer_guards_every_path_known_or_not() {
+    for (arm, clerk) in arms() {
+        let app = routes().layer(clerk);
+        assert_eq!(ask(&app, get("/me", Some(&good()))).await.seen(), (200, "user_ada"), "{arm}");
+        for path in ["/me", "/unknown", "/", "/me/"] {
+            ask(&app, get(path, None)).await.assert_refused(401, "missing_token");
+            ask(&app, get(path, Some(BAD))).await.assert_refused(401, "invalid_token");
+        }
+        assert_eq!(ask(&app, get("/unknown", Some(&good()))).await.status, 404, "{arm}");
+        assert_eq!(ask(&app, request("POST", "/me", &[])).await.status, 401, "{arm}");
+        assert_eq!(ask(&app, request("POST", "/me", &[("authorization", &good())])).await.status, 405, "{arm}");
+    }
+}
+
+#[tokio::test]
+async fn route_layer_leaves_unknown_paths_alone() {
+    for (arm, clerk) in arms() {
+        let app = routes().route_layer(clerk).route("/open", route(|| async { "open" }));
+        assert_eq!(ask(&app, get("/me", Some(&good()))).await.seen(), (200, "user_ada"), "{arm}");
+        ask(&app, get("/me", None)).await.assert_refused(401, "missing_token");
+        ask(&app, request("POST", "/me", &[])).await.assert_refused(401, "missing_token");
+        for authorization in [None, Some(BAD), Some(good().as_str())] {
+            assert_eq!(ask(&app, get("/unknown", authorization)).await.status, 404, "{arm}");
+            assert_eq!(ask(&app, get("/open", authorization)).await.seen(), (200, "open"), "{arm}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_fallback_is_guarded_by_layer_and_not_by_route_layer() {
+    let app = || routes().fallback(|| async { "fallback" });
+    ask(&app().layer(hot()), get("/unknown", None)).await.assert_refused(401, "missing_token");
+    assert_eq!(ask(&app().route_layer(hot()), get("/unknown", None)).await.seen(), (200, "fallback"));
+}
+
+#[tokio::test]
+async fn a_method_router_guards_its_own_methods_alone() {
+    for (arm, clerk) in arms() {
+        let guarded = route(me).layer(clerk).merge(post(|| async { "posted" }));
+        let app = Router::new().route("/me", guarded).route("/open", route(|| async { "open" }));
+        assert_eq!(ask(&app, get("/me", Some(&good()))).await.seen(), (200, "user_ada"), "{arm}");
+        ask(&app, get("/me", None)).await.assert_refused(401, "missing_token");
+        assert_eq!(ask(&app, request("POST", "/me", &[])).await.seen(), (200, "posted"), "{arm}");
+        assert_eq!(ask(&app, get("/open", None)).await.seen(), (200, "open"), "{arm}");
+    }
+}
+
+#[tokio::test]
+async fn a_nested_router_is_guarded_and_its_neighbours_are_not() {
+    for (arm, clerk) in arms() {
+        let nested = routes().fallback(|| async { "nested fallback" }).layer(clerk);
+        let app = Router::new().nest("/api", nested).route("/open", route(|| async { "open" }));
+        assert_eq!(ask(&app, get("/api/me", Some(&good()))).await.seen(), (200, "user_ada"), "{arm}");
+        assert_eq!(ask(&app, get("/api/unknown", Some(&good()))).await.seen(), (200, "nested fallback"), "{arm}");
+        for path in ["/api/me", "/api/unknown"] {
+            ask(&app, get(path, None)).await.assert_refused(401, "missing_token");
+        }
+        assert_eq!(ask(&app, get("/open", None)).await.seen(), (200, "open"), "{arm}");
+        assert_eq!(ask(&app, get("/me", None)).await.status, 404, "{arm}");
+    }
+}
+
+#[tokio::test]
+async fn a_nested_service_is_guarded_whole() {
+    for (arm, clerk) in arms() {
+        let app = Router::new().nest_service("/api", clerk.layer(routes())).route("/open", route(|| async { "open" }));
+        assert_eq!(ask(&app, get("/api/me", Some(&good()))).await.seen(), (200, "user_ada"), "{arm}");
+        assert_eq!(ask(&app, get("/api/unknown", Some(&good()))).await.status, 404, "{arm}");
+        for path in ["/api", "/api/", "/api/me", "/api/unknown"] {
+            ask(&app, get(path, None)).await.assert_refused(401, "missing_token");
+        }
+        assert_eq!(ask(&app, get("/open", None)).await.seen(), (200, "open"), "{arm}");
+    }
+}
+
+#[tokio::test]
+async fn a_merged_router_keeps_its_guard_to_itself() {
+    let app = routes().route_layer(hot()).merge(Router::new().route("/open", route(|| async { "open" })));
+    ask(&app, get("/me", None)).await.assert_refused(401, "missing_token");
+    assert_eq!(ask(&app, get("/open", None)).await.seen(), (200, "open"));
+    let around_both = routes().merge(Router::new().route("/open", route(|| async { "open" }))).layer(hot());
+    ask(&around_both, get("/open", None)).await.assert_refused(401, "missing_token");
+}
+
+#[tokio::test]
+async fn around_a_whole_router_it_decides_before_routing() {
+    for (arm, clerk) in arms() {
+        let app = clerk.layer(routes());
+        assert_eq!(ask(&app, get("/me", Some(&good()))).await.seen(), (200, "user_ada"), "{arm}");
+        assert_eq!(ask(&app, get("/unknown", Some(&good()))).await.status, 404, "{arm}");
+        ask(&app, get("/unknown", None)).await.assert_refused(401, "missing_token");
+    }
+}
+
+#[tokio::test]
+async fn around_a_whole_router_it_is_served_by_axum() {
+    let (clerk, gate) = cold();
+    // `axum::serve` takes axum's own response body alone.
+    let service = ServiceExt::<Request>::map_response(clerk.layer(routes()), IntoResponse::into_response);
+    let (listener, address) = listen().await;
+    tokio::spawn(async move { axum::serve(listener, Shared::new(service)).await });
+    let mut client = connect_http1::<Body>(address).await;
+    gate.open();
+    for (path, authorization, status) in
+        [("/me", Some(good()), 200), ("/unknown", Some(good()), 404), ("/me", None, 401), ("/unknown", None, 401)]
+    {
+        let response = client.send_request(get(path, authorization.as_deref())).await.expect("an answer");
+        assert_eq!(Answer::of(response).await.status, status, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn keys_come_from_the_issuers_socket_when_the_first_request_does() {
+    let issuer = TestIssuer::start().await.expect("a socket").clock(ManualClock::new());
+    let config = issuer.config().jwks_timeout(Duration::from_secs(60)).expect("a timeout");
+    let address = serve_axum(routes().route_layer(layer(config))).await;
+    let mut client = connect_http1::<Body>(address).await;
+    let mut ask = async |authorization: Option<String>| {
+        let response = client.send_request(get("/me", authorization.as_deref())).await.expect("an answer");
+        Answer::of(response).await
+    };
+    ask(None).await.assert_refused(401, "missing_token");
+    assert_eq!(issuer.fetches(), 0);
+    let bearer = format!("Bearer {}", issuer.token("user_ada").sign());
+    for _ in 0..2 {
+        assert_eq!(ask(Some(bearer.clone())).await.seen(), (200, "user_ada"));
+    }
+    assert_eq!(issuer.fetches(), 1);
+}
+
+#[tokio::test]
+async fn a_handler_is_not_reached_by_a_refused_request() {
+    let reached = async |_: Request| -> String { panic!("a refused request came through") };
+    let app = Router::new().route("/me", route(reached)).layer(hot());
+    for authorization in [None, Some(BAD), Some("Bearer")] {
+        assert!([400, 401].contains(&ask(&app, get("/me", authorization)).await.status));
+    }
+}

@@ -1,0 +1,240 @@
+use std::{
+    convert::Infallible,
+    future::Future,
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    task::Poll,
+};
+
+use axum::body::Body;
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::Full;
+use tokio::sync::Notify;
+use tower::{
+    BoxError, Service, ServiceExt,
+    buffer::Buffer,
+    limit::ConcurrencyLimit,
+    load_shed::{LoadShed, error::Overloaded},
+    service_fn,
+    util::BoxCloneSyncService,
+};
+use tower_clerk::{
+    ClerkAuthLayer,
+    testing::{ManualClock, TestIssuer},
+};
+use tower_layer::Layer;
+
+use super::support::{Answer, BAD, Gate, arms, ask, cold, gated, get, good, hot, poll_once, whoami};
+
+type Inner = BoxCloneSyncService<Request<Body>, Response<Full<Bytes>>, BoxError>;
+
+/// The services that keep capacity for whom they called ready, each with room for `room`.
+fn limits(room: usize) -> [(&'static str, Inner); 3] {
+    let plain = service_fn(whoami::<Body>);
+    [
+        ("limit", BoxCloneSyncService::new(ConcurrencyLimit::new(plain, room).map_err(BoxError::from))),
+        ("buffer", BoxCloneSyncService::new(Buffer::new(plain, room))),
+        ("load shed", BoxCloneSyncService::new(LoadShed::new(ConcurrencyLimit::new(plain, room)))),
+    ]
+}
+
+/// What becomes of a future that needs nothing but its turns on this one thread.
+async fn soon<F: Future>(future: F) -> F::Output {
+    let mut future = pin!(future);
+    for _ in 0..1000 {
+        if let Poll::Ready(output) = poll_once(future.as_mut()) {
+            return output;
+        }
+        tokio::task::yield_now().await;
+    }
+    panic!("no capacity is left")
+}
+
+/// A layer that knows the key of the first token, while the second's waits at the gate.
+async fn half_known() -> (ClerkAuthLayer, Gate, String, String) {
+    let issuer = TestIssuer::new().clock(ManualClock::new());
+    let (old, known) = (issuer.jwks(), format!("Bearer {}", issuer.token("user_ada").sign()));
+    issuer.rotate();
+    let unknown = format!("Bearer {}", issuer.token("user_bob").sign());
+    let (clerk, gate) = gated(vec![old, issuer.jwks()], issuer.config());
+    gate.open();
+    clerk.verifier().warm_up().await.expect("keys");
+    gate.reached().await;
+    (clerk, gate, known, unknown)
+}
+
+#[tokio::test]
+async fn those_who_wait_for_a_key_hold_no_capacity() {
+    for (name, inner) in limits(2) {
+        let (clerk, gate, known, unknown) = half_known().await;
+        let mut service = clerk.layer(inner);
+        let mut waiting = Vec::new();
+        for _ in 0..2 {
+            let future = soon(service.ready()).await.expect("capacity").call(get("/", Some(&unknown)));
+            waiting.push(tokio::spawn(future));
+        }
+        gate.reached().await;
+        let third = soon(service.ready()).await.expect("capacity").call(get("/", Some(&known)));
+        assert_eq!(Answer::of(soon(third).await.expect("an answer")).await.seen(), (200, "user_ada"), "{name}");
+        assert!(waiting.iter().all(|waiter| !waiter.is_finished()), "{name}");
+        gate.open();
+        for waiter in waiting {
+            let response = soon(waiter).await.expect("no panic").expect("an answer");
+            assert_eq!(Answer::of(response).await.seen(), (200, "user_bob"), "{name}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn many_wait_behind_a_small_limit_and_all_pass_a_few_at_once() {
+    let (clerk, gate) = cold();
+    let (running, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let counted = Arc::clone(&most);
+    let inner = service_fn(move |_: Request<Body>| {
+        let (running, most) = (Arc::clone(&running), Arc::clone(&counted));
+        async move {
+            most.fetch_max(running.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+            tokio::task::yield_now().await;
+            running.fetch_sub(1, Ordering::SeqCst);
+            Ok::<_, Infallible>(Response::new(Full::<Bytes>::default()))
+        }
+    });
+    let service = clerk.layer(ConcurrencyLimit::new(inner, 2));
+    let waiting: Vec<_> = (0..16).map(|_| tokio::spawn(service.clone().oneshot(get("/", Some(&good()))))).collect();
+    gate.reached().await;
+    gate.open();
+    for waiter in waiting {
+        assert_eq!(soon(waiter).await.expect("no panic").expect("an answer").status(), 200);
+    }
+    assert_eq!(most.load(Ordering::SeqCst), 2);
+}
+
+#[tokio::test]
+async fn each_limit_serves_each_arm_and_each_refusal() {
+    for arm in [0, 1] {
+        for (name, inner) in limits(1) {
+            let (arm, clerk) = arms()[arm].clone();
+            let service = clerk.layer(inner);
+            for _ in 0..3 {
+                let admitted = soon(ask(&service, get("/", Some(&good())))).await;
+                assert_eq!(admitted.seen(), (200, "user_ada"), "{arm} {name}");
+                soon(ask(&service, get("/", None))).await.assert_refused(401, "missing_token");
+                soon(ask(&service, get("/", Some(BAD)))).await.assert_refused(401, "invalid_token");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn one_service_called_again_and_again_never_runs_out_of_capacity() {
+    for arm in [0, 1] {
+        for (name, inner) in limits(1) {
+            let (arm, clerk) = arms()[arm].clone();
+            let mut service = clerk.layer(inner);
+            for authorization in [Some(good()), None, None, Some(BAD.to_owned()), Some(good()), Some(good())] {
+                let expected = if authorization == Some(good()) { 200 } else { 401 };
+                let call = soon(service.ready()).await.expect("capacity").call(get("/", authorization.as_deref()));
+                assert_eq!(soon(call).await.expect("an answer").status(), expected, "{arm} {name}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_service_that_is_ready_and_never_called_gives_its_capacity_back() {
+    for (name, inner) in limits(1) {
+        let service = hot().layer(inner);
+        let mut reserved = service.clone();
+        reserved.ready().await.expect("capacity");
+        drop(reserved);
+        let answer = soon(ask(&service, get("/", Some(&good())))).await;
+        assert_eq!(answer.seen(), (200, "user_ada"), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_reservation_that_is_kept_is_respected() {
+    let service = hot().layer(ConcurrencyLimit::new(service_fn(whoami::<Body>), 1));
+    let mut reserved = service.clone();
+    reserved.ready().await.expect("capacity");
+    let mut other = Box::pin(service.oneshot(get("/", Some(&good()))));
+    assert!(poll_once(other.as_mut()).is_pending());
+    drop(reserved);
+    assert_eq!(soon(other).await.expect("an answer").status(), 200);
+}
+
+#[tokio::test]
+async fn a_full_service_is_found_full_only_after_the_wait() {
+    let (clerk, gate) = cold();
+    let leave = Arc::new(Notify::new());
+    let leaving = Arc::clone(&leave);
+    let inner = service_fn(move |_: Request<Body>| {
+        let leaving = Arc::clone(&leaving);
+        async move {
+            leaving.notified().await;
+            Ok::<_, Infallible>(Response::new(Full::<Bytes>::default()))
+        }
+    });
+    let mut limit = ConcurrencyLimit::new(inner, 1);
+    let mut service = clerk.layer(LoadShed::new(limit.clone()));
+    let waiting = tokio::spawn(soon(service.ready()).await.expect("ready").call(get("/", Some(&good()))));
+    gate.reached().await;
+    let busy = tokio::spawn(soon(limit.ready()).await.expect("capacity").call(get("/", None)));
+    gate.open();
+    let error = soon(waiting).await.expect("no panic").expect_err("no capacity");
+    assert!(error.is::<Overloaded>(), "{error}");
+    leave.notify_one();
+    assert_eq!(soon(busy).await.expect("no panic").expect("an answer").status(), 200);
+}
+
+#[tokio::test]
+async fn a_refusal_keeps_no_capacity_from_a_request_that_waited() {
+    for (name, inner) in limits(1) {
+        let (clerk, gate) = cold();
+        let mut service = clerk.layer(inner);
+        let mut waiting = Box::pin(service.ready().await.expect("capacity").call(get("/", Some(&good()))));
+        assert!(poll_once(waiting.as_mut()).is_pending());
+        let refused = soon(service.ready()).await.expect("capacity").call(get("/", None)).await;
+        assert_eq!(refused.expect("an answer").status(), 401, "{name}");
+        gate.open();
+        clerk.verifier().warm_up().await.expect("keys");
+        let response = soon(waiting).await.unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert_eq!(response.status(), 200, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn limits_around_the_layer_serve_each_arm() {
+    for (arm, clerk) in arms() {
+        let whoami = clerk.layer(service_fn(whoami::<Body>));
+        let around: [(&str, BoxCloneSyncService<_, _, BoxError>); 3] = [
+            ("limit", BoxCloneSyncService::new(ConcurrencyLimit::new(whoami.clone(), 1).map_err(BoxError::from))),
+            ("buffer", BoxCloneSyncService::new(Buffer::new(whoami.clone(), 1))),
+            ("load shed", BoxCloneSyncService::new(LoadShed::new(whoami))),
+        ];
+        for (name, service) in around {
+            let admitted = soon(ask(&service, get("/", Some(&good())))).await;
+            assert_eq!(admitted.seen(), (200, "user_ada"), "{arm} {name}");
+            soon(ask(&service, get("/", None))).await.assert_refused(401, "missing_token");
+        }
+    }
+}
+
+#[tokio::test]
+async fn one_buffered_service_has_several_requests_wait_at_once() {
+    let (clerk, gate) = cold();
+    let service = Buffer::new(clerk.layer(ConcurrencyLimit::new(service_fn(whoami::<Body>), 2)), 4);
+    let waiting: Vec<_> = (0..3).map(|_| tokio::spawn(service.clone().oneshot(get("/", Some(&good()))))).collect();
+    gate.reached().await;
+    soon(ask(&service, get("/", None))).await.assert_refused(401, "missing_token");
+    gate.open();
+    for waiter in waiting {
+        let response = soon(waiter).await.expect("no panic").expect("an answer");
+        assert_eq!(Answer::of(response).await.seen(), (200, "user_ada"));
+    }
+    assert_eq!(gate.arrivals(), 0);
+}

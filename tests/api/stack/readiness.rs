@@ -1,0 +1,203 @@
+use std::{
+    convert::Infallible,
+    future::{Ready, ready},
+    mem,
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    task::{Context, Poll, Waker},
+};
+
+use axum::body::Body;
+use http::{Request, Response};
+use http_body_util::Full;
+use tower::{Service, ServiceExt};
+use tower_layer::Layer;
+
+use super::support::{Answer, BAD, arms, cold, get, good, hot, poll_once, whoami, without_keys};
+
+/// Panics if it is called without having been made ready, which no clone is.
+#[derive(Default)]
+struct Exacting {
+    is_ready: bool,
+}
+
+impl Clone for Exacting {
+    fn clone(&self) -> Self {
+        Self::default()
+    }
+}
+
+impl Service<Request<Body>> for Exacting {
+    type Response = Response<Full<bytes::Bytes>>;
+    type Error = Infallible;
+    type Future = Ready<Result<Self::Response, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.is_ready = true;
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        assert!(mem::take(&mut self.is_ready), "called without having been made ready");
+        whoami(request)
+    }
+}
+
+#[tokio::test]
+async fn only_a_service_that_was_made_ready_is_called() {
+    for (arm, clerk) in arms() {
+        let mut service = clerk.layer(Exacting::default());
+        for (authorization, status) in
+            [(Some(good()), 200), (Some(good()), 200), (None, 401), (Some(BAD.to_owned()), 401), (Some(good()), 200)]
+        {
+            let response = service.ready().await.expect("infallible").call(get("/", authorization.as_deref())).await;
+            assert_eq!(response.expect("infallible").status(), status, "{arm}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_service_goes_on_while_an_earlier_call_of_it_waits() {
+    let (clerk, gate) = cold();
+    let mut service = clerk.layer(Exacting::default());
+    let mut waiting = Vec::new();
+    for _ in 0..3 {
+        waiting.push(Box::pin(service.ready().await.expect("infallible").call(get("/", Some(&good())))));
+    }
+    assert!(waiting.iter_mut().all(|future| poll_once(future.as_mut()).is_pending()));
+    let refused = service.ready().await.expect("infallible").call(get("/", None)).await;
+    assert_eq!(refused.expect("infallible").status(), 401);
+    gate.open();
+    for future in waiting {
+        assert_eq!(Answer::of(future.await.expect("infallible")).await.seen(), (200, "user_ada"));
+    }
+}
+
+/// An error that is nothing else.
+#[derive(Debug, PartialEq)]
+struct Broken(&'static str);
+
+/// Is ready when it is told to be, breaks when it is told to, and counts.
+#[derive(Clone, Default)]
+struct Scripted {
+    breaks_when_called: Arc<AtomicBool>,
+    is_broken: Arc<AtomicBool>,
+    is_busy: Arc<AtomicBool>,
+    polls: Arc<AtomicUsize>,
+}
+
+impl Scripted {
+    fn polls(&self) -> usize {
+        self.polls.load(Ordering::SeqCst)
+    }
+}
+
+impl Service<Request<Body>> for Scripted {
+    type Response = Response<Full<bytes::Bytes>>;
+    type Error = Broken;
+    type Future = Ready<Result<Self::Response, Broken>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Broken>> {
+        self.polls.fetch_add(1, Ordering::SeqCst);
+        if self.is_broken.load(Ordering::SeqCst) {
+            return Poll::Ready(Err(Broken("when polled")));
+        }
+        if self.is_busy.load(Ordering::SeqCst) {
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: Request<Body>) -> Self::Future {
+        let is_broken = self.breaks_when_called.load(Ordering::SeqCst);
+        ready(if is_broken { Err(Broken("when called")) } else { Ok(Response::default()) })
+    }
+}
+
+#[tokio::test]
+async fn poll_ready_asks_the_inner_service_and_does_nothing_else() {
+    let (clerk, gate) = cold();
+    for clerk in [clerk, hot(), without_keys()] {
+        let inner = Scripted::default();
+        let mut service = clerk.layer(inner.clone());
+        let mut context = Context::from_waker(Waker::noop());
+        inner.is_busy.store(true, Ordering::SeqCst);
+        assert!(service.poll_ready(&mut context).is_pending());
+        assert!(service.poll_ready(&mut context).is_pending());
+        inner.is_busy.store(false, Ordering::SeqCst);
+        assert_eq!(service.poll_ready(&mut context), Poll::Ready(Ok(())));
+        inner.is_broken.store(true, Ordering::SeqCst);
+        assert_eq!(service.poll_ready(&mut context), Poll::Ready(Err(Broken("when polled"))));
+        assert_eq!(inner.polls(), 4);
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+    }
+    assert_eq!(gate.arrivals(), 0);
+}
+
+#[tokio::test]
+async fn a_call_with_a_known_key_polls_no_readiness_of_its_own() {
+    let inner = Scripted::default();
+    let mut service = hot().layer(inner.clone());
+    for authorization in [Some(good()), None] {
+        service.ready().await.expect("ready");
+        let polls = inner.polls();
+        service.call(get("/", authorization.as_deref())).await.expect("an answer");
+        assert_eq!(inner.polls(), polls);
+    }
+}
+
+#[tokio::test]
+async fn an_inner_service_that_breaks_says_so_through_both_arms() {
+    for (arm, clerk) in arms() {
+        let inner = Scripted::default();
+        inner.breaks_when_called.store(true, Ordering::SeqCst);
+        let outcome = clerk.layer(inner).oneshot(get("/", Some(&good()))).await;
+        assert_eq!(outcome.err(), Some(Broken("when called")), "{arm}");
+    }
+}
+
+#[tokio::test]
+async fn a_service_that_breaks_during_the_wait_fails_the_call_and_not_the_client() {
+    let (clerk, gate) = cold();
+    let inner = Scripted::default();
+    let mut service = clerk.layer(inner.clone());
+    let future = service.ready().await.expect("ready").call(get("/", Some(&good())));
+    let mut future = pin!(future);
+    assert!(poll_once(future.as_mut()).is_pending());
+    inner.is_broken.store(true, Ordering::SeqCst);
+    gate.open();
+    assert_eq!(future.await.err(), Some(Broken("when polled")));
+}
+
+#[tokio::test]
+async fn a_refusal_after_a_wait_does_not_ask_the_inner_service() {
+    let inner = Scripted::default();
+    let mut service = without_keys().layer(inner.clone());
+    let future = service.ready().await.expect("ready").call(get("/", Some(&good())));
+    inner.is_broken.store(true, Ordering::SeqCst);
+    assert_eq!(future.await.expect("a refusal is a response").status(), 503);
+    assert_eq!(inner.polls(), 1);
+}
+
+#[tokio::test]
+async fn after_the_wait_a_busy_service_is_waited_for() {
+    let (clerk, gate) = cold();
+    let inner = Scripted::default();
+    let mut service = clerk.layer(inner.clone());
+    let future = service.ready().await.expect("ready").call(get("/", Some(&good())));
+    inner.is_busy.store(true, Ordering::SeqCst);
+    gate.open();
+    clerk.verifier().warm_up().await.expect("keys");
+    let mut future = pin!(future);
+    assert!(poll_once(future.as_mut()).is_pending());
+    assert!(poll_once(future.as_mut()).is_pending());
+    assert_eq!(inner.polls(), 3);
+    inner.is_busy.store(false, Ordering::SeqCst);
+    assert_eq!(future.await.expect("an answer").status(), 200);
+}

@@ -1,0 +1,124 @@
+use axum::{Router, routing::get as route};
+use http::HeaderName;
+use serde::Deserialize;
+use tower_clerk::{ClerkAuth, ClerkAuthLayer, CustomClaims, Rejection, TokenSource};
+
+use super::support::{BAD, ask, cold, gated, get, good, hot, issuer, layer, other_issuer, request};
+
+const SECOND: HeaderName = HeaderName::from_static("x-second");
+
+#[derive(Deserialize)]
+struct Profile {
+    email: String,
+}
+
+/// Says who the request's user is, and why there is none.
+async fn found(request: axum::extract::Request) -> String {
+    let user = request.extensions().get::<ClerkAuth>();
+    let rejection = request.extensions().get::<Rejection>();
+    match (user, rejection) {
+        (Some(user), None) => format!("{} of {}", user.user_id(), user.instance()),
+        (None, Some(rejection)) => rejection.code().to_owned(),
+        (None, None) => "neither".to_owned(),
+        (Some(_), Some(_)) => "both".to_owned(),
+    }
+}
+
+fn app(inner: ClerkAuthLayer, outer: ClerkAuthLayer) -> Router {
+    Router::new().route("/", route(found)).layer(inner).layer(outer)
+}
+
+/// A layer for the other instance, which reads a header of its own.
+fn second() -> ClerkAuthLayer {
+    let config = other_issuer().config().instance_name("second").expect("a name");
+    layer(config).token_sources([TokenSource::header(SECOND)]).expect("a source")
+}
+
+/// The same, with its key still to be fetched.
+fn second_cold() -> ClerkAuthLayer {
+    let config = other_issuer().config().instance_name("second").expect("a name");
+    let (layer, gate) = gated(vec![other_issuer().jwks()], config);
+    gate.open();
+    layer.token_sources([TokenSource::header(SECOND)]).expect("a source")
+}
+
+fn first() -> ClerkAuthLayer {
+    layer(issuer().config().instance_name("first").expect("a name"))
+}
+
+#[tokio::test]
+async fn an_inner_layer_refuses_what_the_outer_let_in() {
+    for inner in [second(), second_cold()] {
+        let app = app(inner, first());
+        ask(&app, get("/", Some(&good()))).await.assert_refused(401, "missing_token");
+        let theirs = issuer().token("user_ada").sign();
+        let both = [("authorization", good()), ("x-second", theirs)];
+        let both = both.each_ref().map(|(name, value)| (*name, value.as_str()));
+        ask(&app, request("GET", "/", &both)).await.assert_refused(401, "invalid_token");
+    }
+}
+
+#[tokio::test]
+async fn the_user_of_an_inner_layer_replaces_that_of_the_outer() {
+    let bob = other_issuer().token("user_bob").sign();
+    for inner in [second(), second_cold()] {
+        for outer in [first(), first().allow_unauthenticated_requests()] {
+            let app = app(inner.clone(), outer);
+            let ada = good();
+            let both = [("authorization", ada.as_str()), ("x-second", &bob)];
+            assert_eq!(ask(&app, request("GET", "/", &both)).await.seen(), (200, "user_bob of second"));
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_outer_refusal_does_not_stay_beside_the_inner_layers_user() {
+    let bob = other_issuer().token("user_bob").sign();
+    for inner in [second(), second_cold()] {
+        let app = app(inner, first().allow_unauthenticated_requests());
+        assert_eq!(ask(&app, request("GET", "/", &[("x-second", &bob)])).await.seen(), (200, "user_bob of second"));
+    }
+}
+
+#[tokio::test]
+async fn a_lenient_inner_layer_leaves_no_user_of_the_outer_behind() {
+    for inner in [second(), second_cold()] {
+        let app = app(inner.allow_unauthenticated_requests(), first());
+        assert_eq!(ask(&app, get("/", Some(&good()))).await.seen(), (200, "missing_token"));
+        let ada = good();
+        let both = [("authorization", ada.as_str()), ("x-second", "a.b.c")];
+        assert_eq!(ask(&app, request("GET", "/", &both)).await.seen(), (200, "invalid_token"));
+    }
+}
+
+#[tokio::test]
+async fn a_strict_outer_layer_is_not_softened_by_a_lenient_inner_one() {
+    let app = app(hot().allow_unauthenticated_requests(), hot());
+    ask(&app, get("/", None)).await.assert_refused(401, "missing_token");
+    ask(&app, get("/", Some(BAD))).await.assert_refused(401, "invalid_token");
+    assert_eq!(ask(&app, get("/", Some(&good()))).await.status, 200);
+}
+
+#[tokio::test]
+async fn one_layer_applied_twice_admits_its_user() {
+    let (clerk, gate) = cold();
+    gate.open();
+    for clerk in [hot(), clerk] {
+        let app = app(clerk.clone(), clerk);
+        let answer = ask(&app, get("/", Some(&good()))).await;
+        assert_eq!(answer.seen(), (200, format!("user_ada of {}", issuer().url()).as_str()));
+        ask(&app, get("/", None)).await.assert_refused(401, "missing_token");
+    }
+}
+
+#[tokio::test]
+async fn custom_claims_of_the_outer_layers_user_do_not_outlive_that_user() {
+    let profile = |profile: Option<CustomClaims<Profile>>| async move {
+        profile.map_or_else(|| "nobody".to_owned(), |profile| profile.email.clone())
+    };
+    let token = issuer().token("user_ada").claim("email", "ada@example.com").sign();
+    let inner = second().allow_unauthenticated_requests();
+    let app = Router::new().route("/", route(profile)).layer(inner).layer(first().with_custom_claims::<Profile>());
+    let answer = ask(&app, get("/", Some(&format!("Bearer {token}")))).await;
+    assert_eq!(answer.seen(), (200, "nobody"));
+}

@@ -1,0 +1,124 @@
+use tower_clerk::{
+    ClerkConfig, Verifier,
+    testing::{ManualClock, TestIssuer, TokenBuilder},
+    verify::VerifyErrorKind,
+};
+
+use super::support::{issuer, token};
+
+fn with(config: ClerkConfig, token: &TokenBuilder) -> Result<(), VerifyErrorKind> {
+    let verifier = Verifier::builder(config).clock(ManualClock::new()).build().expect("a verifier");
+    verifier.try_verify(&token.sign()).map(|_| ()).map_err(|error| error.kind())
+}
+
+fn pem_config(pem: &str) -> ClerkConfig {
+    ClerkConfig::from_jwt_key(pem).expect("a PEM")
+}
+
+#[test]
+fn a_pem_verifies_in_every_form_it_is_found_in() {
+    let pem = issuer().public_key_pem();
+    let body: String = pem.lines().filter(|line| !line.starts_with('-')).collect();
+    for form in [
+        pem.clone(),
+        pem.replace('\n', "\r\n"),
+        pem.replace("\r\n", "\n").replace('\n', "\\n"),
+        pem.replace(['\r', '\n'], " "),
+        body.clone(),
+        format!("  {body}\n"),
+    ] {
+        assert_eq!(with(pem_config(&form), &token()), Ok(()), "{form}");
+    }
+}
+
+#[test]
+fn a_pem_ignores_the_kid_but_not_its_type() {
+    let config = pem_config(&issuer().public_key_pem());
+    for good in [token().without_header("kid"), token().header("kid", "ins_other"), token().header("kid", "")] {
+        assert_eq!(with(config.clone(), &good), Ok(()));
+    }
+    for bad in [token().header("kid", 7), token().header("kid", ()), token().header("kid", ["a"])] {
+        assert_eq!(with(config.clone(), &bad), Err(VerifyErrorKind::InvalidKeyId));
+    }
+    assert_eq!(with(config, &token().header("alg", "RS512")), Err(VerifyErrorKind::AlgorithmMismatch));
+}
+
+#[test]
+fn a_key_alone_accepts_any_issuer_until_one_is_named() {
+    let config = pem_config(&issuer().public_key_pem());
+    let other = token().claim("iss", "https://other.example");
+    assert_eq!(with(config.clone(), &other), Ok(()));
+    for bad in [token().without_claim("iss"), token().claim("iss", ""), token().claim("iss", 7)] {
+        assert_eq!(with(config.clone(), &bad), Err(VerifyErrorKind::InvalidIssuer));
+    }
+    let named = config.issuer(issuer().url()).expect("an issuer");
+    assert_eq!(with(named.clone(), &token()), Ok(()));
+    assert_eq!(with(named, &other), Err(VerifyErrorKind::InvalidIssuer));
+}
+
+#[test]
+fn a_pem_that_is_no_strong_rsa_key_is_refused_at_start() {
+    // An Ed25519 key (RFC 8410, section 10.1) and an RSA key of 1024 bits.
+    let ed25519 = "MCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=";
+    let short = "MIGfMA0GCSqGSIb3DQEBAQUAA4GNADCBiQKBgQCqGKukO1De7zhZj6+H0qtjTkVxwTCpvKe4eCZ0FPqri0cb2JZfXJ/DgYSF6vUpwmJG8wVQZKjeGcjDOL5UlsuusFncCzWBQ7RKNUSesmQRMSGkVb1/3j+skZ6UtW+5u09lHNsj6tQ51s1SPrCBkedbNf0Tp0GbMJDyR4e9T04ZZwIDAQAB";
+    for pem in [ed25519, short, "AAAA"] {
+        let error = Verifier::new(pem_config(pem)).expect_err("no verifier").to_string();
+        assert!(error.starts_with("jwt_key is not an RSA"), "{error}");
+    }
+}
+
+#[test]
+fn a_document_is_refused_at_start_if_it_has_no_usable_key() {
+    for document in ["", "{}", r#"{"keys":[]}"#, r#"{"keys":[{"kty":"oct","kid":"a","k":"AAAA"}]}"#, "[]"] {
+        let error = Verifier::new(ClerkConfig::from_jwks(document).expect("a document")).expect_err("no verifier");
+        assert_eq!(error.to_string(), "jwks is not a JWKS with a usable key");
+    }
+}
+
+#[test]
+fn odd_keys_beside_the_good_one_change_nothing() {
+    let good = issuer().jwks();
+    let key = good.strip_prefix(r#"{"keys":["#).and_then(|rest| rest.strip_suffix("]}")).expect("one key");
+    let stranger = TestIssuer::new();
+    let odd = [
+        key.replace("\"sig\"", "\"enc\""),
+        key.replace("RS256", "PS256"),
+        key.replace("AQAB", "AQ"),
+        r#"{"kty":"EC","kid":"ins_test_1","crv":"P-256","x":"AAAA","y":"AAAA"}"#.to_owned(),
+        r#"{"kty":"oct","kid":"ins_test_1","k":"AAAA"}"#.to_owned(),
+        key.replace("\"ins_test_1\"", "7"),
+        "null".to_owned(),
+    ];
+    let document = format!(r#"{{"keys":[{},{key}]}}"#, odd.join(","));
+    let config = ClerkConfig::from_jwks(document).and_then(|config| config.issuer(issuer().url())).expect("a document");
+    assert_eq!(with(config.clone(), &token()), Ok(()));
+    let forged = stranger.sign(&super::support::header(), &token().payload());
+    let verifier = Verifier::builder(config).clock(ManualClock::new()).build().expect("a verifier");
+    assert!(verifier.try_verify(&forged).is_err());
+}
+
+#[test]
+fn each_of_several_keys_under_one_kid_is_tried() {
+    let other = TestIssuer::new().clock(ManualClock::new());
+    let key_of = |issuer: &TestIssuer| issuer.jwks().replace(r#"{"keys":["#, "").replace("]}", "");
+    let document = format!(r#"{{"keys":[{},{}]}}"#, key_of(&other), key_of(issuer()));
+    let config = ClerkConfig::from_jwks(document).and_then(|config| config.issuer(issuer().url())).expect("a document");
+    assert_eq!(with(config.clone(), &token()), Ok(()));
+    assert_eq!(with(config, &other.token("user_bob")), Ok(()));
+}
+
+#[test]
+fn algorithms_of_the_sha_2_family_verify_under_keys_of_theirs() {
+    for alg in ["RS384", "RS512"] {
+        let document = issuer().jwks().replace("RS256", alg);
+        let config =
+            ClerkConfig::from_jwks(document).and_then(|config| config.issuer(issuer().url())).expect("a document");
+        assert_eq!(with(config.clone(), &token().header("alg", alg)), Ok(()));
+        assert_eq!(with(config, &token()), Err(VerifyErrorKind::AlgorithmMismatch));
+    }
+    let without_alg = issuer().jwks().replace(r#""alg":"RS256","#, "");
+    let config =
+        ClerkConfig::from_jwks(without_alg).and_then(|config| config.issuer(issuer().url())).expect("a document");
+    assert_eq!(with(config.clone(), &token()), Ok(()));
+    assert_eq!(with(config, &token().header("alg", "RS384")), Err(VerifyErrorKind::AlgorithmMismatch));
+}

@@ -1,0 +1,12 @@
+//! Models of the gate before fetches, for loom to run in every order.
+
+#![cfg(test)]
+
+#[path = "../../../../src/jwks/gate.rs"]
+#[allow(dead_code, reason = "a model uses a part of it")]
+mod gate;
+#[path = "../../../../src/jwks/schedule.rs"]
+#[allow(dead_code, reason = "a model uses a part of it")]
+mod schedule;
+
+mod models;

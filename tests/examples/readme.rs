@@ -1,0 +1,19 @@
+//! What the README shows is what the examples do.
+
+const README: &str = include_str!("../../README.md");
+
+#[test]
+fn the_readmes_snippet_is_the_quickstart() {
+    let quickstart = include_str!("../../examples/quickstart.rs");
+    let code: Vec<&str> = quickstart.lines().skip_while(|line| line.starts_with("//!") || line.is_empty()).collect();
+    assert!(README.contains(&code.join("\n")), "README.md shows another program than examples/quickstart.rs");
+    assert!(quickstart.lines().count() <= 40);
+}
+
+#[test]
+fn the_readme_is_short_and_names_its_two_commands() {
+    assert!(README.lines().count() < 150);
+    for command in ["cargo run --example axum", "cargo test"] {
+        assert!(README.contains(command), "{command}");
+    }
+}

@@ -1,0 +1,173 @@
+//! The tonic example as a user starts it: a process with an environment, called over a socket.
+
+use std::{
+    net::{Ipv4Addr, TcpListener},
+    time::{Duration, SystemTime},
+};
+
+use tonic::{
+    Code, Request, Status,
+    transport::{Channel, Endpoint},
+};
+use tonic_health::pb::{HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient};
+use tower_clerk::testing::TestIssuer;
+
+use self::whoami::{CreateInvoiceRequest, User, WatchRequest, WhoAmIRequest, who_am_i_client::WhoAmIClient};
+use super::process::{Example, assert_names_bad_settings, assert_refuses};
+
+
+#[rustfmt::skip]
+#[allow(clippy::as_conversions, dead_code, unreachable_pub, unused_qualifications)]
+#[path = "../../examples/tonic/whoami.rs"]
+mod whoami;
+
+fn start(variables: &[(&str, &str)]) -> Example {
+    Example::start("tonic", "try.py", variables)
+}
+
+impl Example {
+    async fn channel(&self) -> Channel {
+        Endpoint::from_shared(self.url.clone()).expect("an address").connect().await.expect("a connection")
+    }
+
+    async fn who_am_i(&self, token: Option<&str>) -> Result<User, Status> {
+        let reply = WhoAmIClient::new(self.channel().await).who_am_i(call(WhoAmIRequest {}, token)).await;
+        reply.map(tonic::Response::into_inner)
+    }
+
+    async fn is_serving(&self) -> bool {
+        let request = HealthCheckRequest { service: "whoami.v1.WhoAmI".to_owned() };
+        let reply = HealthClient::new(self.channel().await).check(request).await.expect("a reply");
+        reply.into_inner().status() == ServingStatus::Serving
+    }
+}
+
+fn call<T>(message: T, token: Option<&str>) -> Request<T> {
+    let mut request = Request::new(message);
+    if let Some(token) = token {
+        let value = format!("Bearer {token}").parse().expect("a value");
+        request.metadata_mut().insert("authorization", value);
+    }
+    request
+}
+
+fn seen(status: &Status) -> (Code, Option<&str>) {
+    (status.code(), status.metadata().get("clerk-error-code").map(|code| code.to_str().expect("ASCII")))
+}
+
+#[tokio::test]
+async fn without_an_environment_it_prints_tokens_that_work() {
+    let example = start(&[]);
+    let printed = example.lines.concat();
+    for command in ["grpcurl -plaintext ", "python3 -c ", "python3 examples/tonic/try.py "] {
+        assert!(printed.contains(command), "{printed}");
+    }
+    let last = example.lines.last().expect("a line").split_whitespace().collect::<Vec<_>>();
+    let [_, _, address, ada, bob] = last[..] else { panic!("{last:?}") };
+    assert_eq!(format!("http://{address}"), example.url);
+    assert_eq!(printed.matches(ada).count(), 3);
+
+    let user = example.who_am_i(Some(ada)).await.expect("a reply");
+    let organization = user.organization.expect("an organization");
+    assert_eq!((user.user_id.as_str(), organization.id.as_str()), ("user_ada", "org_acme"));
+    assert_eq!(organization.permissions, ["org:invoices:create"]);
+    let refused = example.who_am_i(None).await.expect_err("a refusal");
+    assert_eq!(seen(&refused), (Code::Unauthenticated, Some("missing_token")));
+    let refused = example.who_am_i(Some("a.b.c")).await.expect_err("a refusal");
+    assert_eq!(seen(&refused), (Code::Unauthenticated, Some("invalid_token")));
+
+    let mut client = WhoAmIClient::new(example.channel().await);
+    let invoice = CreateInvoiceRequest { customer: "cus_1".to_owned() };
+    let created = client.create_invoice(call(invoice.clone(), Some(ada))).await.expect("an invoice").into_inner();
+    assert_eq!((created.customer.as_str(), created.created_by.as_str()), ("cus_1", "user_ada"));
+    let denied = client.create_invoice(call(invoice, Some(bob))).await.expect_err("a refusal");
+    assert_eq!(seen(&denied), (Code::PermissionDenied, Some("insufficient_scope")));
+    let mut ticks = client.watch(call(WatchRequest {}, Some(bob))).await.expect("a stream").into_inner();
+    let tick = ticks.message().await.expect("a reply").expect("a tick");
+    assert_eq!(tick.number, 0);
+    assert!((3000..=3600).contains(&tick.seconds_left), "{tick:?}");
+    assert!(example.is_serving().await);
+}
+
+#[tokio::test]
+async fn it_trusts_the_instance_that_the_environment_names() {
+    let issuer = TestIssuer::start().await.expect("a socket");
+    let token = issuer.token("user_bob").sign();
+    let pem = issuer.public_key_pem();
+    for variables in [
+        vec![("CLERK_FRONTEND_API_URL", issuer.url())],
+        vec![("CLERK_JWT_KEY", pem.as_str())],
+        vec![("CLERK_SECRET_KEY", "sk_test_abc"), ("CLERK_API_URL", issuer.url())],
+        vec![("CLERK_FRONTEND_API_URL", issuer.url()), ("CLERK_AUTHORIZED_PARTIES", "https://app.test.example")],
+    ] {
+        let example = start(&variables);
+        let user = example.who_am_i(Some(&token)).await.expect("a reply");
+        assert_eq!((user.user_id.as_str(), user.organization), ("user_bob", None), "{variables:?}");
+        let stranger = TestIssuer::new().token("user_eve").claim("iss", issuer.url()).sign();
+        let refused = example.who_am_i(Some(&stranger)).await.expect_err("a refusal");
+        assert_eq!(seen(&refused), (Code::Unauthenticated, Some("invalid_token")), "{variables:?}");
+    }
+    let parties = [("CLERK_FRONTEND_API_URL", issuer.url()), ("CLERK_AUTHORIZED_PARTIES", "https://a.example")];
+    let refused = start(&parties).who_am_i(Some(&token)).await.expect_err("a refusal");
+    assert_eq!(seen(&refused), (Code::Unauthenticated, Some("invalid_token")));
+}
+
+#[tokio::test]
+async fn its_stream_ends_when_the_token_expires() {
+    let issuer = TestIssuer::new();
+    let pem = issuer.public_key_pem();
+    let example = start(&[("CLERK_JWT_KEY", &pem)]);
+    let mut client = WhoAmIClient::new(example.channel().await);
+    // On a busy machine the shortest may be over before the first message.
+    for lifetime in [2, 4, 8, 16, 32] {
+        let token = issuer.token("user_ada").lifetime(Duration::from_secs(lifetime));
+        let payload: serde_json::Value = serde_json::from_str(&token.payload()).expect("JSON");
+        let expires_at = SystemTime::UNIX_EPOCH + Duration::from_secs(payload["exp"].as_u64().expect("a time"));
+        let mut numbers = Vec::new();
+        let status = match client.watch(call(WatchRequest {}, Some(&token.sign()))).await {
+            Ok(ticks) => {
+                let mut ticks = ticks.into_inner();
+                loop {
+                    match ticks.message().await {
+                        Ok(tick) => numbers.push(tick.expect("no end without a status").number),
+                        Err(status) => break status,
+                    }
+                }
+            }
+            Err(status) => status,
+        };
+        assert_eq!(seen(&status), (Code::Unauthenticated, Some("token_expired")));
+        assert!(SystemTime::now() >= expires_at);
+        if let Some(first) = numbers.first() {
+            assert_eq!(*first, 0);
+            return;
+        }
+    }
+    panic!("no stream had a message");
+}
+
+#[tokio::test]
+async fn it_listens_at_once_although_the_issuer_is_down() {
+    // Port 9 of loopback is discard's, on which nothing listens.
+    let example = start(&[("CLERK_FRONTEND_API_URL", "http://127.0.0.1:9")]);
+    assert!(example.is_serving().await);
+    let refused = example.who_am_i(None).await.expect_err("a refusal");
+    assert_eq!(seen(&refused), (Code::Unauthenticated, Some("missing_token")));
+    let token = TestIssuer::new().token("user_ada").sign();
+    let refused = example.who_am_i(Some(&token)).await.expect_err("a refusal");
+    assert_eq!(seen(&refused), (Code::Unavailable, Some("keys_unavailable")));
+    assert!(refused.metadata().contains_key("grpc-retry-pushback-ms"));
+    assert!(example.is_serving().await);
+}
+
+#[test]
+fn a_bad_setting_ends_it_with_one_line_that_names_it() {
+    assert_names_bad_settings("tonic");
+}
+
+#[test]
+fn a_port_that_is_taken_ends_it_too() {
+    let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a socket");
+    let port = taken.local_addr().expect("an address").port().to_string();
+    assert_refuses("tonic", &[("PORT", &port)], "PORT");
+}

@@ -1,0 +1,177 @@
+//! Each test is one way in which ours accepts what the oracle refuses, and says which RFC clause decides.
+
+use std::time::{Duration, UNIX_EPOCH};
+
+use jsonwebtoken::errors::ErrorKind;
+use serde_json::Value;
+use tower_clerk::{Verifier, testing::ManualClock, verify::VerifyErrorKind};
+
+use super::support::{SKEW, config, header, issuer, now, payload, payload_until, rs256};
+
+fn verdicts(header: &str, payload: &str) -> (Result<(), VerifyErrorKind>, Result<(), ErrorKind>) {
+    let (ours, oracle) = rs256().verdicts(&issuer().sign(header, payload));
+    (ours.map(|_| ()), oracle.map(|_| ()))
+}
+
+fn assert_both_accept(header: &str, payload: &str) {
+    assert_eq!(verdicts(header, payload), (Ok(()), Ok(())), "{header} {payload}");
+}
+
+/// Ours accepts, and the oracle says that it cannot read this.
+fn assert_oracle_cannot_read(header: &str, payload: &str) {
+    let (ours, oracle) = verdicts(header, payload);
+    assert_eq!(ours, Ok(()), "{header} {payload}");
+    assert!(matches!(oracle, Err(ErrorKind::Json(_))), "{oracle:?} for {header} {payload}");
+}
+
+/// RFC 7519, section 2: a `NumericDate` is a JSON number; none says that it is not before 1970. Ours is right.
+#[test]
+fn a_negative_nbf_is_a_time_long_past() {
+    for nbf in ["-1", "-0.5", "-0.0001", "-8.64e12", "-1e0"] {
+        let (ours, oracle) = verdicts(&header(""), &payload(&format!(",\"nbf\":{nbf}")));
+        assert_eq!(ours, Ok(()), "{nbf}");
+        assert_eq!(oracle, Err(ErrorKind::InvalidClaimFormat("nbf".to_owned())), "{nbf}");
+    }
+    for nbf in ["0", "-0", "0.5", "1e-400"] {
+        assert_both_accept(&header(""), &payload(&format!(",\"nbf\":{nbf}")));
+    }
+}
+
+/// The oracle does not look at `iat` at all, so it has no quarrel with a negative one.
+#[test]
+fn a_negative_iat_is_no_difference() {
+    for iat in ["-1", "-0.5", "-8.64e12"] {
+        assert_both_accept(&header(""), &payload(&format!(",\"iat\":{iat}")));
+    }
+}
+
+/// Calls `compare` within one second of the system's clock, in which the oracle's time stands still.
+fn within_a_second(compare: impl Fn(u64) -> Verdicts, expected: Verdicts) {
+    let (mut second, mut verdicts) = (now(), None);
+    while verdicts.is_none() {
+        second = now();
+        verdicts = Some(compare(second)).filter(|_| now() == second);
+    }
+    assert_eq!(verdicts, Some(expected), "{second}");
+}
+
+type Verdicts = (Result<(), VerifyErrorKind>, Result<(), ErrorKind>);
+
+/// Ours at `millis` after the second, the oracle at the second.
+fn compare_at(second: u64, millis: u64, payload: &str) -> Verdicts {
+    let clock = ManualClock::new();
+    clock.set(UNIX_EPOCH + Duration::from_secs(second) + Duration::from_millis(millis));
+    let ours = Verifier::builder(config("RS256")).clock(clock).build().expect("a verifier");
+    let token = issuer().sign(&header(""), payload);
+    let ours = ours.try_verify(&token).map(|_| ()).map_err(|error| error.kind());
+    (ours, rs256().oracle(&token).map(|_| ()))
+}
+
+/// RFC 7519, section 2: "non-integer values can be represented". The oracle rounds `nbf` up and its clock down, and
+/// so refuses up to a second and a half longer. Ours is right.
+#[test]
+fn a_fraction_of_a_second_in_nbf_counts() {
+    let nbf = |second: u64, fraction: &str| payload(&format!(",\"nbf\":{}{fraction}", second + SKEW));
+    let compare = |second| compare_at(second, 900, &nbf(second, ".8"));
+    within_a_second(compare, (Ok(()), Err(ErrorKind::ImmatureSignature)));
+    let compare = |second| compare_at(second, 900, &nbf(second, ".4"));
+    within_a_second(compare, (Ok(()), Ok(())));
+    let compare = |second| compare_at(second, 300, &nbf(second, ".4"));
+    within_a_second(compare, (Err(VerifyErrorKind::NotYetValid), Ok(())));
+}
+
+/// The same rounding makes the oracle accept longer here, never shorter: no difference of the kind looked for.
+#[test]
+fn a_fraction_of_a_second_in_exp_is_no_difference() {
+    let exp = |second: u64, fraction: &str| payload_until(&format!("{}{fraction}", second - SKEW), "");
+    for fraction in [".001", ".499", ".5", ".999"] {
+        let compare = |second| compare_at(second, 0, &exp(second, fraction));
+        within_a_second(compare, (Ok(()), Ok(())));
+    }
+    let compare = |second| compare_at(second, 900, &exp(second, ".8"));
+    within_a_second(compare, (Err(VerifyErrorKind::Expired), Ok(())));
+}
+
+/// RFC 7515, section 4.1: their use is optional, and ours never looks into them (RFC 8725, section 3.10). The oracle
+/// wants them well-formed, which section 5.2, step 4, allows. Both are right.
+#[test]
+fn header_members_that_name_keys_may_be_of_any_type() {
+    for (name, wrong, right) in [
+        ("cty", "7", "\"JWT\""),
+        ("jku", "7", "\"https://evil.example\""),
+        ("jwk", "7", r#"{"kty":"RSA","n":"AQAB","e":"AQAB"}"#),
+        ("jwk", "[]", r#"{"kty":"RSA"}"#),
+        ("x5c", "7", "[\"AAAA\"]"),
+        ("x5t", "[]", "\"AAAA\""),
+        ("x5t#S256", "false", "\"AAAA\""),
+        ("x5u", "{}", "\"https://evil.example\""),
+    ] {
+        assert_oracle_cannot_read(&header(&format!(",\"{name}\":{wrong}")), &payload(""));
+        assert_both_accept(&header(&format!(",\"{name}\":{right}")), &payload(""));
+        assert_both_accept(&header(&format!(",\"{name}\":null")), &payload(""));
+    }
+}
+
+/// RFC 7515, section 4: what a JWS does not define must be ignored. These are of JWE (RFC 7516) and ACME (RFC 8555).
+/// Ours is right.
+#[test]
+fn header_members_of_other_documents_may_be_of_any_type() {
+    for (name, right) in [("enc", "\"A128GCM\""), ("zip", "\"DEF\""), ("url", "\"u\""), ("nonce", "\"n\"")] {
+        assert_oracle_cannot_read(&header(&format!(",\"{name}\":7")), &payload(""));
+        assert_both_accept(&header(&format!(",\"{name}\":{right}")), &payload(""));
+    }
+}
+
+/// RFC 7519, section 4.1.3: who does not find itself in `aud` must refuse. The oracle is right by the letter. Ours has
+/// no name to look for until an audience is set, as in Clerk's own SDKs, and then refuses too.
+#[test]
+fn aud_is_not_looked_at_until_an_audience_is_set() {
+    for aud in ["\"anyone\"", "[\"anyone\"]", "[]"] {
+        let payload = payload(&format!(",\"aud\":{aud}"));
+        let (ours, oracle) = verdicts(&header(""), &payload);
+        assert_eq!((ours, oracle), (Ok(()), Err(ErrorKind::InvalidAudience)), "{aud}");
+        let strict = Verifier::new(config("RS256").audience(["us"]).expect("an audience")).expect("a verifier");
+        let verdict = strict.try_verify(&issuer().sign(&header(""), &payload)).map_err(|error| error.kind());
+        assert_eq!(verdict.err(), Some(VerifyErrorKind::InvalidAudience), "{aud}");
+    }
+    for aud in ["7", "null", "{}", "[7]"] {
+        assert_both_accept(&header(""), &payload(&format!(",\"aud\":{aud}")));
+    }
+}
+
+/// RFC 8259, section 6: a parser may limit the range of numbers. Ours carries what it does not read; reading the
+/// payload into a type without such numbers fails with either. Both are right.
+#[test]
+fn a_number_beyond_every_float_is_carried() {
+    let payload_with_it = payload(",\"x\":1e400");
+    assert_oracle_cannot_read(&header(""), &payload_with_it);
+    assert_oracle_cannot_read(&header(",\"x\":-1e400"), &payload(""));
+    let token = issuer().sign(&header(""), &payload_with_it);
+    assert!(rs256().oracle_accepts_unread(&token));
+    assert!(rs256().verdicts(&token).0.expect("accepted").custom::<Value>().is_err());
+}
+
+/// `serde_json` keeps a member name for itself, and what stands under it must be JSON once more. RFC 7519, section 4,
+/// leaves names to the issuer: ours, which reads no values that it does not know, is right.
+#[test]
+fn a_member_name_that_the_parser_keeps_for_itself_is_a_name_like_any() {
+    let member = r#","x":{"$serde_json::private::RawValue":"{"}"#;
+    assert_oracle_cannot_read(&header(""), &payload(member));
+    assert_oracle_cannot_read(&header(member), &payload(""));
+    assert!(rs256().oracle_accepts_unread(&issuer().sign(&header(""), &payload(member))));
+}
+
+/// Both read as deep as `serde_json` does.
+#[test]
+fn nesting_is_no_difference() {
+    let member = |depth: usize| format!(",\"x\":{}{}", "[".repeat(depth - 1), "]".repeat(depth - 1));
+    for depth in [110, 126, 127] {
+        assert_both_accept(&header(""), &payload(&member(depth)));
+        assert_both_accept(&header(&member(depth)), &payload(""));
+    }
+    for (header, payload) in [(header(""), payload(&member(128))), (header(&member(128)), payload(""))] {
+        let (ours, oracle) = verdicts(&header, &payload);
+        assert_eq!(ours, Err(VerifyErrorKind::Malformed));
+        assert!(oracle.is_err());
+    }
+}

@@ -1,0 +1,56 @@
+//! The other way round, where the oracle accepts what ours refuses: known, wanted, and here so that a change of either
+//! side is seen.
+
+use tower_clerk::verify::VerifyErrorKind;
+
+use super::support::{HOUR, header, issuer, now, payload, rs256};
+
+/// Ours refuses for this reason, and the oracle accepts.
+fn assert_only_ours_refuses(header: &str, payload: &str, kind: VerifyErrorKind) {
+    let (ours, oracle) = rs256().verdicts(&issuer().sign(header, payload));
+    assert_eq!(ours.err(), Some(kind), "{header} {payload}");
+    assert!(oracle.is_ok(), "{:?} for {header} {payload}", oracle.err());
+}
+
+#[test]
+fn headers_that_only_ours_refuses() {
+    let other = |from: &str, to: &str| header("").replace(from, to);
+    for (header, kind) in [
+        // RFC 7515, section 4.1.11.
+        (header(r#","crit":["exp"]"#), VerifyErrorKind::CriticalHeader),
+        (header(r#","crit":["b64"],"b64":false"#), VerifyErrorKind::CriticalHeader),
+        // RFC 8725, section 3.11.
+        (other(r#""typ":"JWT""#, r#""typ":"at+jwt""#), VerifyErrorKind::UnsupportedType),
+        (header(r#","cat":"cl_B7d4PD333AAA""#), VerifyErrorKind::UnsupportedCategory),
+        (other(r#""kid":"#, r#""x":"#), VerifyErrorKind::InvalidKeyId),
+        (other("ins_test_1", "ins_test_2"), VerifyErrorKind::UnknownKey),
+        // RFC 7515, section 4: duplicate names.
+        (header(r#","x":1,"x":2"#), VerifyErrorKind::Malformed),
+    ] {
+        assert_only_ours_refuses(&header, &payload(""), kind);
+    }
+}
+
+#[test]
+fn claims_that_only_ours_refuses() {
+    let other = |from: &str, to: &str| payload("").replace(from, to);
+    for (payload, kind) in [
+        (other("user_ada", ""), VerifyErrorKind::InvalidSubject),
+        (other("user_ada", "mch_a"), VerifyErrorKind::InvalidSubject),
+        (other(r#""sid":"sess_a","#, ""), VerifyErrorKind::InvalidSessionId),
+        // RFC 7519, section 4.1.1: an issuer is one text.
+        (
+            other(&format!("\"{}\"", issuer().url()), &format!("[\"{}\"]", issuer().url())),
+            VerifyErrorKind::InvalidIssuer,
+        ),
+        (payload(r#","azp":7"#), VerifyErrorKind::InvalidAuthorizedParty),
+        (payload(r#","iat":null"#), VerifyErrorKind::InvalidIssuedAt),
+        (payload(&format!(r#","iat":{}"#, now() + HOUR)), VerifyErrorKind::IssuedInFuture),
+        (payload(r#","sts":"pending""#), VerifyErrorKind::PendingSession),
+        // RFC 7519, section 4: duplicate names.
+        (payload(r#","role":"user","role":"admin""#), VerifyErrorKind::Malformed),
+        (payload(r#","o":{"id":"a","id":"b"}"#), VerifyErrorKind::Malformed),
+    ] {
+        assert_only_ours_refuses(&header(""), &payload, kind);
+    }
+}

@@ -1,0 +1,208 @@
+//! A Clerk instance with its keys on a faulty server, and a verifier that trusts it.
+
+use std::{sync::OnceLock, time::Duration};
+
+use futures_util::FutureExt;
+use tower_clerk::{
+    ClerkConfig, Verifier,
+    claims::Claims,
+    jwks::FetchErrorKind,
+    testing::{ManualClock, TestIssuer},
+    verify::{VerifyError, VerifyErrorKind},
+};
+
+use super::support::{Script, Server, Step, within};
+
+/// The longest deadline there is: it ends nothing here, since [`within`] is shorter.
+pub(crate) const PATIENT: Duration = Duration::from_secs(60);
+/// A deadline for servers that never answer.
+pub(crate) const HASTY: Duration = Duration::from_millis(200);
+/// After this long a refresh is due.
+pub(crate) const INTERVAL: Duration = Duration::from_secs(300);
+
+pub(crate) struct Instance {
+    pub(crate) clock: ManualClock,
+    pub(crate) server: Server,
+    pub(crate) verifier: Verifier,
+}
+
+impl Instance {
+    /// An instance whose keys were never asked for, on a server that answers like this.
+    pub(crate) async fn cold(timeout: Duration, script: Script) -> Self {
+        Self::at(Server::start(script).await, timeout)
+    }
+
+    /// An instance whose keys are known, with a refresh due, on a server that now answers like this.
+    pub(crate) async fn warm(timeout: Duration, script: Script) -> Self {
+        let instance = Self::cold(timeout, keys()).await;
+        instance.verify(&instance.token()).await.expect("a good token");
+        instance.clock.advance(INTERVAL);
+        instance.server.answer(script);
+        instance
+    }
+
+    pub(crate) fn at(server: Server, timeout: Duration) -> Self {
+        let clock = ManualClock::new();
+        let config = ClerkConfig::from_frontend_api_url(server.url()).and_then(|config| config.jwks_timeout(timeout));
+        let builder = Verifier::builder(config.expect("a configuration")).clock(clock.clone());
+        Self { clock, server, verifier: builder.build().expect("a verifier") }
+    }
+
+    /// A good token.
+    pub(crate) fn token(&self) -> String {
+        self.token_of(issuer())
+    }
+
+    /// A token of this instance signed by that issuer's key.
+    pub(crate) fn token_of(&self, issuer: &TestIssuer) -> String {
+        issuer.token("user_ada").claim("iss", self.server.url()).lifetime(Duration::from_secs(30 * 86_400)).sign()
+    }
+
+    pub(crate) async fn verify(&self, token: &str) -> Result<Claims, VerifyError> {
+        within(self.verifier.verify(token)).await
+    }
+
+    /// Verifies a good token, which must not wait.
+    pub(crate) fn verify_at_once(&self) -> Result<Claims, VerifyError> {
+        self.verifier.verify(&self.token()).now_or_never().expect("no waiting")
+    }
+
+    /// What a good token is refused for when its keys cannot be had.
+    pub(crate) async fn failure(&self) -> VerifyError {
+        let error = self.verify(&self.token()).await.expect_err("no keys");
+        assert_eq!(error.kind(), VerifyErrorKind::KeysUnavailable);
+        error
+    }
+
+    /// Lets a good token start the refresh that is due, without waiting for it.
+    pub(crate) fn start_refresh(&self) {
+        assert_eq!(self.verify_at_once().expect("a good token").user_id(), "user_ada");
+    }
+
+    /// What the refresh that is due fails for, as one learns who waits for it.
+    pub(crate) async fn refresh_failure(&self) -> VerifyError {
+        self.start_refresh();
+        let error = self.verify(&self.token_of(successor())).await.expect_err("no such key");
+        assert_eq!(error.kind(), VerifyErrorKind::KeysUnavailable);
+        error
+    }
+}
+
+/// Asserts that a server which answers like this has failed, whether there were keys before or not, and that
+/// all is well once it answers as it should.
+pub(crate) async fn is_a_failure(script: Script, kind: FetchErrorKind) {
+    fails(PATIENT, script, kind).await;
+}
+
+/// Asserts the same of a server whose answer does not come to an end.
+pub(crate) async fn runs_out_of_time(script: Script) {
+    fails(HASTY, script, FetchErrorKind::Timeout).await;
+}
+
+async fn fails(timeout: Duration, script: Script, kind: FetchErrorKind) {
+    let instance = Instance::cold(timeout, script.clone()).await;
+    leaves_no_keys(&instance, kind).await;
+    assert_eq!(instance.server.connections().await, 1);
+
+    instance.server.answer(keys());
+    instance.clock.advance(Duration::from_secs(5));
+    instance.verify(&instance.token()).await.expect("a good token");
+    assert_eq!(instance.verifier.keys_status().last_error, None);
+    assert_eq!(instance.server.connections().await, 2);
+
+    instance.server.answer(script);
+    instance.clock.advance(INTERVAL);
+    leaves_the_old_keys(&instance, kind).await;
+    assert_eq!(instance.server.connections().await, 3);
+
+    instance.server.answer(document(&successor().jwks()));
+    instance.clock.advance(Duration::from_secs(60));
+    instance.verify(&instance.token_of(successor())).await.expect("the new key");
+    assert_eq!(instance.server.connections().await, 4);
+    let withdrawn = instance.verify(&instance.token()).await.expect_err("the old key is withdrawn");
+    assert_eq!(withdrawn.kind(), VerifyErrorKind::UnknownKey);
+}
+
+async fn leaves_no_keys(instance: &Instance, kind: FetchErrorKind) {
+    assert_eq!(instance.failure().await.fetch_error(), Some(kind));
+    for _ in 0..20 {
+        let error = instance.verify_at_once().expect_err("no keys");
+        assert_eq!((error.kind(), error.fetch_error()), (VerifyErrorKind::KeysUnavailable, Some(kind)));
+    }
+    let forged = instance.verify(&instance.token_of(stranger())).await.expect_err("no keys");
+    assert_eq!(forged.kind(), VerifyErrorKind::KeysUnavailable);
+    let status = instance.verifier.keys_status();
+    assert_eq!((status.keys, status.age, status.last_error), (0, None, Some(kind)));
+}
+
+async fn leaves_the_old_keys(instance: &Instance, kind: FetchErrorKind) {
+    assert_eq!(instance.refresh_failure().await.fetch_error(), Some(kind));
+    for _ in 0..20 {
+        instance.verify_at_once().expect("the old key");
+    }
+    let forged = instance.verify(&instance.token_of(stranger())).await.expect_err("forged");
+    assert_eq!(forged.kind(), VerifyErrorKind::InvalidSignature);
+    let status = instance.verifier.keys_status();
+    assert_eq!((status.keys, status.age, status.last_error), (1, Some(INTERVAL), Some(kind)));
+}
+
+/// Asserts that an answer like this brings the instance's keys, and no others.
+pub(crate) async fn is_accepted(script: Script) {
+    let instance = Instance::cold(PATIENT, script).await;
+    instance.verify(&instance.token()).await.expect("a good token");
+    let forged = instance.verify(&instance.token_of(stranger())).await.expect_err("forged");
+    assert_eq!(forged.kind(), VerifyErrorKind::InvalidSignature);
+    assert_eq!(instance.server.connections().await, 1);
+}
+
+/// The keys of the instance.
+pub(crate) fn keys() -> Script {
+    document(&issuer().jwks())
+}
+
+pub(crate) fn document(text: &str) -> Script {
+    response("200 OK", &[("Content-Type", "application/json")], text)
+}
+
+/// An answer with a `Content-Length`.
+pub(crate) fn response(status: &str, headers: &[(&str, &str)], body: impl AsRef<[u8]>) -> Script {
+    let body = body.as_ref();
+    let mut head = format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\n", body.len());
+    for (name, value) in headers {
+        head.push_str(&format!("{name}: {value}\r\n"));
+    }
+    vec![Step::Write([head.as_bytes(), b"\r\n", body].concat())]
+}
+
+/// These bytes, and then nothing until the client is gone.
+pub(crate) fn bytes(bytes: impl AsRef<[u8]>) -> Script {
+    vec![Step::Write(bytes.as_ref().to_vec()), Step::Hang]
+}
+
+/// An answer that comes once it is released.
+pub(crate) fn held(mut script: Script) -> Script {
+    script.insert(0, Step::Hold);
+    script
+}
+
+/// The key that signed the tokens; its clock never moves.
+pub(crate) fn issuer() -> &'static TestIssuer {
+    static ISSUER: OnceLock<TestIssuer> = OnceLock::new();
+    ISSUER.get_or_init(|| TestIssuer::new().clock(ManualClock::new()))
+}
+
+/// The instance's next key, with a `kid` of its own.
+pub(crate) fn successor() -> &'static TestIssuer {
+    static SUCCESSOR: OnceLock<TestIssuer> = OnceLock::new();
+    SUCCESSOR.get_or_init(|| {
+        let issuer = TestIssuer::new().clock(ManualClock::new());
+        issuer.rotate();
+        issuer
+    })
+}
+
+/// Another key under the instance's `kid`.
+pub(crate) fn stranger() -> &'static TestIssuer {
+    static STRANGER: OnceLock<TestIssuer> = OnceLock::new();
+    STRANGER.get_or_init(|| TestIssuer::new().clock(ManualClock::new()))
+}

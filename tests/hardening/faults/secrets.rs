@@ -1,0 +1,77 @@
+//! Several instances at the one URL of the Backend API, told apart by their secret keys alone.
+
+use tower_clerk::{
+    ClerkConfig, Verifier,
+    testing::{ManualClock, TestIssuer},
+    verify::VerifyErrorKind,
+};
+
+use super::{
+    instance::{document, issuer, response, stranger},
+    support::{Server, within},
+};
+
+/// Both instances' keys have the same `kid`.
+async fn server() -> Server {
+    let server = Server::start(response("401 Unauthorized", &[], "")).await;
+    server.answer_with(|head| match authorization(head) {
+        Some("Bearer sk_test_one") => document(&issuer().jwks()),
+        Some("Bearer sk_test_two") => document(&stranger().jwks()),
+        _ => response("401 Unauthorized", &[], ""),
+    });
+    server
+}
+
+fn authorization(head: &str) -> Option<&str> {
+    head.split("\r\n").find_map(|line| line.strip_prefix("authorization: "))
+}
+
+fn verifier(server: &Server, secret: &str) -> Verifier {
+    let config = ClerkConfig::from_secret_key(secret).and_then(|config| config.api_url(server.url()));
+    Verifier::builder(config.expect("a configuration")).clock(ManualClock::new()).build().expect("a verifier")
+}
+
+fn token(issuer: &TestIssuer) -> String {
+    issuer.token("user_ada").sign()
+}
+
+#[tokio::test]
+async fn a_token_passes_at_the_verifier_of_its_own_instance_only() {
+    assert_eq!(issuer().kid(), stranger().kid());
+    let server = server().await;
+    let (one, two) = (verifier(&server, "sk_test_one"), verifier(&server, "sk_test_two"));
+    for _ in 0..2 {
+        for (verifier, own, other) in [(&one, issuer(), stranger()), (&two, stranger(), issuer())] {
+            within(verifier.verify(&token(own))).await.expect("a good token");
+            let error = within(verifier.verify(&token(other))).await.expect_err("another instance's");
+            assert_eq!(error.kind(), VerifyErrorKind::InvalidSignature);
+        }
+    }
+    assert_eq!(server.connections().await, 2);
+}
+
+#[tokio::test]
+async fn a_secret_is_sent_for_its_own_instance_only() {
+    let server = server().await;
+    let (one, two) = (verifier(&server, "sk_test_one"), verifier(&server, "sk_test_two"));
+    for verifier in [&one, &two, &one, &two, &two] {
+        within(verifier.refresh()).await.expect("keys");
+    }
+    let heads = server.seen().heads;
+    let sent: Vec<_> = heads.iter().map(|head| authorization(head).expect("a secret")).collect();
+    let [one, two] = ["Bearer sk_test_one", "Bearer sk_test_two"];
+    assert_eq!(sent, [one, two, one, two, two]);
+    assert_eq!(server.connections().await, 5);
+}
+
+#[tokio::test]
+async fn a_wrong_secret_leaves_no_keys_and_takes_none_of_another_instance() {
+    let server = server().await;
+    let (good, bad) = (verifier(&server, "sk_test_one"), verifier(&server, "sk_test_three"));
+    within(good.verify(&token(issuer()))).await.expect("a good token");
+    let error = within(bad.verify(&token(issuer()))).await.expect_err("no keys");
+    assert_eq!(error.kind(), VerifyErrorKind::KeysUnavailable);
+    assert!(!format!("{error} {error:?}").contains("sk_test"));
+    assert_eq!(bad.keys_status().keys, 0);
+    within(good.verify(&token(issuer()))).await.expect("a good token");
+}

@@ -1,0 +1,155 @@
+//! Classes 21 and 22: validly signed tokens whose times and issuer are not what they seem.
+
+use serde_json::json;
+use tower_clerk::verify::VerifyErrorKind::{
+    self, Expired, InvalidExpiry, InvalidIssuedAt, InvalidIssuer, InvalidNotBefore, IssuedInFuture, NotYetValid,
+};
+
+use super::{
+    forge::{ISSUER, NOW, appended, good, header, jwks, payload, trusted, with, without},
+    support::{Row, rows as table},
+    world::World,
+};
+
+pub(crate) fn rows() -> Vec<Row> {
+    [expiring(), beginning(), issued_by_another()].into_iter().flatten().collect()
+}
+
+#[tokio::test]
+async fn an_expiry_that_is_no_time_or_has_passed_is_refused() {
+    World::start(&jwks()).await.check(&expiring()).await;
+}
+
+#[tokio::test]
+async fn a_beginning_that_is_no_time_or_has_not_come_is_refused() {
+    World::start(&jwks()).await.check(&beginning()).await;
+}
+
+#[tokio::test]
+async fn an_issuer_that_only_looks_like_the_right_one_is_refused() {
+    World::start(&jwks()).await.check(&issued_by_another()).await;
+}
+
+/// A token that says this of a claim, as it is written.
+fn saying(name: &str, text: &str) -> String {
+    trusted().sign_bytes(header().to_string(), appended(&without(payload(), name), &format!("\"{name}\":{text}")))
+}
+
+fn expiring() -> Vec<Row> {
+    let attacks = [
+        ("1e400", InvalidExpiry),
+        ("-1e400", InvalidExpiry),
+        ("1e99999999999999999999", InvalidExpiry),
+        ("18446744073709551615", InvalidExpiry),
+        ("18446744073709551616", InvalidExpiry),
+        ("9223372036854775807", InvalidExpiry),
+        ("9223372036854775", InvalidExpiry),
+        // Beyond a JavaScript Date, whose NaN is never less than now: expired, and yet valid there.
+        ("-8640000000001", InvalidExpiry),
+        ("8640000000001", InvalidExpiry),
+        ("-1e13", InvalidExpiry),
+        (r#""4102444800""#, InvalidExpiry),
+        (r#""never""#, InvalidExpiry),
+        (r#""""#, InvalidExpiry),
+        ("true", InvalidExpiry),
+        ("false", InvalidExpiry),
+        ("null", InvalidExpiry),
+        ("[4102444800]", InvalidExpiry),
+        (r#"{"seconds":4102444800}"#, InvalidExpiry),
+        ("0", Expired),
+        ("-0", Expired),
+        ("-1", Expired),
+        ("-8640000000000", Expired),
+        // 2^32 and 2^31: what is left of a time that is cut to 32 bits.
+        ("1799999990", Expired),
+        ("1799999995", Expired),
+        ("1799999995.000", Expired),
+        ("1.7999999e9", Expired),
+        ("1e-400", Expired),
+        ("4e-9", Expired),
+    ];
+    let attacks = attacks.map(|(text, refused)| (format!("exp: {text}"), saying("exp", text), refused));
+    let mut rows = table(21, &saying("exp", "1.800000060e9"), attacks);
+    let absent = [("no exp", trusted().sign(&header(), &without(payload(), "exp")), InvalidExpiry)];
+    rows.extend(table(21, &good(), absent));
+    rows
+}
+
+fn beginning() -> Vec<Row> {
+    let times = |name: &'static str, invalid: VerifyErrorKind, early: VerifyErrorKind| {
+        let attacks = [
+            (r#""1799999990""#, invalid),
+            ("null", invalid),
+            ("true", invalid),
+            ("[]", invalid),
+            ("{}", invalid),
+            ("1e400", invalid),
+            ("-1e400", invalid),
+            ("-8640000000001", invalid),
+            ("18446744073709551615", invalid),
+            ("8640000000000", early),
+            ("4102444800", early),
+            ("1800000006", early),
+            ("1800000005.001", early),
+        ];
+        let attacks = attacks.map(|(text, refused)| (format!("{name}: {text}"), saying(name, text), refused));
+        table(21, &saying(name, "1800000005"), attacks)
+    };
+    let mut rows = times("nbf", InvalidNotBefore, NotYetValid);
+    rows.extend(times("iat", InvalidIssuedAt, IssuedInFuture));
+    rows
+}
+
+fn issued_by_another() -> Vec<Row> {
+    let host = ISSUER.trim_start_matches("https://");
+    let texts = [
+        format!("{ISSUER}.evil.example"),
+        format!("{ISSUER}@evil.example"),
+        format!("{ISSUER}:443"),
+        format!("{ISSUER}/"),
+        format!("{ISSUER}//"),
+        format!("{ISSUER}/x"),
+        format!("{ISSUER}?"),
+        format!("{ISSUER}#"),
+        format!("{ISSUER} "),
+        format!(" {ISSUER}"),
+        format!("{ISSUER}\u{0}"),
+        format!("{ISSUER}\u{0}.evil.example"),
+        format!("{ISSUER}\n"),
+        format!("{ISSUER}."),
+        format!("{ISSUER},https://evil.example"),
+        format!("http://{host}"),
+        format!("HTTPS://{host}"),
+        format!("https://{}", host.to_uppercase()),
+        format!("https://evil.example/{host}"),
+        format!("https://evil.example#{ISSUER}"),
+        format!("https://{host}%00.evil.example"),
+        format!("https://user:pass@{host}"),
+        format!("https://x.{host}"),
+        format!("//{host}"),
+        host.to_owned(),
+        ISSUER.replace('e', "\u{435}"),
+        ISSUER.replace("test", "te\u{301}st"),
+        "https://evil.example".to_owned(),
+        "https://clerk.evil.example".to_owned(),
+        "https://evil.clerk.accounts.dev".to_owned(),
+        String::new(),
+    ];
+    let mut values: Vec<_> = texts.into_iter().map(|text| json!(text)).collect();
+    values.extend([
+        json!([ISSUER]),
+        json!([ISSUER, "https://evil.example"]),
+        json!({ "iss": ISSUER }),
+        json!(null),
+        json!(true),
+        json!(0),
+        json!(NOW),
+    ]);
+    let mut attacks: Vec<_> = values
+        .into_iter()
+        .map(|iss| (format!("iss: {iss}"), trusted().sign(&header(), &with(payload(), "iss", &iss)), InvalidIssuer))
+        .collect();
+    attacks.push(("no iss".to_owned(), trusted().sign(&header(), &without(payload(), "iss")), InvalidIssuer));
+    let escaped = format!("\"{}\"", ISSUER.replace("https", "\\u0068ttps").replace('/', "\\/"));
+    table(22, &saying("iss", &escaped), attacks)
+}

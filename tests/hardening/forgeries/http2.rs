@@ -1,0 +1,120 @@
+//! Class 23 over HTTP/2, where fields of one name may come apart and cookies do.
+
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request};
+use http_body_util::{BodyExt, Empty};
+use hyper::client::conn::http2;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::net::TcpStream;
+use tower_clerk::{ClerkAuthLayer, ClerkConfig, TokenSource, Verifier, testing::ManualClock};
+
+use super::{
+    forge::{ISSUER, good, header, jwks, payload, stranger, trusted, with},
+    servers::{Inner, Server},
+    support::{assert_tells_nothing, verifier_of},
+};
+
+type Fields<'a> = &'a [(&'static str, &'a str)];
+
+#[tokio::test]
+async fn a_credential_over_http_2_counts_alone_and_in_its_place() {
+    let token = good();
+    let forged = stranger().sign(&header(), &payload());
+    let (right, wrong) = (format!("Bearer {token}"), format!("Bearer {forged}"));
+    let session = format!("__session={token}");
+    let nbsp = format!("Bearer {token}\u{a0}");
+    let rows: [(&str, Fields<'_>, u16); 12] = [
+        ("none", &[], 401),
+        ("forged", &[("authorization", &wrong)], 401),
+        ("two fields", &[("authorization", &right), ("authorization", &right)], 400),
+        ("two fields, one forged", &[("authorization", &wrong), ("authorization", &right)], 400),
+        ("two fields, another scheme", &[("authorization", "Basic eDp5"), ("authorization", &right)], 400),
+        ("two fields, one empty", &[("authorization", &right), ("authorization", "")], 400),
+        ("beyond ASCII", &[("authorization", &nbsp)], 400),
+        ("the scheme alone", &[("authorization", "Bearer")], 400),
+        ("a cookie", &[("cookie", &session)], 401),
+        ("cookies apart", &[("cookie", "a=b"), ("cookie", &session)], 401),
+        ("forged, and a cookie", &[("authorization", &wrong), ("cookie", &session)], 401),
+        ("proxy", &[("proxy-authorization", &right)], 401),
+    ];
+    let (layer, inner) = (ClerkAuthLayer::from(verifier_of(&jwks().to_string())), Inner::default());
+    let server = Server::axum(&layer, &inner).await;
+    for (case, fields, status) in rows {
+        assert_eq!(ask(&server, case, Method::GET, fields).await.0, status, "{case}");
+        let call = [fields, &[("content-type", "application/grpc")]].concat();
+        let (http, headers, _) = ask(&server, case, Method::POST, &call).await;
+        let grpc = if status == 400 { "3" } else { "16" };
+        assert_eq!((http, headers.get("grpc-status")), (200, Some(&HeaderValue::from_static(grpc))), "{case}");
+        assert_eq!(inner.calls(), 0, "{case}");
+    }
+    for fields in [&[("authorization", right.as_str())][..], &[("cookie", "a=b"), ("authorization", &right)]] {
+        let (status, _, body) = ask(&server, "right", Method::GET, fields).await;
+        assert_eq!((status, body.as_str()), (200, "user_ada"));
+    }
+    assert_eq!(inner.calls(), 2);
+}
+
+#[tokio::test]
+async fn a_cookie_that_comes_apart_over_http_2_is_still_one() {
+    let party = "https://app.test.example";
+    let signed = |user: &str| trusted().sign(&header(), &with(with(payload(), "azp", party), "sub", user));
+    let [ada, eve] = ["user_ada", "user_eve"].map(|user| format!("__session={}", signed(user)));
+    let forged = stranger().sign(&header(), &with(payload(), "azp", party));
+    let (wrong, bad) = (format!("Bearer {forged}"), format!("__session={forged}"));
+    let both = format!("{ada}; {eve}");
+    let right = format!("Bearer {}", signed("user_ada"));
+    let rows: [(&str, Method, Fields<'_>, u16); 8] = [
+        ("two users", Method::GET, &[("cookie", &ada), ("cookie", &eve)], 400),
+        ("two users in one field", Method::GET, &[("cookie", &both)], 400),
+        ("forged and good", Method::GET, &[("cookie", &bad), ("cookie", "a=b"), ("cookie", &ada)], 400),
+        ("forged", Method::GET, &[("cookie", "a=b"), ("cookie", &bad)], 401),
+        ("forged header", Method::GET, &[("authorization", &wrong), ("cookie", &ada)], 401),
+        ("two headers", Method::GET, &[("authorization", &right), ("authorization", &right), ("cookie", &ada)], 400),
+        ("a POST of nobody knows whom", Method::POST, &[("cookie", &ada)], 403),
+        ("a POST of another site", Method::POST, &[("cookie", &ada), ("origin", "https://evil.example")], 403),
+    ];
+    let config = ClerkConfig::from_jwks(jwks().to_string()).and_then(|config| config.issuer(ISSUER));
+    let config = config.and_then(|config| config.authorized_parties([party])).expect("a configuration");
+    let verifier = Verifier::builder(config).clock(ManualClock::new()).build().expect("a verifier");
+    let sources = [TokenSource::authorization(), TokenSource::session_cookie()];
+    let layer = ClerkAuthLayer::from(verifier).token_sources(sources).expect("a layer");
+    let inner = Inner::default();
+    let server = Server::axum(&layer, &inner).await;
+    for (case, method, fields, status) in rows {
+        assert_eq!(ask(&server, case, method, fields).await.0, status, "{case}");
+        assert_eq!(inner.calls(), 0, "{case}");
+    }
+    let neighbours: [(Method, Fields<'_>); 4] = [
+        (Method::GET, &[("cookie", "a=b"), ("cookie", &ada), ("cookie", "c=d")]),
+        (Method::GET, &[("cookie", &ada), ("cookie", &ada)]),
+        (Method::GET, &[("authorization", &right), ("cookie", &bad)]),
+        (Method::POST, &[("cookie", &ada), ("origin", party)]),
+    ];
+    for (method, fields) in neighbours {
+        let (status, _, body) = ask(&server, "right", method, fields).await;
+        assert_eq!((status, body.as_str()), (200, "user_ada"), "{fields:?}");
+    }
+    assert_eq!(inner.calls(), 4);
+}
+
+/// Status, headers and body of the answer to one request over a connection of its own.
+async fn ask(server: &Server, case: &str, method: Method, fields: Fields<'_>) -> (u16, HeaderMap, String) {
+    let stream = TcpStream::connect(server.address()).await.expect("a connection");
+    let (mut sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.expect("HTTP/2");
+    let connection = tokio::spawn(connection);
+    let mut request = Request::builder().method(method).uri("http://api.test/me");
+    for (name, value) in fields {
+        let value: Vec<u8> = value.chars().map(|char| u8::try_from(u32::from(char)).expect("Latin-1")).collect();
+        let name = HeaderName::from_static(name);
+        request = request.header(name, HeaderValue::from_bytes(&value).expect("a header value"));
+    }
+    let request = request.body(Empty::<&[u8]>::new()).expect("a request");
+    let response = sender.send_request(request).await.expect("an answer");
+    let (parts, body) = response.into_parts();
+    let body = body.collect().await.expect("a body").to_bytes();
+    connection.abort();
+    let body = String::from_utf8(body.to_vec()).expect("text");
+    if parts.status != 200 || parts.headers.contains_key("grpc-status") {
+        assert_tells_nothing(case, &good(), &format!("{:?} {body}", parts.headers));
+    }
+    (parts.status.as_u16(), parts.headers, body)
+}

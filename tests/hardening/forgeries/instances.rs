@@ -1,0 +1,92 @@
+//! Two instances whose keys go by the same `kid`, as Clerk's do where a `kid` was copied or an instance cloned.
+
+use bytes::Bytes;
+use http::{Request, header::AUTHORIZATION};
+use tower::ServiceExt;
+use tower_clerk::{
+    ClerkAuthLayer, ClerkConfig, Verifier,
+    jwks::FetchError,
+    testing::ManualClock,
+    verify::VerifyErrorKind::{InvalidIssuer, InvalidSignature},
+};
+use tower_layer::Layer;
+
+use super::{
+    forge::{ISSUER, KID, Signer, header, jwks_of, payload, stranger, trusted, with},
+    servers::{Endpoint, Inner},
+    support::{verifier_at, verifier_of},
+};
+
+const OTHER_ISSUER: &str = "https://clerk.other.example";
+
+#[tokio::test]
+async fn a_token_of_one_instance_never_passes_at_another_with_the_same_kid() {
+    for (own, other) in [(trusted(), stranger()), (stranger(), trusted())] {
+        let endpoint = Endpoint::serve(set_of(own)).await;
+        for (case, verifier) in verifiers(own, &endpoint) {
+            // Whichever comes first must not decide for the other.
+            for _ in 0..2 {
+                let refused = verifier.verify(&token(other)).await.expect_err(case);
+                assert_eq!(refused.kind(), InvalidSignature, "{case}");
+                assert!(verifier.verify(&token(own)).await.is_ok(), "{case}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_key_that_two_instances_share_does_not_make_their_tokens_one() {
+    let other_issuer = trusted().sign(&header(), &with(payload(), "iss", OTHER_ISSUER));
+    let (here, there) = (verifier_of(&set_of(trusted())), verifier_for(OTHER_ISSUER));
+    assert!(here.try_verify(&token(trusted())).is_ok() && there.try_verify(&other_issuer).is_ok());
+    assert_eq!(here.try_verify(&other_issuer).expect_err("refused").kind(), InvalidIssuer);
+    assert_eq!(there.try_verify(&token(trusted())).expect_err("refused").kind(), InvalidIssuer);
+}
+
+#[tokio::test]
+async fn layers_of_two_instances_in_one_process_keep_their_users_apart() {
+    let layers = [trusted(), stranger()].map(|signer| ClerkAuthLayer::from(verifier_of(&set_of(signer))));
+    for (at, layer) in layers.iter().enumerate() {
+        for (by, signer) in [trusted(), stranger()].into_iter().enumerate() {
+            let inner = Inner::default();
+            let request = Request::get("/").header(AUTHORIZATION, format!("Bearer {}", token(signer)));
+            let request = request.body(()).expect("a request");
+            let response = layer.layer(inner.clone()).oneshot(request).await.expect("infallible");
+            let (status, calls) = if at == by { (200, 1) } else { (401, 0) };
+            assert_eq!((response.status().as_u16(), inner.calls()), (status, calls), "{by} at {at}");
+        }
+    }
+}
+
+fn token(signer: &Signer) -> String {
+    signer.sign(&header(), &payload())
+}
+
+fn set_of(signer: &Signer) -> String {
+    jwks_of(&[signer.jwk(KID)]).to_string()
+}
+
+fn verifier_for(issuer: &str) -> Verifier {
+    let config = ClerkConfig::from_jwks(set_of(trusted())).and_then(|config| config.issuer(issuer));
+    let builder = Verifier::builder(config.expect("a configuration")).clock(ManualClock::new());
+    builder.build().expect("a verifier")
+}
+
+/// A verifier of the signer's tokens for each way to come by its key.
+fn verifiers(signer: &Signer, endpoint: &Endpoint) -> [(&'static str, Verifier); 4] {
+    let document = Bytes::from(set_of(signer));
+    let source = move || {
+        let document = document.clone();
+        async move { Ok::<_, FetchError>(document) }
+    };
+    let build = |config: Result<ClerkConfig, _>| {
+        let config = config.and_then(|config| config.issuer(ISSUER)).expect("a configuration");
+        Verifier::builder(config).clock(ManualClock::new())
+    };
+    [
+        ("PEM", build(ClerkConfig::from_jwt_key(signer.pem())).build().expect("a verifier")),
+        ("document", verifier_of(&set_of(signer))),
+        ("source", build(ClerkConfig::from_frontend_api_url(ISSUER)).key_source(source).build().expect("a verifier")),
+        ("endpoint", verifier_at(endpoint)),
+    ]
+}

@@ -1,0 +1,153 @@
+//! Class 9 again: sets of keys that hold more than good keys.
+
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use serde_json::Value;
+use tower_clerk::{
+    ClerkConfig, Verifier,
+    jwks::{FetchError, FetchErrorKind},
+    testing::ManualClock,
+    verify::VerifyErrorKind::{InvalidSignature, KeysUnavailable, UnknownKey},
+};
+
+use super::{
+    forge::{ISSUER, KID, certificate, encode, good, header, payload, stranger, trusted, vectors, with, without},
+    odd_keys::{odd_members, of_stranger},
+    support::{Row, rows as table, verifier_of},
+    world::World,
+};
+
+pub(crate) fn rows() -> Vec<Row> {
+    let attacks = odd_members().into_iter().map(|odd| (odd.case, odd.forged, odd.refused));
+    table(9, &good(), attacks)
+}
+
+#[tokio::test]
+async fn odd_members_of_a_set_are_no_keys_and_spoil_none() {
+    let members = odd_members().into_iter().map(|odd| odd.member);
+    let set = set_of(members.chain([trusted().jwk(KID).to_string()]));
+    World::start(&set).await.check(&rows()).await;
+}
+
+#[test]
+fn an_odd_member_is_no_key_under_the_trusted_kid_either() {
+    let forged = stranger().sign(&header(), &payload());
+    for odd in odd_members() {
+        let member = odd.member.replace("ins_odd", KID);
+        for set in [[member.clone(), trusted_member()], [trusted_member(), member]] {
+            let verifier = verifier_of(&set_of(set));
+            assert!(verifier.try_verify(&good()).is_ok(), "{}", odd.case);
+            let error = verifier.try_verify(&forged).expect_err(&odd.case);
+            assert_eq!(error.kind(), InvalidSignature, "{}", odd.case);
+        }
+    }
+}
+
+#[test]
+fn what_differs_from_an_odd_member_in_one_respect_is_a_key() {
+    let base = stranger().jwk("ins_odd");
+    let legal = [
+        base.clone(),
+        without(base.clone(), "use"),
+        without(base.clone(), "alg"),
+        with(base.clone(), "key_ops", ["verify"]),
+        with(base.clone(), "key_ops", ["sign", "verify"]),
+        with(base.clone(), "n", encode([&[0, 0], stranger().modulus()].concat())),
+        with(base.clone(), "e", "AAEAAQ"),
+        with(with(base.clone(), "d", "AQAB"), "p", "AQAB"),
+        with(base.clone(), "x5c", [certificate()]),
+        with(base, "x5u", "http://127.0.0.1:1/"),
+    ];
+    for member in legal {
+        let verifier = verifier_of(&set_of([member.to_string(), trusted_member()]));
+        assert!(verifier.try_verify(&of_stranger("ins_odd")).is_ok(), "{member}");
+        assert!(verifier.try_verify(&good()).is_ok(), "{member}");
+    }
+}
+
+#[tokio::test]
+async fn a_set_of_odd_members_alone_never_replaces_a_good_one() {
+    let document = Arc::new(Mutex::new(set_of([trusted_member()])));
+    let served = Arc::clone(&document);
+    let source = move || {
+        let document = Bytes::from(served.lock().expect("unpoisoned").clone());
+        async move { Ok::<_, FetchError>(document) }
+    };
+    let config = ClerkConfig::from_frontend_api_url(ISSUER).expect("a configuration");
+    let builder = Verifier::builder(config).clock(ManualClock::new()).key_source(source);
+    let verifier = builder.build().expect("a verifier");
+    assert!(verifier.verify(&good()).await.is_ok());
+
+    let weak = vectors("weak_keys").as_object().expect("a group").values().map(|weak| weak["jwk"].to_string());
+    let members: Vec<String> = odd_members().into_iter().map(|odd| odd.member).chain(weak).collect();
+    let all = set_of(members.iter().cloned());
+    let each = members.into_iter().map(|member| (set_of([member]), FetchErrorKind::NoUsableKey));
+    let crowd = std::iter::repeat_n(of_modulus("ins_many", 0).to_string(), 1025);
+    let others = [
+        (all, FetchErrorKind::NoUsableKey),
+        (set_of([]), FetchErrorKind::NoUsableKey),
+        (set_of(crowd), FetchErrorKind::TooLarge),
+        (format!("[{}]", trusted_member()), FetchErrorKind::Document),
+        (format!("{{\"keys\":{}}}", trusted_member()), FetchErrorKind::Document),
+        (trusted_member(), FetchErrorKind::Document),
+        (String::new(), FetchErrorKind::Document),
+    ];
+    for (set, cause) in each.chain(others) {
+        *document.lock().expect("unpoisoned") = set;
+        let error = verifier.refresh().await.expect_err("a failure");
+        assert_eq!((error.kind(), error.fetch_error()), (KeysUnavailable, Some(cause)));
+        assert!(verifier.try_verify(&good()).is_ok());
+        assert_eq!(verifier.keys_status().keys, 1);
+    }
+
+    *document.lock().expect("unpoisoned") = set_of([stranger().jwk("ins_stranger").to_string()]);
+    assert!(verifier.refresh().await.is_ok());
+    assert!(verifier.try_verify(&of_stranger("ins_stranger")).is_ok());
+    assert_eq!(verifier.verify(&good()).await.expect_err("replaced").kind(), UnknownKey);
+}
+
+#[test]
+fn keys_that_share_a_kid_are_each_tried_and_a_fifth_is_not() {
+    let forged = stranger().sign(&header(), &payload());
+    let with_others = |count: u8, stranger_is_there: bool| {
+        let others = (0..count).map(|seed| of_modulus(KID, seed).to_string());
+        let last = stranger_is_there.then(|| stranger().jwk(KID).to_string());
+        verifier_of(&set_of([trusted_member(), trusted_member()].into_iter().chain(others).chain(last)))
+    };
+    for (others, stranger_is_there, is_accepted) in
+        [(0, false, false), (0, true, true), (2, true, true), (3, true, false)]
+    {
+        let verifier = with_others(others, stranger_is_there);
+        assert!(verifier.try_verify(&good()).is_ok(), "{others}");
+        assert_eq!(verifier.try_verify(&forged).is_ok(), is_accepted, "{others}");
+    }
+}
+
+#[test]
+fn a_thousand_keys_are_held_apart() {
+    let keys = (0..1000).map(|at| of_modulus(&format!("ins_{at}"), 0).to_string());
+    let verifier = verifier_of(&set_of(keys.chain([trusted_member()])));
+    assert!(verifier.try_verify(&good()).is_ok());
+    for kid in ["ins_0", "ins_7", "ins_999"] {
+        let token = trusted().sign(&with(header(), "kid", kid), &payload());
+        assert_eq!(verifier.try_verify(&token).expect_err("refused").kind(), InvalidSignature);
+    }
+    let token = trusted().sign(&with(header(), "kid", "ins_1000"), &payload());
+    assert_eq!(verifier.try_verify(&token).expect_err("refused").kind(), UnknownKey);
+}
+
+fn trusted_member() -> String {
+    trusted().jwk(KID).to_string()
+}
+
+/// A key whose private half nobody has.
+fn of_modulus(kid: &str, seed: u8) -> Value {
+    let mut n = [0xa5; 256];
+    n[1] = seed;
+    with(trusted().jwk(kid), "n", encode(n))
+}
+
+fn set_of(members: impl IntoIterator<Item = String>) -> String {
+    format!("{{\"keys\":[{}]}}", Vec::from_iter(members).join(","))
+}

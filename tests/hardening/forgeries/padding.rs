@@ -1,0 +1,23 @@
+//! Class 8: blocks signed by the trusted key itself which a careless reader of PKCS#1 v1.5 takes for a digest.
+
+use tower_clerk::verify::VerifyErrorKind::InvalidSignature;
+
+use super::{
+    forge::{jwks, texts, vectors},
+    support::{Row, rows as table},
+    world::World,
+};
+
+pub(crate) fn rows() -> Vec<Row> {
+    let vectors = vectors("trusted");
+    let [message, signature] = ["message", "good"].map(|name| vectors[name].as_str().expect("a text"));
+    let attacks =
+        texts(&vectors["padding"]).map(|(name, signature)| (name, format!("{message}.{signature}"), InvalidSignature));
+    table(8, &format!("{message}.{signature}"), attacks)
+}
+
+/// RFC 8017, section 8.2.2: a signature holds if its block is the one encoding of the digest, octet by octet.
+#[tokio::test]
+async fn only_the_one_padding_of_the_digest_is_accepted() {
+    World::start(&jwks()).await.check(&rows()).await;
+}

@@ -1,0 +1,104 @@
+//! The table's rows, and what must hold of each refusal.
+
+use std::{collections::HashSet, time::Duration};
+
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use tower_clerk::{ClerkConfig, Verifier, testing::ManualClock, verify::VerifyErrorKind};
+
+use super::{
+    forge::{ISSUER, KID},
+    servers::Endpoint,
+};
+
+/// One forgery and its nearest legal neighbour, a token of `user_ada`.
+pub(crate) struct Row {
+    pub(crate) class: u8,
+    pub(crate) case: String,
+    pub(crate) attack: String,
+    /// What it is refused for; `None` if that is of no interest.
+    pub(crate) refused: Option<VerifyErrorKind>,
+    pub(crate) neighbour: String,
+}
+
+/// Rows of one class whose attacks have the same neighbour.
+pub(crate) fn rows<C: Into<String>>(
+    class: u8,
+    neighbour: &str,
+    attacks: impl IntoIterator<Item = (C, String, VerifyErrorKind)>,
+) -> Vec<Row> {
+    let row = |(case, attack, refused): (C, String, _)| {
+        let (case, neighbour) = (case.into(), neighbour.to_owned());
+        Row { class, case, attack, refused: Some(refused), neighbour }
+    };
+    attacks.into_iter().map(row).collect()
+}
+
+impl Row {
+    /// Whether it is refused before a key is looked for.
+    pub(crate) fn needs_no_key(&self) -> bool {
+        matches!(
+            self.refused,
+            Some(
+                VerifyErrorKind::CriticalHeader
+                    | VerifyErrorKind::InvalidKeyId
+                    | VerifyErrorKind::Malformed
+                    | VerifyErrorKind::TooLong
+                    | VerifyErrorKind::UnsupportedAlgorithm
+                    | VerifyErrorKind::UnsupportedCategory
+                    | VerifyErrorKind::UnsupportedType
+            )
+        )
+    }
+
+    /// A credential of several words, with a comma or with what is not visible ASCII is a malformed request, and so
+    /// is one that is too long; any other is a bad token.
+    pub(crate) fn status(&self) -> u16 {
+        let is_one_word = self.attack.bytes().all(|byte| byte.is_ascii_graphic() && byte != b',');
+        let may_be_token = is_one_word && !self.attack.is_empty() && self.attack.len() <= 16 * 1024;
+        if may_be_token { 401 } else { 400 }
+    }
+
+    pub(crate) fn code(&self) -> &'static str {
+        match (self.status(), self.refused) {
+            (400, _) => "malformed_request",
+            (_, Some(VerifyErrorKind::Expired)) => "token_expired",
+            _ => "invalid_token",
+        }
+    }
+}
+
+/// A verifier with these keys at hand.
+pub(crate) fn verifier_of(jwks: &str) -> Verifier {
+    let config = ClerkConfig::from_jwks(jwks).and_then(|config| config.issuer(ISSUER)).expect("a configuration");
+    Verifier::builder(config).clock(ManualClock::new()).build().expect("a verifier")
+}
+
+/// A verifier that fetches its keys from this endpoint, with all the time it takes on a busy machine.
+pub(crate) fn verifier_at(endpoint: &Endpoint) -> Verifier {
+    let config = ClerkConfig::from_frontend_api_url(format!("http://{}", endpoint.authority()))
+        .and_then(|config| config.issuer(ISSUER)?.jwks_timeout(Duration::from_secs(60)))
+        .expect("a configuration");
+    Verifier::builder(config).clock(ManualClock::new()).build().expect("a verifier")
+}
+
+/// The status of the first response.
+pub(crate) fn status(answer: &str) -> u16 {
+    let code = answer.split(' ').nth(1).and_then(|code| code.parse().ok());
+    code.unwrap_or_else(|| panic!("no status line: {answer:?}"))
+}
+
+/// Nothing of the token, encoded or decoded, and nothing that a parser or a crypto library says.
+pub(crate) fn assert_tells_nothing(case: &str, token: &str, shown: &str) {
+    let pieces: HashSet<&[u8]> = shown.as_bytes().windows(16).collect();
+    for segment in token.split('.') {
+        let decoded = BASE64_URL_SAFE_NO_PAD.decode(segment).unwrap_or_default();
+        for text in [segment.as_bytes(), &decoded] {
+            // Of a long token its beginning will do.
+            let told = text.windows(16).take(8 * 1024).find(|piece| pieces.contains(piece));
+            assert!(told.is_none(), "{case}: {:?} in {shown}", told.map(String::from_utf8_lossy));
+        }
+    }
+    for word in [KID, "user_", "sess_", "test.example", "line 1", "column", "expected", "EOF", "UTF-8", "Unspecified"] {
+        assert!(!shown.contains(word), "{case}: {word} in {shown}");
+    }
+}

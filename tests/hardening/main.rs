@@ -1,0 +1,7 @@
+//! Attacks and faults: forged tokens, generated input, a second implementation as oracle, and a key server that
+//! misbehaves.
+
+mod differential;
+mod faults;
+mod forgeries;
+mod properties;

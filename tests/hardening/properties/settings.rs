@@ -1,0 +1,179 @@
+use std::net::IpAddr;
+
+use proptest::{
+    collection::vec,
+    prelude::{prop_assert, prop_assert_eq, proptest},
+};
+use serde_json::{Value, json};
+use tower_clerk::{
+    ClerkConfig,
+    config::{FrontendApi, GatewayPolicy, PublishableKey, SecretKey},
+};
+
+use super::{
+    mutation::text_near,
+    support::{Outcome, cases},
+};
+
+fn texts(texts: &[&str]) -> Vec<String> {
+    texts.iter().map(ToString::to_string).collect()
+}
+
+fn urls() -> Vec<String> {
+    texts(&[
+        "https://clerk.example.com",
+        "clerk.example.com/",
+        "HTTPS://Clerk.Example.com:8443/__clerk/",
+        "http://127.0.0.1:8080",
+        "http://[::1]:3000/",
+        "http://localhost",
+        "https://u:p@a.b/?x#y",
+    ])
+}
+
+fn publishable_keys() -> Vec<String> {
+    texts(&[
+        "pk_test_Y2xlcmsuY2xlcmsuZGV2JA",
+        "pk_test_Y2xlcmsuY2xlcmsuZGV2JA==",
+        "pk_live_Y2xlcmsuZXhhbXBsZS5jb20k",
+        "sk_test_abc",
+    ])
+}
+
+fn origins() -> Vec<String> {
+    texts(&["https://app.example.com", "http://localhost:3000", "chrome-extension://abcdef", "https://[::1]:3000", "*"])
+}
+
+/// A URL that was accepted is one to which a path can be appended, and stays as it is when it is read again.
+fn assert_base_url(api: &FrontendApi) -> Outcome {
+    let url = api.as_str();
+    prop_assert!(url.starts_with("https://") || url.starts_with("http://"));
+    let authority = url.split('/').nth(2).expect("an authority");
+    let has_no_port = authority.ends_with(']') || !authority.contains(':');
+    let host = if has_no_port { authority } else { authority.rsplit_once(':').expect("a port").0 };
+    let address = host.trim_matches(['[', ']']).parse::<IpAddr>();
+    let is_loopback = host == "localhost" || address.is_ok_and(|address| address.is_loopback());
+    prop_assert!(url.starts_with("https://") || is_loopback, "{}", url);
+    prop_assert!(!url.contains(['@', '?', '#', '%', '\\', ' ']) && !url.ends_with('/'), "{}", url);
+    prop_assert_eq!(&FrontendApi::parse(url).expect("the same"), api);
+    Ok(())
+}
+
+/// RFC 3986, section 2: a URL is written in ASCII. What is not would be sent one way and compared another.
+#[test]
+fn a_url_has_only_ascii_in_its_path() {
+    assert!(FrontendApi::parse("https://a.example/__clerk").is_ok());
+    for text in ["https://a.example/\u{e9}", "https://a.example/__clerk/\u{fffd}", "a.example/\u{1f980}"] {
+        assert!(FrontendApi::parse(text).is_err(), "{text}");
+    }
+}
+
+fn is_bare_origin(text: &str) -> bool {
+    let Some((scheme, authority)) = text.split_once("://") else { return false };
+    !scheme.is_empty()
+        && !authority.is_empty()
+        && text.is_ascii()
+        && !authority.contains(['/', '?', '#', '@', '*', '%', '\\', ','])
+        && !text.contains(char::is_whitespace)
+}
+
+proptest! {
+    #![proptest_config(cases(6_000))]
+
+    #[test]
+    fn a_url_is_a_base_url_or_an_error(text in text_near(&urls())) {
+        let api = FrontendApi::parse(&text);
+        prop_assert_eq!(ClerkConfig::from_frontend_api_url(&text).is_ok(), api.is_ok());
+        if let Ok(api) = api {
+            assert_base_url(&api)?;
+        }
+    }
+
+    #[test]
+    fn a_publishable_key_names_a_host_or_is_an_error(text in text_near(&publishable_keys())) {
+        if let Ok(key) = PublishableKey::parse(&text) {
+            prop_assert!(text.starts_with("pk_test_") || text.starts_with("pk_live_"));
+            prop_assert!(key.frontend_api().as_str().starts_with("https://"));
+            prop_assert_eq!(key.frontend_api().as_str().matches('/').count(), 2);
+            assert_base_url(key.frontend_api())?;
+        }
+    }
+
+    #[test]
+    fn a_list_of_origins_holds_bare_origins_or_is_an_error(list in vec(text_near(&origins()), 0..3)) {
+        let config = ClerkConfig::from_frontend_api_url("https://a.b").expect("a URL");
+        if config.authorized_parties(&list).is_ok() {
+            prop_assert!(!list.is_empty());
+            prop_assert!(list.iter().all(|origin| is_bare_origin(origin)), "{:?}", list);
+        }
+    }
+
+    #[test]
+    fn other_settings_take_a_text_or_refuse_it(text in text_near(&[urls(), publishable_keys()].concat())) {
+        let config = || ClerkConfig::from_frontend_api_url("https://a.b").expect("a URL");
+        if let Ok(key) = SecretKey::parse(&text) {
+            prop_assert_eq!(format!("{key:?}"), "SecretKey(..)");
+            prop_assert!(text.bytes().all(|byte| byte.is_ascii_graphic()));
+        }
+        if let Ok(config) = config().issuer(&text) {
+            let issuer = text.strip_suffix('/').unwrap_or(&text);
+            prop_assert_eq!(config.issuers(), ["https://a.b", issuer]);
+        }
+        prop_assert_eq!(config().audience([text.as_str()]).is_ok(), !text.is_empty());
+        prop_assert_eq!(config().instance_name(text.as_str()).is_ok(), !text.is_empty());
+        prop_assert_eq!(config().api_url(&text).is_ok(), FrontendApi::parse(&text).is_ok());
+    }
+}
+
+fn policies() -> Vec<String> {
+    let policy = |url: &str| {
+        json!({
+            "name": "clerk",
+            "policyType": "clerk-jwt-auth-inbound",
+            "handler": {
+                "export": "ClerkJwtInboundPolicy",
+                "module": "$import(@zuplo/runtime)",
+                "options": {
+                    "allowUnauthenticatedRequests": true,
+                    "frontendApiUrl": url,
+                    "oAuthResourceMetadataEnabled": false,
+                },
+            },
+        })
+    };
+    vec![
+        policy("https://clerk.example.com").to_string(),
+        policy("$env(CLERK_FRONTEND_API_URL)").to_string(),
+        json!({ "policies": [policy("https://clerk.example.com")] }).to_string(),
+        json!({ "policies": [policy("https://a.b"), { "name": "other", "policyType": "x" }] }).to_string(),
+    ]
+}
+
+proptest! {
+    #![proptest_config(cases(4_000))]
+
+    #[test]
+    fn a_policy_document_is_a_policy_or_an_error(text in text_near(&policies())) {
+        let variable = |name: &str| (name == "CLERK_FRONTEND_API_URL").then(|| "https://from.env.example".to_owned());
+        let policy = GatewayPolicy::parse_with(&text, variable);
+        if let Ok(policy) = &policy {
+            let document: Value = serde_json::from_str(&text).expect("JSON");
+            let read = document["policies"].get(0).unwrap_or(&document);
+            let options = &read["handler"]["options"];
+            prop_assert_eq!(read["name"].as_str(), Some(policy.name()));
+            prop_assert_eq!(
+                options.get("allowUnauthenticatedRequests").is_some_and(|value| value == true),
+                policy.options().allow_unauthenticated_requests()
+            );
+            prop_assert_eq!(
+                options.get("oAuthResourceMetadataEnabled").is_some_and(|value| value == true),
+                policy.options().oauth_resource_metadata_enabled()
+            );
+            assert_base_url(policy.options().frontend_api())?;
+            let config = ClerkConfig::from(policy);
+            prop_assert_eq!(config.issuers(), [policy.options().frontend_api().as_str()]);
+        }
+        let named = GatewayPolicy::named(&text, "clerk");
+        prop_assert!(named.is_err() || named.is_ok_and(|policy| policy.name() == "clerk"));
+    }
+}

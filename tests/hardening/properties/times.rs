@@ -1,0 +1,105 @@
+use std::time::{Duration, SystemTime};
+
+use proptest::{
+    option,
+    prelude::{Just, Strategy, prop_assert_eq, prop_oneof, proptest},
+};
+use tower_clerk::{
+    Verifier,
+    testing::ManualClock,
+    verify::{Clock, VerifyErrorKind},
+};
+
+use super::support::{cases, header, issuer, token, with_member};
+
+/// Times in milliseconds.
+#[derive(Clone, Debug)]
+struct Times {
+    now: i64,
+    skew: i64,
+    exp: i64,
+    nbf: Option<i64>,
+    iat: Option<i64>,
+}
+
+impl Times {
+    /// The three inequalities, in the order in which they are asked.
+    fn verdict(&self) -> Result<(), VerifyErrorKind> {
+        if self.exp <= self.now - self.skew {
+            return Err(VerifyErrorKind::Expired);
+        }
+        if self.nbf.is_some_and(|nbf| nbf > self.now + self.skew) {
+            return Err(VerifyErrorKind::NotYetValid);
+        }
+        if self.iat.is_some_and(|iat| iat > self.now + self.skew) {
+            return Err(VerifyErrorKind::IssuedInFuture);
+        }
+        Ok(())
+    }
+
+    fn token(&self) -> String {
+        let mut payload = token().without_claim("exp").without_claim("nbf").without_claim("iat").payload();
+        for (name, millis) in [("exp", Some(self.exp)), ("nbf", self.nbf), ("iat", self.iat)] {
+            if let Some(millis) = millis {
+                payload = with_member(&payload, name, &seconds(millis));
+            }
+        }
+        issuer().sign(&header(), &payload)
+    }
+}
+
+fn seconds(millis: i64) -> String {
+    let sign = if millis < 0 { "-" } else { "" };
+    let millis = millis.unsigned_abs();
+    format!("{sign}{}.{:03}", millis / 1000, millis % 1000)
+}
+
+fn times() -> impl Strategy<Value = Times> {
+    let now = prop_oneof![
+        6 => 1_000_000_000_000..4_000_000_000_000_i64,
+        1 => -2_000_000..2_000_000_i64,
+        1 => -LIMIT..=LIMIT,
+        1 => LIMIT - 400_000..=LIMIT,
+    ];
+    let skew = prop_oneof![0..=1_i64, Just(5_000_i64), 0..=300_000_i64, 299_999..=300_000_i64];
+    (now, skew).prop_flat_map(|(now, skew)| {
+        let around = move || {
+            prop_oneof![
+                3 => (now - skew - 2)..=(now - skew + 2),
+                3 => (now + skew - 2)..=(now + skew + 2),
+                1 => (now - 2_000)..=(now + 2_000),
+                2 => (now - 1_000_000)..=(now + 1_000_000),
+                1 => -LIMIT..=LIMIT,
+            ]
+            .prop_map(|millis| millis.clamp(-LIMIT, LIMIT))
+        };
+        let holding = (now - skew + 1).clamp(-LIMIT, LIMIT)..=LIMIT;
+        let exp = prop_oneof![1 => around(), 2 => holding];
+        (exp, option::of(around()), option::of(around())).prop_map(move |(exp, nbf, iat)| Times {
+            now,
+            skew,
+            exp,
+            nbf,
+            iat,
+        })
+    })
+}
+
+proptest! {
+    #![proptest_config(cases(1_300))]
+
+    #[test]
+    fn a_token_holds_when_and_only_when_the_three_inequalities_do(times in times()) {
+        let clock = ManualClock::new();
+        let distance = Duration::from_millis(times.now.unsigned_abs());
+        let epoch = SystemTime::UNIX_EPOCH;
+        clock.set(if times.now < 0 { epoch - distance } else { epoch + distance });
+        let skew = Duration::from_millis(times.skew.unsigned_abs());
+        let config = issuer().config().clock_skew(skew).expect("a skew");
+        let verifier = Verifier::builder(config).clock(clock.clone()).build().expect("a verifier");
+        let verdict = verifier.try_verify(&times.token()).map(|_| ()).map_err(|error| error.kind());
+        prop_assert_eq!(verdict, times.verdict(), "at {:?}", clock.now());
+    }
+}
+
+const LIMIT: i64 = 8_640_000_000_000_000;
