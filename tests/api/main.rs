@@ -1,6 +1,9 @@
 //! The library through its public API: what it accepts, what it rejects, how it holds keys, and how it behaves in real
 //! stacks.
 
+#[path = "../support/mod.rs"]
+mod support;
+
 mod authorize;
 mod http;
 mod instances;

@@ -1,28 +1,26 @@
 //! What is logged: the events that the documentation names, and nothing of a token.
 
 use std::{
+    cell::RefCell,
     fmt::{Debug, Write},
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, Once},
     time::Duration,
 };
 
-use bytes::Bytes;
-use http::{Request, Response};
-use tower::{ServiceExt, service_fn};
-use tower_clerk::{
-    ClerkAuthLayer, ClerkConfig, Verifier,
-    jwks::FetchError,
-    testing::{ManualClock, TestIssuer},
-};
-use tower_layer::Layer as _;
+use tower_clerk::{ClerkAuthLayer, ClerkConfig, Verifier, testing::ManualClock};
 use tracing::{
     Event, Level, Subscriber,
     field::{Field, Visit},
-    subscriber::DefaultGuard,
 };
 use tracing_subscriber::{Layer, layer::Context, layer::SubscriberExt, registry::LookupSpan};
 
-/// Every event of this crate, in order.
+use crate::support::{GatedSource, Reply, bearer, get_path, good, issuer, layer, send_through};
+
+/// The events of this crate on one thread, in order.
+///
+/// The subscriber is that of the whole process, and hands each event to the log of its thread. A subscriber for one
+/// thread alone would miss events: if another thread is the first to reach a call site, `tracing` may disable it for
+/// all.
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<Logged>>>);
 
@@ -33,34 +31,60 @@ struct Logged {
     text: String,
 }
 
+thread_local! {
+    static LOG: RefCell<Option<Log>> = const { RefCell::new(None) };
+}
+
+/// Ends the recording of its thread when dropped.
+struct Recording;
+
+impl Drop for Recording {
+    fn drop(&mut self) {
+        LOG.with_borrow_mut(Option::take);
+    }
+}
+
 impl Log {
-    /// Notes what this thread logs for as long as the guard lives.
-    fn start() -> (Self, DefaultGuard) {
+    /// Records the events of this thread until the guard is dropped.
+    fn start() -> (Self, Recording) {
+        static INSTALLED: Once = Once::new();
+        INSTALLED.call_once(|| {
+            let subscriber = tracing_subscriber::registry().with(ByThread);
+            tracing::subscriber::set_global_default(subscriber).expect("the only subscriber of the process");
+            // Other threads may have reached call sites meanwhile.
+            tracing::callsite::rebuild_interest_cache();
+        });
         let log = Self::default();
-        let guard = tracing::subscriber::set_default(tracing_subscriber::registry().with(log.clone()));
-        (log, guard)
+        LOG.set(Some(log.clone()));
+        (log, Recording)
     }
 
     fn take(&self) -> Vec<Logged> {
         std::mem::take(&mut self.0.lock().expect("no test panics while it logs"))
     }
 
-    /// Level and text of the events since the last look.
+    /// Level and text of the events since the last call.
     fn lines(&self) -> Vec<String> {
         self.take().iter().map(|event| format!("{} {}", event.level, event.text)).collect()
     }
 }
 
-impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Log {
+/// Hands each event to the log of its thread.
+struct ByThread;
+
+impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for ByThread {
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
         if event.metadata().target() != "tower_clerk" {
             return;
         }
-        let mut text = Text::default();
-        event.record(&mut text);
-        let span = context.event_span(event).map(|span| (span.name(), span.parent().is_none()));
-        let logged = Logged { level: *event.metadata().level(), span, text: text.0 };
-        self.0.lock().expect("no test panics while it logs").push(logged);
+        LOG.with_borrow(|log| {
+            let Some(log) = log else { return };
+            let mut text = Text::default();
+            event.record(&mut text);
+            let span = context.event_span(event).map(|span| (span.name(), span.parent().is_none()));
+            let logged = Logged { level: *event.metadata().level(), span, text: text.0 };
+            log.0.lock().expect("no test panics while it logs").push(logged);
+        });
     }
 }
 
@@ -75,58 +99,40 @@ impl Visit for Text {
 }
 
 async fn status(layer: &ClerkAuthLayer, authorization: Option<&str>) -> u16 {
-    let service = layer.layer(service_fn(|_: Request<String>| async {
-        Ok::<_, std::convert::Infallible>(Response::new(http_body_util::Empty::<Bytes>::new()))
-    }));
-    let mut request = Request::builder();
-    if let Some(value) = authorization {
-        request = request.header("authorization", value);
-    }
-    let request = request.body(String::new()).expect("a request");
-    service.oneshot(request).await.expect("infallible").status().as_u16()
+    send_through(layer, get_path("/", authorization)).await.status()
 }
 
-/// A verifier over a source that fails, or brings the issuer's keys, as the test says.
-fn verifier(issuer: &TestIssuer, clock: &ManualClock, fails: &Arc<Mutex<bool>>) -> Verifier {
-    let (document, fails) = (issuer.jwks(), Arc::clone(fails));
-    let source = move || {
-        let answer = match *fails.lock().expect("a flag") {
-            true => Err(FetchError::new(std::io::Error::other("out of order"))),
-            false => Ok(Bytes::from(document.clone())),
-        };
-        async move { answer }
-    };
-    Verifier::builder(issuer.config()).clock(clock.clone()).key_source(source).build().expect("a verifier")
+/// A verifier whose key source replies with the issuer's keys.
+fn verifier(clock: &ManualClock) -> (Verifier, GatedSource) {
+    let source = GatedSource::new();
+    source.always(Reply::document(issuer().jwks()));
+    let verifier = Verifier::builder(issuer().config()).clock(clock.clone()).key_source(source.clone()).build();
+    (verifier.expect("a verifier"), source)
 }
 
 #[tokio::test]
 async fn a_refusal_is_one_debug_event_with_its_kind_and_nothing_of_the_token() {
-    let issuer = TestIssuer::new().clock(ManualClock::new());
-    let verifier = Verifier::builder(issuer.config()).clock(ManualClock::new()).build().expect("a verifier");
-    let (strict, lenient) =
-        (ClerkAuthLayer::from(verifier.clone()), ClerkAuthLayer::from(verifier).allow_unauthenticated_requests());
-    let token = issuer.token("user_hunter2").claim("azp", 7).sign();
-    let forged = issuer.token("user_hunter2").header("kid", "ins_hunter2").sign();
+    let (strict, lenient) = (layer(), layer().allow_unauthenticated_requests());
+    let token = bearer(&issuer().token("user_hunter2").claim("azp", 7));
+    let forged = bearer(&issuer().token("user_hunter2").header("kid", "ins_hunter2"));
     let (log, _guard) = Log::start();
     for (layer, credential, line) in [
         (&strict, None, "kind=MissingToken passed=false"),
-        (&strict, Some("Bearer".to_owned()), "kind=MalformedRequest passed=false"),
-        (&strict, Some(format!("Bearer {token}")), "kind=InvalidAuthorizedParty passed=false"),
-        (&strict, Some(format!("Bearer {forged}")), "kind=UnknownKey passed=false"),
-        (&lenient, Some(format!("Bearer {forged}")), "kind=UnknownKey passed=true"),
+        (&strict, Some("Bearer"), "kind=MalformedRequest passed=false"),
+        (&strict, Some(token.as_str()), "kind=InvalidAuthorizedParty passed=false"),
+        (&strict, Some(forged.as_str()), "kind=UnknownKey passed=false"),
+        (&lenient, Some(forged.as_str()), "kind=UnknownKey passed=true"),
     ] {
-        status(layer, credential.as_deref()).await;
+        status(layer, credential).await;
         assert_eq!(log.lines(), [format!("DEBUG request refused {line}")]);
     }
-    assert_eq!(status(&strict, Some(&format!("Bearer {}", issuer.token("user_ada").sign()))).await, 200);
+    assert_eq!(status(&strict, Some(&good())).await, 200);
     assert!(log.take().is_empty(), "a good request is no news");
 }
 
 #[tokio::test]
 async fn a_fetch_is_logged_in_a_span_that_belongs_to_no_request() {
-    let (clock, fails) = (ManualClock::new(), Arc::default());
-    let issuer = TestIssuer::new().clock(clock.clone());
-    let verifier = verifier(&issuer, &clock, &fails);
+    let (verifier, _) = verifier(&ManualClock::new());
     let (log, _guard) = Log::start();
     let request = tracing::info_span!("request");
     let _entered = request.enter();
@@ -139,9 +145,9 @@ async fn a_fetch_is_logged_in_a_span_that_belongs_to_no_request() {
 
 #[tokio::test]
 async fn operators_are_told_of_failures_that_matter_and_once_a_minute() {
-    let (clock, fails) = (ManualClock::new(), Arc::new(Mutex::new(true)));
-    let issuer = TestIssuer::new().clock(clock.clone());
-    let verifier = verifier(&issuer, &clock, &fails);
+    let clock = ManualClock::new();
+    let (verifier, source) = verifier(&clock);
+    source.always(Reply::Failure);
     let (log, _guard) = Log::start();
     let failed = |level: &str, rest: &str| {
         vec![format!("{level} fetching keys failed error=the key source failed source=out of order{rest}")]
@@ -155,9 +161,9 @@ async fn operators_are_told_of_failures_that_matter_and_once_a_minute() {
     verifier.refresh().await.expect_err("no keys");
     assert_eq!(log.lines(), failed("WARN", ""));
 
-    *fails.lock().expect("a flag") = false;
+    source.always(Reply::document(issuer().jwks()));
     verifier.refresh().await.expect("keys");
-    *fails.lock().expect("a flag") = true;
+    source.always(Reply::Failure);
     log.take();
     for (age, level) in [(899, "DEBUG"), (900, "WARN"), (930, "DEBUG"), (3599, "WARN")] {
         clock.advance(Duration::from_secs(age) - verifier.keys_status().age.expect("a set"));
@@ -174,7 +180,7 @@ async fn operators_are_told_of_failures_that_matter_and_once_a_minute() {
 #[tokio::test]
 async fn what_is_known_only_at_start_is_said_at_start() {
     let (log, _guard) = Log::start();
-    let issuer = TestIssuer::new();
+    let issuer = issuer();
     let config = ClerkConfig::from_jwt_key(issuer.public_key_pem()).expect("a key");
     Verifier::new(config.clone()).expect("a verifier");
     let line = "INFO only a key is configured: tokens of any issuer that it signed pass instance=\"clerk\"";

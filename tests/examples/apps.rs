@@ -1,11 +1,10 @@
 //! The smaller examples answer as their comments say.
 
-use axum::{Router, body::Body};
-use http::Request;
-use http_body_util::BodyExt;
+use axum::Router;
 use serde_json::{Value, json};
-use tower::ServiceExt;
-use tower_clerk::{ClerkAuthLayer, testing::TestIssuer, testing::TokenBuilder};
+use tower_clerk::ClerkAuthLayer;
+
+use crate::support::{bearer, request, send, system_clock_issuer};
 
 #[path = "../../examples/custom_claims.rs"]
 #[allow(dead_code, reason = "its main is not run here")]
@@ -15,23 +14,13 @@ mod custom_claims;
 mod permissions;
 
 async fn ask(app: &Router, method: &str, path: &str, headers: &[(&str, &str)]) -> (u16, Value) {
-    let mut request = Request::builder().method(method).uri(path);
-    for (name, value) in headers {
-        request = request.header(*name, *value);
-    }
-    let response = app.clone().oneshot(request.body(Body::empty()).expect("a request")).await.expect("infallible");
-    let status = response.status().as_u16();
-    let body = response.into_body().collect().await.expect("a body").to_bytes();
-    (status, serde_json::from_slice(&body).unwrap_or(Value::Null))
-}
-
-fn bearer(token: &TokenBuilder) -> String {
-    format!("Bearer {}", token.sign())
+    let answer = send(app, request(method, path, headers)).await;
+    (answer.status(), serde_json::from_str(&answer.text).unwrap_or(Value::Null))
 }
 
 #[tokio::test]
 async fn permissions_are_asked_for_in_four_ways() {
-    let issuer = TestIssuer::new();
+    let issuer = system_clock_issuer();
     let app = permissions::app(&ClerkAuthLayer::from_config(issuer.config()).expect("a layer"));
     let member = issuer.token("user_bob").organization("org_acme", "member");
     let admin = issuer.token("user_ada").organization("org_acme", "admin").permission("invoices", "create");
@@ -63,7 +52,7 @@ async fn permissions_are_asked_for_in_four_ways() {
 
 #[tokio::test]
 async fn custom_claims_arrive_typed_or_the_token_is_refused() {
-    let issuer = TestIssuer::new();
+    let issuer = system_clock_issuer();
     let app = custom_claims::app(ClerkAuthLayer::from_config(issuer.config()).expect("a layer"));
     let with = issuer.token("user_ada").claim("email", "ada@example.com");
     let (status, body) = ask(&app, "GET", "/profile", &[("authorization", &bearer(&with))]).await;

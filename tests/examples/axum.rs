@@ -1,11 +1,12 @@
 //! The axum example as a user starts it: a process with an environment, asked over a socket.
 
-use http_body_util::{BodyExt, Empty};
+use http_body_util::Empty;
 use hyper_util::{client::legacy::Client, rt::TokioExecutor};
 use serde_json::{Value, json};
 use tower_clerk::testing::TestIssuer;
 
 use super::process::{Example, assert_names_bad_settings};
+use crate::support::{Answer, system_clock_issuer};
 
 fn start(variables: &[(&str, &str)]) -> Example {
     Example::start("axum", "/optional", variables)
@@ -19,10 +20,8 @@ impl Example {
         }
         let client = Client::builder(TokioExecutor::new()).build_http();
         let response = client.request(request.body(Empty::<bytes::Bytes>::new()).expect("a request")).await;
-        let response = response.expect("an answer");
-        let status = response.status().as_u16();
-        let body = response.into_body().collect().await.expect("a body").to_bytes();
-        (status, serde_json::from_slice(&body).unwrap_or(Value::Null))
+        let answer = Answer::of(response.expect("an answer")).await;
+        (answer.status(), serde_json::from_str(&answer.text).unwrap_or(Value::Null))
     }
 }
 
@@ -74,7 +73,7 @@ async fn it_trusts_the_instance_that_the_environment_names() {
             (200, &json!("user_bob"), &Value::Null),
             "{variables:?}"
         );
-        let stranger = TestIssuer::new().token("user_eve").claim("iss", issuer.url()).sign();
+        let stranger = system_clock_issuer().token("user_eve").claim("iss", issuer.url()).sign();
         assert_eq!(example.ask("/protected", Some(&stranger)).await.0, 401, "{variables:?}");
     }
     assert_eq!(issuer.last_authorization(), None);
@@ -88,7 +87,7 @@ async fn it_listens_at_once_although_the_issuer_is_down() {
     let example = start(&[("CLERK_FRONTEND_API_URL", "http://127.0.0.1:9")]);
     assert_eq!(example.ask("/", None).await.0, 200);
     assert_eq!(example.ask("/protected", None).await.0, 401);
-    let token = TestIssuer::new().token("user_ada").sign();
+    let token = system_clock_issuer().token("user_ada").sign();
     let (status, problem) = example.ask("/protected", Some(&token)).await;
     assert_eq!((status, &problem["code"]), (503, &json!("keys_unavailable")));
     assert_eq!(example.ask("/optional", Some(&token)).await.0, 200);
@@ -101,7 +100,7 @@ async fn it_listens_at_once_although_the_issuer_is_down() {
 async fn a_publishable_key_names_the_instance_to_trust() {
     // `clerk.test.invalid$`: no such host, so the instance cannot be reached.
     let example = start(&[("CLERK_PUBLISHABLE_KEY", "pk_test_Y2xlcmsudGVzdC5pbnZhbGlkJA")]);
-    let token = TestIssuer::new().token("user_ada").sign();
+    let token = system_clock_issuer().token("user_ada").sign();
     assert_eq!(example.ask("/protected", Some(&token)).await.0, 503);
     assert_eq!(example.ask("/protected", Some("a.b.c")).await.0, 401);
 }

@@ -14,6 +14,10 @@ use tower_clerk::testing::TestIssuer;
 
 use self::whoami::{CreateInvoiceRequest, User, WatchRequest, WhoAmIRequest, who_am_i_client::WhoAmIClient};
 use super::process::{Example, assert_names_bad_settings, assert_refuses};
+use crate::support::{
+    grpc::{self, codes},
+    system_clock_issuer,
+};
 
 
 #[rustfmt::skip]
@@ -43,16 +47,8 @@ impl Example {
 }
 
 fn call<T>(message: T, token: Option<&str>) -> Request<T> {
-    let mut request = Request::new(message);
-    if let Some(token) = token {
-        let value = format!("Bearer {token}").parse().expect("a value");
-        request.metadata_mut().insert("authorization", value);
-    }
-    request
-}
-
-fn seen(status: &Status) -> (Code, Option<&str>) {
-    (status.code(), status.metadata().get("clerk-error-code").map(|code| code.to_str().expect("ASCII")))
+    let authorization: Vec<String> = token.iter().map(|token| format!("Bearer {token}")).collect();
+    grpc::call(message, &authorization.iter().map(String::as_str).collect::<Vec<_>>())
 }
 
 #[tokio::test]
@@ -72,16 +68,16 @@ async fn without_an_environment_it_prints_tokens_that_work() {
     assert_eq!((user.user_id.as_str(), organization.id.as_str()), ("user_ada", "org_acme"));
     assert_eq!(organization.permissions, ["org:invoices:create"]);
     let refused = example.who_am_i(None).await.expect_err("a refusal");
-    assert_eq!(seen(&refused), (Code::Unauthenticated, Some("missing_token")));
+    assert_eq!(codes(&refused), (Code::Unauthenticated, Some("missing_token")));
     let refused = example.who_am_i(Some("a.b.c")).await.expect_err("a refusal");
-    assert_eq!(seen(&refused), (Code::Unauthenticated, Some("invalid_token")));
+    assert_eq!(codes(&refused), (Code::Unauthenticated, Some("invalid_token")));
 
     let mut client = WhoAmIClient::new(example.channel().await);
     let invoice = CreateInvoiceRequest { customer: "cus_1".to_owned() };
     let created = client.create_invoice(call(invoice.clone(), Some(ada))).await.expect("an invoice").into_inner();
     assert_eq!((created.customer.as_str(), created.created_by.as_str()), ("cus_1", "user_ada"));
     let denied = client.create_invoice(call(invoice, Some(bob))).await.expect_err("a refusal");
-    assert_eq!(seen(&denied), (Code::PermissionDenied, Some("insufficient_scope")));
+    assert_eq!(codes(&denied), (Code::PermissionDenied, Some("insufficient_scope")));
     let mut ticks = client.watch(call(WatchRequest {}, Some(bob))).await.expect("a stream").into_inner();
     let tick = ticks.message().await.expect("a reply").expect("a tick");
     assert_eq!(tick.number, 0);
@@ -103,18 +99,18 @@ async fn it_trusts_the_instance_that_the_environment_names() {
         let example = start(&variables);
         let user = example.who_am_i(Some(&token)).await.expect("a reply");
         assert_eq!((user.user_id.as_str(), user.organization), ("user_bob", None), "{variables:?}");
-        let stranger = TestIssuer::new().token("user_eve").claim("iss", issuer.url()).sign();
+        let stranger = system_clock_issuer().token("user_eve").claim("iss", issuer.url()).sign();
         let refused = example.who_am_i(Some(&stranger)).await.expect_err("a refusal");
-        assert_eq!(seen(&refused), (Code::Unauthenticated, Some("invalid_token")), "{variables:?}");
+        assert_eq!(codes(&refused), (Code::Unauthenticated, Some("invalid_token")), "{variables:?}");
     }
     let parties = [("CLERK_FRONTEND_API_URL", issuer.url()), ("CLERK_AUTHORIZED_PARTIES", "https://a.example")];
     let refused = start(&parties).who_am_i(Some(&token)).await.expect_err("a refusal");
-    assert_eq!(seen(&refused), (Code::Unauthenticated, Some("invalid_token")));
+    assert_eq!(codes(&refused), (Code::Unauthenticated, Some("invalid_token")));
 }
 
 #[tokio::test]
 async fn its_stream_ends_when_the_token_expires() {
-    let issuer = TestIssuer::new();
+    let issuer = system_clock_issuer();
     let pem = issuer.public_key_pem();
     let example = start(&[("CLERK_JWT_KEY", &pem)]);
     let mut client = WhoAmIClient::new(example.channel().await);
@@ -136,7 +132,7 @@ async fn its_stream_ends_when_the_token_expires() {
             }
             Err(status) => status,
         };
-        assert_eq!(seen(&status), (Code::Unauthenticated, Some("token_expired")));
+        assert_eq!(codes(&status), (Code::Unauthenticated, Some("token_expired")));
         assert!(SystemTime::now() >= expires_at);
         if let Some(first) = numbers.first() {
             assert_eq!(*first, 0);
@@ -152,10 +148,10 @@ async fn it_listens_at_once_although_the_issuer_is_down() {
     let example = start(&[("CLERK_FRONTEND_API_URL", "http://127.0.0.1:9")]);
     assert!(example.is_serving().await);
     let refused = example.who_am_i(None).await.expect_err("a refusal");
-    assert_eq!(seen(&refused), (Code::Unauthenticated, Some("missing_token")));
-    let token = TestIssuer::new().token("user_ada").sign();
+    assert_eq!(codes(&refused), (Code::Unauthenticated, Some("missing_token")));
+    let token = system_clock_issuer().token("user_ada").sign();
     let refused = example.who_am_i(Some(&token)).await.expect_err("a refusal");
-    assert_eq!(seen(&refused), (Code::Unavailable, Some("keys_unavailable")));
+    assert_eq!(codes(&refused), (Code::Unavailable, Some("keys_unavailable")));
     assert!(refused.metadata().contains_key("grpc-retry-pushback-ms"));
     assert!(example.is_serving().await);
 }

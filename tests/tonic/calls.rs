@@ -4,7 +4,11 @@ use tonic::Code;
 
 use crate::{
     echo::Text,
-    support::{BAD, bearer, call, cold, echo_behind, good, hot, issuer, seen, text},
+    harness::{cold_layer, echo_behind, good, issuer, layer, text},
+    support::{
+        BAD, bearer,
+        grpc::{call, codes},
+    },
 };
 
 fn texts(words: &[&str]) -> stream::Iter<std::vec::IntoIter<Text>> {
@@ -22,9 +26,9 @@ fn channel() -> (mpsc::UnboundedSender<Text>, impl Stream<Item = Text>) {
 
 #[tokio::test]
 async fn calls_of_all_four_kinds_are_served_with_their_user() {
-    let (cold, gate) = cold();
+    let (cold, gate) = cold_layer();
     gate.open();
-    for (arm, clerk) in [("hot", hot()), ("cold", cold)] {
+    for (arm, clerk) in [("hot", layer()), ("cold", cold)] {
         let (mut client, probe) = echo_behind(clerk).await;
         let unary = client.unary(call(text("a"), &[&good()])).await.expect(arm).into_inner();
         assert_eq!(unary, text("user_ada: a"), "{arm}");
@@ -42,7 +46,7 @@ async fn calls_of_all_four_kinds_are_served_with_their_user() {
 
 #[tokio::test]
 async fn a_conversation_goes_back_and_forth() {
-    let (mut client, _probe) = echo_behind(hot()).await;
+    let (mut client, _probe) = echo_behind(layer()).await;
     let (sender, messages) = channel();
     let mut replies = client.bidirectional(call(messages, &[&good()])).await.expect("a stream").into_inner();
     for word in ["a", "b", "c"] {
@@ -56,32 +60,32 @@ async fn a_conversation_goes_back_and_forth() {
 
 #[tokio::test]
 async fn calls_of_all_four_kinds_are_refused_before_their_handlers() {
-    let (mut client, probe) = echo_behind(hot()).await;
+    let (mut client, probe) = echo_behind(layer()).await;
     for (authorization, expected) in [
         (vec![], (Code::Unauthenticated, Some("missing_token"))),
         (vec![BAD], (Code::Unauthenticated, Some("invalid_token"))),
         (vec!["Bearer"], (Code::InvalidArgument, Some("malformed_request"))),
     ] {
         let unary = client.unary(call(text("a"), &authorization)).await.expect_err("a refusal");
-        assert_eq!(seen(&unary), expected);
+        assert_eq!(codes(&unary), expected);
         let gathered = client.client_streaming(call(texts(&["a"]), &authorization)).await.expect_err("a refusal");
-        assert_eq!(seen(&gathered), expected);
+        assert_eq!(codes(&gathered), expected);
         let scattered = client.server_streaming(call(text("a"), &authorization)).await.expect_err("a refusal");
-        assert_eq!(seen(&scattered), expected);
+        assert_eq!(codes(&scattered), expected);
         let echoed = client.bidirectional(call(texts(&["a"]), &authorization)).await.expect_err("a refusal");
-        assert_eq!(seen(&echoed), expected);
+        assert_eq!(codes(&echoed), expected);
     }
     assert_eq!(probe.calls(), 0);
 }
 
 #[tokio::test]
 async fn a_refusal_does_not_wait_for_the_end_of_what_the_client_streams() {
-    let (mut client, probe) = echo_behind(hot()).await;
+    let (mut client, probe) = echo_behind(layer()).await;
     let endless = || stream::iter([text("a")]).chain(stream::pending());
     let gathered = client.client_streaming(call(endless(), &[BAD])).await.expect_err("a refusal");
-    assert_eq!(seen(&gathered), (Code::Unauthenticated, Some("invalid_token")));
+    assert_eq!(codes(&gathered), (Code::Unauthenticated, Some("invalid_token")));
     let echoed = client.bidirectional(call(endless(), &[BAD])).await.expect_err("a refusal");
-    assert_eq!(seen(&echoed), (Code::Unauthenticated, Some("invalid_token")));
+    assert_eq!(codes(&echoed), (Code::Unauthenticated, Some("invalid_token")));
     assert_eq!(probe.calls(), 0);
     // The connection is as good as before.
     assert!(client.unary(call(text("a"), &[&good()])).await.is_ok());
@@ -89,7 +93,7 @@ async fn a_refusal_does_not_wait_for_the_end_of_what_the_client_streams() {
 
 #[tokio::test]
 async fn what_the_client_streams_while_its_call_waits_for_a_key_is_not_lost() {
-    let (clerk, gate) = cold();
+    let (clerk, gate) = cold_layer();
     let (mut client, probe) = echo_behind(clerk).await;
     let (sender, messages) = channel();
     for word in ["a", "b", "c"] {
@@ -105,7 +109,7 @@ async fn what_the_client_streams_while_its_call_waits_for_a_key_is_not_lost() {
 
 #[tokio::test]
 async fn calls_of_different_users_on_one_connection_are_not_mixed_up() {
-    let (client, _probe) = echo_behind(hot()).await;
+    let (client, _probe) = echo_behind(layer()).await;
     let calls = (0..50).map(|number| {
         let (mut client, id) = (client.clone(), format!("user_{number}"));
         async move {

@@ -3,12 +3,13 @@ use tokio::runtime;
 
 use crate::{
     echo::echo_client::EchoClient,
-    support::{call, cold, connect, echo_behind, good, hot, serve_echo, text, watched_echo_behind},
+    harness::{cold_layer, connect, echo_behind, good, layer, serve_echo, text, watched_echo_behind},
+    support::grpc::call,
 };
 
 #[tokio::test]
 async fn the_servers_stream_is_dropped_when_the_client_drops_its_own() {
-    let (mut client, probe) = echo_behind(hot()).await;
+    let (mut client, probe) = echo_behind(layer()).await;
     let mut streams = Vec::new();
     for _ in 0..20 {
         let mut stream = client.server_streaming(call(text("a …"), &[&good()])).await.expect("a stream").into_inner();
@@ -22,7 +23,7 @@ async fn the_servers_stream_is_dropped_when_the_client_drops_its_own() {
 
 #[tokio::test]
 async fn a_conversation_is_dropped_when_the_client_leaves_it() {
-    let (mut client, probe) = echo_behind(hot()).await;
+    let (mut client, probe) = echo_behind(layer()).await;
     let messages = stream::iter([text("a"), text("…")]);
     let mut replies = client.bidirectional(call(messages, &[&good()])).await.expect("a stream").into_inner();
     assert_eq!(replies.message().await.expect("a reply"), Some(text("user_ada: a")));
@@ -32,7 +33,7 @@ async fn a_conversation_is_dropped_when_the_client_leaves_it() {
 
 #[tokio::test]
 async fn a_handler_is_dropped_when_the_client_gives_up_its_call() {
-    let (client, probe) = echo_behind(hot()).await;
+    let (client, probe) = echo_behind(layer()).await;
     let mut waiting = client.clone();
     let unary = tokio::spawn(async move { waiting.unary(call(text("…"), &[&good()])).await });
     let mut streaming = client.clone();
@@ -46,7 +47,7 @@ async fn a_handler_is_dropped_when_the_client_gives_up_its_call() {
 
 #[tokio::test]
 async fn everything_is_dropped_with_the_connection() {
-    let (address, probe, _) = serve_echo(hot()).await;
+    let (address, probe, _) = serve_echo(layer()).await;
     let client = async move {
         let mut client = EchoClient::new(connect(address).await);
         let stream = client.server_streaming(call(text("a …"), &[&good()])).await;
@@ -65,7 +66,7 @@ async fn everything_is_dropped_with_the_connection() {
 
 #[tokio::test]
 async fn a_call_given_up_while_it_waits_for_a_key_never_comes_to_its_handler() {
-    let (clerk, gate) = cold();
+    let (clerk, gate) = cold_layer();
     let verifier = clerk.verifier().clone();
     let (channel, handled, arrived) = watched_echo_behind(clerk).await;
     let mut client = EchoClient::new(channel.clone());

@@ -7,7 +7,11 @@ use tonic::{
 
 use crate::{
     echo::{Text, echo_client::EchoClient},
-    support::{BAD, bearer, call, echo_behind, good, hot, issuer, seen, text, token, watched_echo_behind},
+    harness::{echo_behind, good, issuer, layer, text, token, watched_echo_behind},
+    support::{
+        BAD, bearer,
+        grpc::{call, codes},
+    },
 };
 
 const BASIC: &str = "Basic eDp5";
@@ -15,7 +19,7 @@ const BASIC: &str = "Basic eDp5";
 async fn ask(client: &mut EchoClient<Channel>, request: Request<Text>) -> (Code, Option<String>) {
     match client.unary(request).await {
         Ok(reply) => (Code::Ok, Some(reply.into_inner().text)),
-        Err(status) => (status.code(), seen(&status).1.map(str::to_owned)),
+        Err(status) => (status.code(), codes(&status).1.map(str::to_owned)),
     }
 }
 
@@ -29,7 +33,7 @@ fn refused(code: Code, clerk_code: &str) -> (Code, Option<String>) {
 
 #[tokio::test]
 async fn more_than_one_authorization_entry_is_malformed_whatever_they_are() {
-    let (mut client, probe) = echo_behind(hot()).await;
+    let (mut client, probe) = echo_behind(layer()).await;
     let (one, other) = (good(), bearer(&issuer().token("user_bob")));
     let (one, other) = (one.as_str(), other.as_str());
     for entries in [
@@ -53,7 +57,7 @@ async fn more_than_one_authorization_entry_is_malformed_whatever_they_are() {
 
 #[tokio::test]
 async fn two_tokens_in_one_entry_are_malformed() {
-    let (mut client, probe) = echo_behind(hot()).await;
+    let (mut client, probe) = echo_behind(layer()).await;
     let one = good();
     for entry in [format!("{one}, {one}"), format!("{one},"), format!("{one} {one}")] {
         let seen = ask(&mut client, call(text("a"), &[&entry])).await;
@@ -64,7 +68,7 @@ async fn two_tokens_in_one_entry_are_malformed() {
 
 #[tokio::test]
 async fn binary_metadata_is_no_credential_and_spoils_none() {
-    let (mut client, _probe) = echo_behind(hot()).await;
+    let (mut client, _probe) = echo_behind(layer()).await;
     for bytes in [good().as_bytes(), token().sign().as_bytes(), b"\x00\xff", b""] {
         let binary = BinaryMetadataValue::from_bytes(bytes);
         let mut request = call(text("a"), &[]);
@@ -78,7 +82,7 @@ async fn binary_metadata_is_no_credential_and_spoils_none() {
 
 #[tokio::test]
 async fn the_scheme_is_read_in_any_case() {
-    let (mut client, _probe) = echo_behind(hot()).await;
+    let (mut client, _probe) = echo_behind(layer()).await;
     for scheme in ["bearer", "BEARER", "bEaReR"] {
         let entry = format!("{scheme} {}", token().sign());
         assert_eq!(ask(&mut client, call(text("a"), &[&entry])).await, ok(), "{scheme}");
@@ -100,16 +104,16 @@ impl Interceptor for WithToken {
 
 #[tokio::test]
 async fn a_client_that_puts_its_token_to_every_call_is_served() {
-    let (channel, probe, _) = watched_echo_behind(hot()).await;
+    let (channel, probe, _) = watched_echo_behind(layer()).await;
     let mut with_token = EchoClient::with_interceptor(channel.clone(), WithToken(good().parse().expect("a value")));
     for _ in 0..2 {
         assert_eq!(with_token.unary(text("a")).await.expect("a reply").into_inner(), text("user_ada: a"));
     }
     let mut with_bad = EchoClient::with_interceptor(channel, WithToken(BAD.parse().expect("a value")));
     let status = with_bad.unary(text("a")).await.expect_err("a refusal");
-    assert_eq!(seen(&status), (Code::Unauthenticated, Some("invalid_token")));
+    assert_eq!(codes(&status), (Code::Unauthenticated, Some("invalid_token")));
     // A call that brings a token of its own has two then.
     let status = with_token.unary(call(text("a"), &[&good()])).await.expect_err("a refusal");
-    assert_eq!(seen(&status), (Code::InvalidArgument, Some("malformed_request")));
+    assert_eq!(codes(&status), (Code::InvalidArgument, Some("malformed_request")));
     assert_eq!(probe.calls(), 2);
 }

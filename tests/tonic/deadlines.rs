@@ -7,7 +7,11 @@ use tonic::{
 
 use crate::{
     echo::echo_client::EchoClient,
-    support::{BAD, Probe, call, cold, connect, echo, echo_behind, good, hot, listen, seen, text, watched_echo_behind},
+    harness::{Probe, cold_layer, connect, echo, echo_behind, good, layer, listen, text, watched_echo_behind},
+    support::{
+        BAD,
+        grpc::{call, codes},
+    },
 };
 
 const SHORT: Duration = Duration::from_millis(100);
@@ -30,7 +34,7 @@ async fn call_till_late(client: &mut EchoClient<Channel>, word: &str, is_streami
             false => client.unary(request).await.expect_err("the deadline"),
         };
         assert!(is_late(status.code()), "{status:?}");
-        assert_eq!(seen(&status).1, None);
+        assert_eq!(codes(&status).1, None);
         deadline *= 2;
     }
     probe.dropped(1).await;
@@ -38,7 +42,7 @@ async fn call_till_late(client: &mut EchoClient<Channel>, word: &str, is_streami
 
 #[tokio::test]
 async fn a_handler_is_dropped_at_the_deadline_of_its_call() {
-    let (mut client, probe) = echo_behind(hot()).await;
+    let (mut client, probe) = echo_behind(layer()).await;
     call_till_late(&mut client, "…", false, &probe).await;
 }
 
@@ -46,7 +50,7 @@ async fn a_handler_is_dropped_at_the_deadline_of_its_call() {
 async fn a_handler_is_dropped_at_the_deadline_of_the_server() {
     let probe = Probe::default();
     let (incoming, address) = listen().await;
-    let router = Server::builder().timeout(SHORT).layer(hot()).add_service(echo(&probe));
+    let router = Server::builder().timeout(SHORT).layer(layer()).add_service(echo(&probe));
     tokio::spawn(router.serve_with_incoming(incoming));
     let mut client = EchoClient::new(connect(address).await);
     let status = client.unary(call(text("…"), &[&good()])).await.expect_err("the deadline");
@@ -56,7 +60,7 @@ async fn a_handler_is_dropped_at_the_deadline_of_the_server() {
 
 #[tokio::test]
 async fn a_call_that_waits_for_a_key_until_its_deadline_never_comes_to_its_handler() {
-    let (clerk, gate) = cold();
+    let (clerk, gate) = cold_layer();
     let (channel, handled, arrived) = watched_echo_behind(clerk.clone()).await;
     let mut client = EchoClient::new(channel);
     for is_streaming in [false, true] {
@@ -70,12 +74,12 @@ async fn a_call_that_waits_for_a_key_until_its_deadline_never_comes_to_its_handl
 
 #[tokio::test]
 async fn a_deadline_far_off_changes_no_answer() {
-    let (mut client, _probe) = echo_behind(hot()).await;
+    let (mut client, _probe) = echo_behind(layer()).await;
     let mut request = call(text("a"), &[&good()]);
     request.set_timeout(LONG);
     assert_eq!(client.unary(request).await.expect("a reply").into_inner(), text("user_ada: a"));
     let mut request = call(text("a"), &[BAD]);
     request.set_timeout(LONG);
     let status = client.unary(request).await.expect_err("a refusal");
-    assert_eq!(seen(&status), (Code::Unauthenticated, Some("invalid_token")));
+    assert_eq!(codes(&status), (Code::Unauthenticated, Some("invalid_token")));
 }

@@ -4,8 +4,10 @@ use tower_clerk::{ClerkAuth, ClerkAuthLayer, Rejection, Requirement};
 
 use crate::{
     echo::echo_client::EchoClient,
+    harness::{Probe, connect, echo, echo_behind, good, layer, layer_without_keys, serve, text, token},
     support::{
-        BAD, Probe, bearer, call, connect, echo, echo_behind, good, hot, seen, serve, text, token, without_keys,
+        BAD, bearer,
+        grpc::{call, codes},
     },
 };
 
@@ -51,11 +53,11 @@ type Make = fn() -> ClerkAuthLayer;
 async fn a_handler_refuses_with_what_the_layer_would_have_said() {
     let (good, expired) = (good(), bearer(&token().expired()));
     let cases: [(Make, Option<&str>, Code, &str); 5] = [
-        (hot, None, Code::Unauthenticated, "missing_token"),
-        (hot, Some("Basic eDp5"), Code::Unauthenticated, "missing_token"),
-        (hot, Some(BAD), Code::Unauthenticated, "invalid_token"),
-        (hot, Some(expired.as_str()), Code::Unauthenticated, "token_expired"),
-        (without_keys, Some(good.as_str()), Code::Unavailable, "keys_unavailable"),
+        (layer, None, Code::Unauthenticated, "missing_token"),
+        (layer, Some("Basic eDp5"), Code::Unauthenticated, "missing_token"),
+        (layer, Some(BAD), Code::Unauthenticated, "invalid_token"),
+        (layer, Some(expired.as_str()), Code::Unauthenticated, "token_expired"),
+        (layer_without_keys, Some(good.as_str()), Code::Unavailable, "keys_unavailable"),
     ];
     for (make, authorization, code, clerk_code) in cases {
         let authorization: Vec<&str> = authorization.into_iter().collect();
@@ -63,7 +65,7 @@ async fn a_handler_refuses_with_what_the_layer_would_have_said() {
         let (mut lenient, at_lenient) = echo_behind(make().allow_unauthenticated_requests()).await;
         let by_layer = strict.unary(call(text("a"), &authorization)).await.expect_err("a refusal");
         let by_handler = lenient.unary(call(text("a"), &authorization)).await.expect_err("a refusal");
-        assert_eq!(seen(&by_handler), (code, Some(clerk_code)));
+        assert_eq!(codes(&by_handler), (code, Some(clerk_code)));
         assert_eq!(said(&by_handler), said(&by_layer));
         let endless = stream::iter([text("a")]).chain(stream::pending());
         let by_handler = lenient.bidirectional(call(endless, &authorization)).await.expect_err("a refusal");
@@ -76,21 +78,21 @@ async fn a_handler_refuses_with_what_the_layer_would_have_said() {
 
 #[tokio::test]
 async fn a_lenient_layer_lets_users_in_as_users_and_malformed_calls_not_at_all() {
-    let (mut client, probe) = echo_behind(hot().allow_unauthenticated_requests()).await;
+    let (mut client, probe) = echo_behind(layer().allow_unauthenticated_requests()).await;
     let reply = client.unary(call(text("a"), &[&good()])).await.expect("a reply").into_inner();
     assert_eq!(reply, text("user_ada: a"));
     let status = client.unary(call(text("a"), &[&good(), &good()])).await.expect_err("a refusal");
-    assert_eq!(seen(&status), (Code::InvalidArgument, Some("malformed_request")));
+    assert_eq!(codes(&status), (Code::InvalidArgument, Some("malformed_request")));
     assert_eq!(probe.calls(), 1);
 }
 
 #[tokio::test]
 async fn a_layer_for_anonymous_calls_passes_those_without_a_token_alone() {
-    let (mut client, probe) = echo_behind(hot().allow_anonymous_requests()).await;
+    let (mut client, probe) = echo_behind(layer().allow_anonymous_requests()).await;
     let status = client.unary(call(text("a"), &[])).await.expect_err("a refusal");
-    assert_eq!((seen(&status), probe.calls()), ((Code::Unauthenticated, Some("missing_token")), 1));
+    assert_eq!((codes(&status), probe.calls()), ((Code::Unauthenticated, Some("missing_token")), 1));
     let status = client.unary(call(text("a"), &[BAD])).await.expect_err("a refusal");
-    assert_eq!((seen(&status), probe.calls()), ((Code::Unauthenticated, Some("invalid_token")), 1));
+    assert_eq!((codes(&status), probe.calls()), ((Code::Unauthenticated, Some("invalid_token")), 1));
 }
 
 #[test]

@@ -1,5 +1,8 @@
-//! The layer in front of tonic services, the example's among them, asked by real clients over sockets.
+//! The layer in front of tonic services, called by tonic's clients over sockets.
 #![cfg(test)]
+
+#[path = "../support/mod.rs"]
+mod support;
 
 mod calls;
 mod cancellation;
@@ -10,10 +13,9 @@ mod deadlines;
 mod echo;
 #[path = "../../examples/tonic/expiry.rs"]
 mod expiry;
-mod expiry_of_streams;
 mod handlers;
+mod harness;
 mod one_port;
-mod open;
 mod proto;
 mod requirements;
 #[path = "../../examples/tonic/routes.rs"]
@@ -21,8 +23,9 @@ mod routes;
 #[path = "../../examples/tonic/service.rs"]
 mod service;
 mod statuses;
-mod support;
+mod stream_expiry;
 mod tls;
+mod unprotected_services;
 mod web;
 #[rustfmt::skip]
 #[allow(clippy::as_conversions, unreachable_pub, unused_qualifications)]

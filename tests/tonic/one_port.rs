@@ -1,4 +1,4 @@
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 
 use axum::{Router, routing::get};
 use bytes::Bytes;
@@ -6,21 +6,18 @@ use http::{Request, Response, Version};
 use http_body_util::{BodyExt, Full};
 use hyper_util::{client::legacy::Client, rt::TokioExecutor};
 use serde_json::Value;
-use tokio::net::TcpListener;
 use tonic::{Code, service::Routes};
 use tower_clerk::ClerkAuth;
 
 use crate::{
     echo::echo_client::EchoClient,
-    support::{BAD, Probe, call, cold, connect, echo, good, hot, seen, text},
+    harness::{Probe, cold_layer, connect, echo, good, layer, text},
+    support::{
+        BAD,
+        grpc::{call, codes},
+        sockets::serve_axum,
+    },
 };
-
-async fn serve(app: Router) -> SocketAddr {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a socket");
-    let address = listener.local_addr().expect("an address");
-    tokio::spawn(async move { axum::serve(listener, app).await });
-    address
-}
 
 /// An API in HTTP and one in gRPC.
 fn both(probe: &Probe) -> Router {
@@ -55,12 +52,12 @@ const VERSIONS: [Version; 2] = [Version::HTTP_11, Version::HTTP_2];
 
 #[tokio::test]
 async fn one_layer_guards_both_on_one_port() {
-    let (cold, gate) = cold();
+    let (cold, gate) = cold_layer();
     gate.open();
     let bearer = good();
-    for clerk in [hot(), cold] {
+    for clerk in [layer(), cold] {
         let probe = Probe::default();
-        let address = serve(both(&probe).layer(clerk)).await;
+        let address = serve_axum(both(&probe).layer(clerk)).await;
         let mut client = EchoClient::new(connect(address).await);
         let reply = client.unary(call(text("a"), &[&bearer])).await.expect("a reply").into_inner();
         assert_eq!(reply, text("user_ada: a"));
@@ -74,13 +71,13 @@ async fn one_layer_guards_both_on_one_port() {
 #[tokio::test]
 async fn each_client_is_refused_in_the_form_that_it_reads() {
     let probe = Probe::default();
-    let address = serve(both(&probe).layer(hot())).await;
+    let address = serve_axum(both(&probe).layer(layer())).await;
     let mut client = EchoClient::new(connect(address).await);
     for (authorization, code) in [(vec![], "missing_token"), (vec![BAD], "invalid_token")] {
         let status = client.unary(call(text("a"), &authorization)).await.expect_err("a refusal");
-        assert_eq!(seen(&status), (Code::Unauthenticated, Some(code)));
+        assert_eq!(codes(&status), (Code::Unauthenticated, Some(code)));
         let status = client.server_streaming(call(text("a"), &authorization)).await.expect_err("a refusal");
-        assert_eq!(seen(&status), (Code::Unauthenticated, Some(code)));
+        assert_eq!(codes(&status), (Code::Unauthenticated, Some(code)));
     }
     for version in VERSIONS {
         for path in ["/me", "/echo.v1.Echo/Unary", "/no/such/path"] {
@@ -96,11 +93,11 @@ async fn each_client_is_refused_in_the_form_that_it_reads() {
 
 #[tokio::test]
 async fn a_layer_around_the_routes_alone_leaves_unknown_paths_to_tonic() {
-    let address = serve(both(&Probe::default()).route_layer(hot())).await;
+    let address = serve_axum(both(&Probe::default()).route_layer(layer())).await;
     let mut client = EchoClient::new(connect(address).await);
     assert!(client.unary(call(text("a"), &[&good()])).await.is_ok());
     let status = client.unary(call(text("a"), &[])).await.expect_err("a refusal");
-    assert_eq!(seen(&status), (Code::Unauthenticated, Some("missing_token")));
+    assert_eq!(codes(&status), (Code::Unauthenticated, Some("missing_token")));
     for version in VERSIONS {
         let (response, body) = ask(address, version, "GET", "/me", &[]).await;
         assert_eq!((response.status().as_u16(), code(&body)), (401, "missing_token".into()));
@@ -114,15 +111,15 @@ async fn a_layer_around_the_routes_alone_leaves_unknown_paths_to_tonic() {
 async fn a_layer_around_one_of_them_leaves_the_other_open() {
     let probe = Probe::default();
     let open = Router::new().route("/open", get(|| async { "open" }));
-    let guarded = Routes::new(echo(&probe)).into_axum_router().route_layer(hot());
-    let address = serve(open.merge(guarded)).await;
+    let guarded = Routes::new(echo(&probe)).into_axum_router().route_layer(layer());
+    let address = serve_axum(open.merge(guarded)).await;
     for version in VERSIONS {
         let (response, body) = ask(address, version, "GET", "/open", &[]).await;
         assert_eq!((response.status().as_u16(), &body[..]), (200, &b"open"[..]));
     }
     let mut client = EchoClient::new(connect(address).await);
     let status = client.unary(call(text("a"), &[])).await.expect_err("a refusal");
-    assert_eq!(seen(&status), (Code::Unauthenticated, Some("missing_token")));
+    assert_eq!(codes(&status), (Code::Unauthenticated, Some("missing_token")));
     assert_eq!(probe.calls(), 0);
     assert!(client.unary(call(text("a"), &[&good()])).await.is_ok());
 }

@@ -1,7 +1,4 @@
-use std::net::{Ipv4Addr, SocketAddr};
-
 use axum::Router;
-use tokio::net::TcpListener;
 use tonic::{
     Code,
     service::{LayerExt, Routes},
@@ -14,7 +11,12 @@ use tower_clerk::{
 
 use crate::{
     echo::echo_client::EchoClient,
-    support::{BAD, Probe, bearer, call, connect, echo, hot, seen, serve, text, token, without_keys},
+    harness::{Probe, connect, echo, layer, layer_without_keys, serve, text, token},
+    support::{
+        BAD, bearer,
+        grpc::{call, codes},
+        sockets::serve_axum,
+    },
 };
 
 fn may_create() -> RequireLayer {
@@ -35,38 +37,31 @@ const MISSING: (Code, Option<&str>) = (Code::Unauthenticated, Some("missing_toke
 #[tokio::test]
 async fn a_requirement_around_one_service_refuses_those_who_do_not_meet_it() {
     let probe = Probe::default();
-    let layers = ServiceBuilder::new().layer(hot()).layer(may_create());
+    let layers = ServiceBuilder::new().layer(layer()).layer(may_create());
     let address = serve(Routes::new(layers.named_layer(echo(&probe)))).await;
     let mut client = EchoClient::new(connect(address).await);
     let reply = client.unary(call(text("a"), &[&creator()])).await.expect("a reply").into_inner();
     assert_eq!(reply, text("user_ada: a"));
     let denied = client.unary(call(text("a"), &[&member()])).await.expect_err("a refusal");
-    assert_eq!((seen(&denied), denied.message()), (DENIED, "insufficient scope"));
+    assert_eq!((codes(&denied), denied.message()), (DENIED, "insufficient scope"));
     let denied = client.server_streaming(call(text("a"), &[&member()])).await.expect_err("a refusal");
-    assert_eq!(seen(&denied), DENIED);
+    assert_eq!(codes(&denied), DENIED);
     let refused = client.unary(call(text("a"), &[])).await.expect_err("a refusal");
-    assert_eq!(seen(&refused), MISSING);
+    assert_eq!(codes(&refused), MISSING);
     let refused = client.unary(call(text("a"), &[BAD])).await.expect_err("a refusal");
-    assert_eq!(seen(&refused), (Code::Unauthenticated, Some("invalid_token")));
+    assert_eq!(codes(&refused), (Code::Unauthenticated, Some("invalid_token")));
     assert_eq!(probe.calls(), 1);
 }
 
 #[tokio::test]
 async fn a_requirement_nested_by_name_is_the_same() {
     let probe = Probe::default();
-    let guarded = hot().named_layer(may_create().named_layer(echo(&probe)));
+    let guarded = layer().named_layer(may_create().named_layer(echo(&probe)));
     let address = serve(Routes::new(guarded)).await;
     let mut client = EchoClient::new(connect(address).await);
     assert!(client.unary(call(text("a"), &[&creator()])).await.is_ok());
     let denied = client.unary(call(text("a"), &[&member()])).await.expect_err("a refusal");
-    assert_eq!((seen(&denied), probe.calls()), (DENIED, 1));
-}
-
-async fn serve_axum(app: Router) -> SocketAddr {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a socket");
-    let address = listener.local_addr().expect("an address");
-    tokio::spawn(async move { axum::serve(listener, app).await });
-    address
+    assert_eq!((codes(&denied), probe.calls()), (DENIED, 1));
 }
 
 #[tokio::test]
@@ -75,11 +70,11 @@ async fn a_requirement_around_one_method_leaves_the_others_to_every_user() {
     let app = Router::new()
         .route_service("/echo.v1.Echo/ServerStreaming", may_create().named_layer(echo(&probe)))
         .route_service("/echo.v1.Echo/{method}", echo(&probe))
-        .route_layer(hot());
+        .route_layer(layer());
     let mut client = EchoClient::new(connect(serve_axum(app).await).await);
     assert!(client.unary(call(text("a"), &[&member()])).await.is_ok());
     let denied = client.server_streaming(call(text("a"), &[&member()])).await.expect_err("a refusal");
-    assert_eq!(seen(&denied), DENIED);
+    assert_eq!(codes(&denied), DENIED);
     let mut replies = client.server_streaming(call(text("a"), &[&creator()])).await.expect("a stream").into_inner();
     assert_eq!(replies.message().await.expect("a reply"), Some(text("user_ada: a")));
     assert_eq!(replies.message().await.expect("the end"), None);
@@ -94,20 +89,20 @@ async fn a_requirement_around_one_method_leaves_the_others_to_every_user() {
 async fn behind_a_lenient_layer_a_requirement_answers_with_the_layers_refusal() {
     let creator = creator();
     for (clerk, authorization, expected) in [
-        (hot(), &[][..], MISSING),
-        (hot(), &[BAD], (Code::Unauthenticated, Some("invalid_token"))),
-        (without_keys(), &[creator.as_str()], (Code::Unavailable, Some("keys_unavailable"))),
+        (layer(), &[][..], MISSING),
+        (layer(), &[BAD], (Code::Unauthenticated, Some("invalid_token"))),
+        (layer_without_keys(), &[creator.as_str()], (Code::Unavailable, Some("keys_unavailable"))),
     ] {
         let probe = Probe::default();
         let clerk = clerk.allow_unauthenticated_requests();
         let strict = clerk.clone().named_layer(may_create().named_layer(echo(&probe)));
         let mut client = EchoClient::new(connect(serve(Routes::new(strict)).await).await);
         let refused = client.unary(call(text("a"), authorization)).await.expect_err("a refusal");
-        assert_eq!(seen(&refused), expected);
+        assert_eq!(codes(&refused), expected);
         let signed_in = clerk.named_layer(RequireAuthenticated::new().named_layer(echo(&probe)));
         let mut client = EchoClient::new(connect(serve(Routes::new(signed_in)).await).await);
         let refused = client.unary(call(text("a"), authorization)).await.expect_err("a refusal");
-        assert_eq!((seen(&refused), probe.calls()), (expected, 0));
+        assert_eq!((codes(&refused), probe.calls()), (expected, 0));
     }
 }
 
@@ -118,5 +113,5 @@ async fn a_requirement_without_a_layer_lets_no_call_in() {
     let mut client = EchoClient::new(connect(address).await);
     let status = client.unary(call(text("a"), &[&creator()])).await.expect_err("no layer");
     // What tonic makes of an HTTP 500.
-    assert_eq!((seen(&status), probe.calls()), ((Code::Internal, None), 0));
+    assert_eq!((codes(&status), probe.calls()), ((Code::Internal, None), 0));
 }

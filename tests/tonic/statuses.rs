@@ -1,30 +1,22 @@
-use std::convert::Infallible;
-
-use axum::body::Body;
 use http::Response;
-use http_body_util::BodyExt;
 use tonic::{Code, Status};
-use tower::{ServiceExt, service_fn};
 use tower_clerk::{
     ClerkAuth, ClerkAuthLayer, ClerkConfig, Rejection, Requirement, TokenSource, claims::Reverification,
     rejection::RejectionKind,
 };
-use tower_layer::Layer;
 
-use crate::support::{BAD, bearer, good, hot, issuer, token, without_keys};
+use crate::{
+    harness::{good, issuer, layer, layer_without_keys, token},
+    support::{BAD, bearer, request, send_through},
+};
 
-/// The refusal of a call with these headers, and the response that the layer made of it.
-async fn refused(clerk: &ClerkAuthLayer, headers: &[(&str, &str)]) -> (Rejection, Response<()>) {
-    let service = service_fn(|_: http::Request<Body>| async { Ok::<_, Infallible>(Response::new(Body::empty())) });
-    let mut request = http::Request::post("/echo.v1.Echo/Unary").header("content-type", "application/grpc");
-    for (name, value) in headers {
-        request = request.header(*name, *value);
-    }
-    let response = clerk.layer(service).oneshot(request.body(Body::empty()).expect("a request")).await;
-    let (parts, body) = response.expect("an answer").into_parts();
-    assert!(body.collect().await.expect("a body").to_bytes().is_empty());
-    let rejection = parts.extensions.get::<Rejection>().expect("a refusal").clone();
-    (rejection, Response::from_parts(parts, ()))
+/// The rejection of a call with these headers, and the response of the layer.
+async fn rejected(clerk: &ClerkAuthLayer, headers: &[(&str, &str)]) -> (Rejection, Response<()>) {
+    let headers = [&[("content-type", "application/grpc")], headers].concat();
+    let answer = send_through(clerk, request("POST", "/echo.v1.Echo/Unary", &headers)).await;
+    assert!(answer.text.is_empty());
+    let rejection = answer.rejection().clone();
+    (rejection, Response::from_parts(answer.parts, ()))
 }
 
 fn cookies() -> ClerkAuthLayer {
@@ -70,14 +62,14 @@ async fn every_refusal_of_a_layer_is_the_status_that_it_answers_with() {
     );
     let from_elsewhere = [("cookie", cookie.as_str()), ("origin", "https://evil.example")];
     for (clerk, headers, kind) in [
-        (hot(), &[][..], RejectionKind::MissingToken),
-        (hot(), &[("authorization", BAD)], RejectionKind::InvalidToken),
-        (hot(), &[("authorization", expired.as_str())], RejectionKind::TokenExpired),
-        (hot(), &[("authorization", "Bearer")], RejectionKind::MalformedRequest),
-        (without_keys(), &[("authorization", good.as_str())], RejectionKind::KeysUnavailable),
+        (layer(), &[][..], RejectionKind::MissingToken),
+        (layer(), &[("authorization", BAD)], RejectionKind::InvalidToken),
+        (layer(), &[("authorization", expired.as_str())], RejectionKind::TokenExpired),
+        (layer(), &[("authorization", "Bearer")], RejectionKind::MalformedRequest),
+        (layer_without_keys(), &[("authorization", good.as_str())], RejectionKind::KeysUnavailable),
         (cookies(), &from_elsewhere, RejectionKind::CrossSite),
     ] {
-        let (rejection, response) = refused(&clerk, headers).await;
+        let (rejection, response) = rejected(&clerk, headers).await;
         assert_eq!(rejection.kind(), kind);
         assert_status(&rejection);
         let status = Status::from(&rejection);

@@ -14,7 +14,11 @@ use tower_clerk::ClerkAuth;
 
 use crate::{
     echo::{Text, echo_client::EchoClient},
-    support::{BAD, Probe, call, echo, good, hot, listen, seen, text},
+    harness::{Probe, echo, good, layer, listen, text},
+    support::{
+        BAD,
+        grpc::{call, codes},
+    },
 };
 
 fn self_signed() -> CertifiedKey<KeyPair> {
@@ -45,7 +49,7 @@ async fn serve(tls: ServerTlsConfig) -> (SocketAddr, Probe, Seen) {
         seeing.lock().expect("no panic").push((user, request.remote_addr().is_some(), certificates));
         Ok::<_, Status>(request)
     });
-    let mut server = Server::builder().tls_config(tls).expect("a certificate").layer(hot());
+    let mut server = Server::builder().tls_config(tls).expect("a certificate").layer(layer());
     let router = server.add_service(look.named_layer(echo(&probe)));
     tokio::spawn(router.serve_with_incoming(incoming));
     (address, probe, seen)
@@ -68,10 +72,10 @@ async fn calls_over_tls_are_served_and_refused_as_any() {
         (vec![BAD], (Code::Unauthenticated, Some("invalid_token"))),
     ] {
         let status = client.unary(call(text("a"), &authorization)).await.expect_err("a refusal");
-        assert_eq!(seen(&status), expected);
+        assert_eq!(codes(&status), expected);
         let endless = stream::iter([text("a")]).chain(stream::pending());
         let status = client.client_streaming(call(endless, &authorization)).await.expect_err("a refusal");
-        assert_eq!(seen(&status), expected);
+        assert_eq!(codes(&status), expected);
     }
     assert_eq!(probe.calls(), 2);
 }

@@ -13,7 +13,11 @@ use tower_clerk::ClerkAuthLayer;
 
 use crate::{
     echo::{Text, echo_client::EchoClient},
-    support::{BAD, Probe, call, cold, connect, echo, good, hot, listen, seen, text, without_keys},
+    harness::{Probe, cold_layer, connect, echo, good, layer, layer_without_keys, listen, text},
+    support::{
+        BAD,
+        grpc::{call, codes},
+    },
 };
 
 /// A gRPC-Web server on HTTP/1 and HTTP/2, with the layer within or around the translation.
@@ -64,9 +68,9 @@ async fn post(address: SocketAddr, media_type: &str, body: Bytes, token: Option<
 #[tokio::test]
 async fn a_web_call_with_a_token_is_served() {
     for place in PLACES {
-        let (cold, gate) = cold();
+        let (cold, gate) = cold_layer();
         gate.open();
-        for clerk in [hot(), cold] {
+        for clerk in [layer(), cold] {
             let (address, probe) = serve(clerk, place).await;
             let body = Bytes::from_static(MESSAGE);
             let (status, headers, body) = post(address, "application/grpc-web+proto", body, Some(&good())).await;
@@ -82,7 +86,7 @@ async fn a_web_call_with_a_token_is_served() {
 #[tokio::test]
 async fn a_web_call_in_base64_is_served() {
     for place in PLACES {
-        let (address, _probe) = serve(hot(), place).await;
+        let (address, _probe) = serve(layer(), place).await;
         let body = Bytes::from(BASE64_STANDARD.encode(MESSAGE));
         let (status, headers, body) = post(address, "application/grpc-web-text", body, Some(&good())).await;
         assert_eq!((status, &headers["content-type"]), (200, &"application/grpc-web-text+proto".parse().unwrap()));
@@ -96,10 +100,10 @@ async fn a_refusal_of_a_web_call_is_in_the_headers_that_a_browser_reads() {
     let good = good();
     for place in PLACES {
         for (clerk, token, status, code) in [
-            (hot(), None, "16", "missing_token"),
-            (hot(), Some(BAD), "16", "invalid_token"),
-            (hot(), Some("Bearer"), "3", "malformed_request"),
-            (without_keys(), Some(good.as_str()), "14", "keys_unavailable"),
+            (layer(), None, "16", "missing_token"),
+            (layer(), Some(BAD), "16", "invalid_token"),
+            (layer(), Some("Bearer"), "3", "malformed_request"),
+            (layer_without_keys(), Some(good.as_str()), "14", "keys_unavailable"),
         ] {
             let (address, probe) = serve(clerk, place).await;
             for media_type in ["application/grpc-web+proto", "application/grpc-web", "application/grpc-web-text"] {
@@ -121,7 +125,7 @@ async fn a_refusal_of_a_web_call_is_in_the_headers_that_a_browser_reads() {
 #[tokio::test]
 async fn a_grpc_web_client_reads_replies_and_refusals() {
     for place in PLACES {
-        let (address, _probe) = serve(hot(), place).await;
+        let (address, _probe) = serve(layer(), place).await;
         let origin: Uri = format!("http://{address}").parse().expect("an origin");
         let http = Client::builder(TokioExecutor::new()).build_http();
         let service = ServiceBuilder::new().layer(GrpcWebClientLayer::new()).service(http);
@@ -136,9 +140,9 @@ async fn a_grpc_web_client_reads_replies_and_refusals() {
             (vec![BAD], (Code::Unauthenticated, Some("invalid_token"))),
         ] {
             let status = client.unary(call(text("a"), &authorization)).await.expect_err("a refusal");
-            assert_eq!(seen(&status), expected, "{place:?}");
+            assert_eq!(codes(&status), expected, "{place:?}");
             let status = client.server_streaming(call(text("a"), &authorization)).await.expect_err("a refusal");
-            assert_eq!(seen(&status), expected, "{place:?}");
+            assert_eq!(codes(&status), expected, "{place:?}");
         }
     }
 }
@@ -146,10 +150,10 @@ async fn a_grpc_web_client_reads_replies_and_refusals() {
 #[tokio::test]
 async fn plain_grpc_is_served_beside_it() {
     for place in PLACES {
-        let (address, _probe) = serve(hot(), place).await;
+        let (address, _probe) = serve(layer(), place).await;
         let mut client = EchoClient::new(connect(address).await);
         assert!(client.unary(call(text("a"), &[&good()])).await.is_ok(), "{place:?}");
         let status = client.unary(call(text("a"), &[])).await.expect_err("a refusal");
-        assert_eq!(seen(&status), (Code::Unauthenticated, Some("missing_token")), "{place:?}");
+        assert_eq!(codes(&status), (Code::Unauthenticated, Some("missing_token")), "{place:?}");
     }
 }

@@ -19,7 +19,8 @@ use tower_clerk::{
 };
 use tower_layer::Layer;
 
-use super::support::{Inner, bearer, call, layer, may_read, member, of, reader, send, user, with_body};
+use super::{call, may_read, member, of, reader, user};
+use crate::support::{Recorder, bearer, layer, send, with_body};
 
 fn guard() -> RequireLayer {
     RequireLayer::new(may_read())
@@ -93,11 +94,11 @@ impl Body for Untouchable {
 async fn a_request_body_is_not_polled_and_that_of_a_refused_request_is_dropped() {
     let held = Arc::new(());
     for (token, status) in [(reader(), 200), (member(), 403)] {
-        let response = guard().layer(Inner::default()).oneshot(of(&token, Untouchable(Arc::clone(&held)))).await;
+        let response = guard().layer(Recorder::default()).oneshot(of(&token, Untouchable(Arc::clone(&held)))).await;
         assert_eq!(response.expect("infallible").status(), status);
         assert_eq!(Arc::strong_count(&held), 1);
         let request = with_body("POST", "/", &[("authorization", &bearer(&token))], Untouchable(Arc::clone(&held)));
-        let response = layer().layer(guard().layer(Inner::default())).oneshot(request).await;
+        let response = layer().layer(guard().layer(Recorder::default())).oneshot(request).await;
         assert_eq!(response.expect("infallible").status(), status);
         assert_eq!(Arc::strong_count(&held), 1);
     }
@@ -119,9 +120,9 @@ async fn what_passes_is_the_request_as_it_came() {
     *request.version_mut() = http::Version::HTTP_2;
     request.extensions_mut().insert(7_u8);
     request.extensions_mut().insert(user(&reader()));
-    let answer = send(guard().layer(seen), request).await;
-    let expected = r#"PUT /a?b=c HTTP/2.0 {"x-a": "1", "x-a": "2"} Some(7) Some("user_123") [1, 2]"#;
-    assert_eq!(answer.seen(), (200, expected));
+    let answer = send(&guard().layer(seen), request).await;
+    let expected = r#"PUT /a?b=c HTTP/2.0 {"x-a": "1", "x-a": "2"} Some(7) Some("user_ada") [1, 2]"#;
+    assert_eq!(answer.outcome(), (200, expected));
 }
 
 /// Neither `Send` nor `Clone`, with a body that is nothing at all.

@@ -6,7 +6,7 @@ use tower_clerk::{
     claims::{Entitlement, Scope},
 };
 
-use super::support::{v1, v2};
+use super::{v1, v2};
 
 fn packed(fea: &str, per: &str, fpm: &str) -> ClerkAuth {
     let organization = json!({ "id": "org_123", "rol": "admin", "slg": "org_test", "per": per, "fpm": fpm });

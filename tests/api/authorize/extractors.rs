@@ -10,7 +10,8 @@ use tower_clerk::{
     testing::TokenBuilder,
 };
 
-use super::support::{Answer, bearer, layer, layer_without_keys, may_read, member, reader, request, send, user};
+use super::{may_read, member, reader, user};
+use crate::support::{Answer, bearer, layer, layer_without_keys, request, send};
 
 struct Reads;
 
@@ -73,14 +74,14 @@ async fn ask_with(
     let bearer = token.map(bearer);
     let authorization = bearer.iter().map(|bearer| ("authorization", bearer.as_str()));
     let headers: Vec<_> = authorization.chain([("content-type", media_type)]).collect();
-    send(routes().layer(clerk), request(method, path, &headers)).await
+    send(&routes().layer(clerk), request(method, path, &headers)).await
 }
 
 #[tokio::test]
 async fn a_user_who_meets_the_policy_reaches_the_handler() {
     let fresh = reader().claim("fva", [0, -1]);
     for path in ["/reads", "/recent", "/required", "/recently"] {
-        assert_eq!(ask(layer(), "GET", path, Some(&fresh)).await.seen(), (200, "user_123"), "{path}");
+        assert_eq!(ask(layer(), "GET", path, Some(&fresh)).await.outcome(), (200, "user_ada"), "{path}");
     }
 }
 
@@ -88,18 +89,18 @@ async fn a_user_who_meets_the_policy_reaches_the_handler() {
 async fn a_user_who_does_not_is_refused_as_by_the_layer() {
     for path in ["/reads", "/recent", "/nothing", "/required", "/recently"] {
         let answer = ask(layer(), "GET", path, Some(&member())).await;
-        answer.assert_refused(403, "insufficient_scope");
+        answer.assert_rejected(403, "insufficient_scope");
         assert_eq!(answer.header("www-authenticate"), Some(r#"Bearer error="insufficient_scope""#), "{path}");
         assert_eq!(answer.header("content-type"), Some("application/problem+json"), "{path}");
         assert_eq!(answer.header("cache-control"), Some("no-store"), "{path}");
         let head = ask(layer(), "HEAD", path, Some(&member())).await;
-        assert_eq!(head.seen(), (403, ""), "{path}");
+        assert_eq!(head.outcome(), (403, ""), "{path}");
         assert_eq!(head.parts.headers, answer.parts.headers, "{path}");
     }
     for path in ["/recent", "/recently"] {
         let answer = ask(layer(), "GET", path, Some(&reader().claim("fva", [30, -1]))).await;
         let body = r#"{"clerk_error":{"type":"forbidden","reason":"reverification-error","metadata":{"reverification":"strict"}}}"#;
-        assert_eq!(answer.seen(), (403, body), "{path}");
+        assert_eq!(answer.outcome(), (403, body), "{path}");
         assert_eq!(answer.header("content-type"), Some("application/json"), "{path}");
         assert_eq!(answer.rejection().code(), "reverification");
     }
@@ -109,11 +110,11 @@ async fn a_user_who_does_not_is_refused_as_by_the_layer() {
 async fn without_a_user_the_stored_refusal_is_the_answer() {
     for path in ["/reads", "/recent", "/nothing", "/required", "/recently"] {
         let answer = ask(layer().allow_unauthenticated_requests(), "GET", path, None).await;
-        answer.assert_refused(401, "missing_token");
+        answer.assert_rejected(401, "missing_token");
         assert_eq!(answer.header("www-authenticate"), Some("Bearer"));
         let outage = layer_without_keys().allow_unauthenticated_requests();
         let answer = ask(outage, "GET", path, Some(&reader())).await;
-        answer.assert_refused(503, "keys_unavailable");
+        answer.assert_rejected(503, "keys_unavailable");
         assert_eq!(answer.header("retry-after"), Some("1"));
     }
 }
@@ -122,8 +123,8 @@ async fn without_a_user_the_stored_refusal_is_the_answer() {
 async fn without_a_layer_the_answer_is_a_500_with_a_fixed_body() {
     let bearer = bearer(&reader());
     for path in ["/reads", "/required"] {
-        let answer = send(routes(), request("GET", path, &[("authorization", &bearer)])).await;
-        assert_eq!(answer.seen(), (500, r#"{"type":"about:blank","title":"Internal Server Error","status":500}"#));
+        let answer = send(&routes(), request("GET", path, &[("authorization", &bearer)])).await;
+        assert_eq!(answer.outcome(), (500, r#"{"type":"about:blank","title":"Internal Server Error","status":500}"#));
     }
 }
 
@@ -135,15 +136,15 @@ async fn a_policy_refuses_by_the_layers_hook_and_pinned_form() {
         response
     });
     let answer = ask(hooked.clone(), "GET", "/reads", Some(&member())).await;
-    assert_eq!(answer.seen(), (418, "/reads insufficient_scope"));
+    assert_eq!(answer.outcome(), (418, "/reads insufficient_scope"));
     // A handler's own refusal has no request to show to the hook.
-    ask(hooked, "GET", "/required", Some(&member())).await.assert_refused(403, "insufficient_scope");
+    ask(hooked, "GET", "/required", Some(&member())).await.assert_rejected(403, "insufficient_scope");
     for path in ["/reads", "/required"] {
         let pinned = layer().refusals(Refusals::Http);
         let answer = ask_with(pinned, "POST", path, Some(&member()), "application/grpc").await;
-        answer.assert_refused(403, "insufficient_scope");
+        answer.assert_rejected(403, "insufficient_scope");
         let grpc = layer().refusals(Refusals::Grpc);
-        ask(grpc, "GET", path, Some(&member())).await.assert_refused_grpc("7", "insufficient_scope");
+        ask(grpc, "GET", path, Some(&member())).await.assert_rejected_grpc("7", "insufficient_scope");
     }
 }
 
@@ -152,9 +153,9 @@ async fn a_policy_refuses_a_grpc_call_in_the_form_in_which_the_layer_does() {
     let lenient = layer().allow_unauthenticated_requests();
     ask_with(lenient.clone(), "POST", "/reads", None, "application/grpc")
         .await
-        .assert_refused_grpc("16", "missing_token");
+        .assert_rejected_grpc("16", "missing_token");
     let answer = ask_with(lenient, "POST", "/reads", Some(&member()), "application/grpc").await;
-    answer.assert_refused_grpc("7", "insufficient_scope");
+    answer.assert_rejected_grpc("7", "insufficient_scope");
 }
 
 #[tokio::test]
@@ -162,8 +163,8 @@ async fn a_policy_is_asked_of_a_user_without_a_request() {
     let refused = Authorized::<Reads>::new(user(&member())).expect_err("no permission");
     assert_eq!(refused.kind(), RejectionKind::InsufficientScope);
     let user = Authorized::<Reads>::new(user(&reader())).expect("a permission");
-    assert_eq!((user.user_id(), user.instance()), ("user_123", "https://clerk.test.example"));
-    assert_eq!(user.into_inner().user_id(), "user_123");
+    assert_eq!((user.user_id(), user.instance()), ("user_ada", "https://clerk.test.example"));
+    assert_eq!(user.into_inner().user_id(), "user_ada");
     assert!(Authorized::<Nothing>::new(ClerkAuth::builder().organization("org_a", "admin").build()).is_err());
     let built = ClerkAuth::builder().organization("org_a", "admin").permission("invoices", "read").build();
     assert_eq!(authorized(Authorized::<Reads>::new(built).expect("a permission")).await, "user_test");

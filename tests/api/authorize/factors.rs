@@ -4,7 +4,7 @@ use tower_clerk::{
     claims::{Reverification, ReverificationLevel},
 };
 
-use super::support::{v1, v2};
+use super::{v1, v2};
 
 /// The columns of the table: the presets from the strictest, and the three levels within ten minutes.
 fn asked() -> [Reverification; 7] {

@@ -5,7 +5,8 @@ use tower_clerk::{
     testing::{ManualClock, TestIssuer, TokenBuilder},
 };
 
-use super::support::{issuer, token, user, user_by, v1, v2};
+use super::{user, user_by, v1, v2};
+use crate::support::{issuer, token};
 
 fn holder() -> [ClerkAuth; 2] {
     [
@@ -267,7 +268,7 @@ fn of_several_instances_the_one_whose_key_verified_counts() {
     let builder = Verifier::builder(issuer().config()).instance(other_config.expect("a configuration"));
     let verifier = builder.clock(ManualClock::new()).build().expect("a verifier");
     let admin = |token: TokenBuilder| token.organization("org_1", "admin");
-    let tokens = [admin(token()), admin(other.token("user_123").claim("iss", other_url))];
+    let tokens = [admin(token()), admin(other.token("user_ada").claim("iss", other_url))];
     let users = tokens.map(|token| ClerkAuth::from(verifier.try_verify(&token.sign()).expect("a good token")));
     for (user, own, others) in [(&users[0], issuer().url(), other_url), (&users[1], other_url, issuer().url())] {
         let admin_of = |instance: &str| Requirement::role("admin").and(Requirement::instance(instance));

@@ -9,9 +9,8 @@ use tower_clerk::{
 };
 use tower_layer::Layer;
 
-use super::support::{
-    Answer, Inner, bearer, get, layer, layer_that_waits, may_read, member, reader, request, send, token,
-};
+use super::{layer_that_waits, may_read, member, reader};
+use crate::support::{Answer, Recorder, bearer, get, layer, request, send, token};
 
 const FORBIDDEN: &str = r#"{"type":"about:blank","title":"Forbidden","status":403,"code":"insufficient_scope"}"#;
 
@@ -26,12 +25,12 @@ async fn ask(
     headers: &[(&str, &str)],
     token: Option<&TokenBuilder>,
 ) -> (Answer, usize) {
-    let inner = Inner::default();
+    let inner = Recorder::default();
     let guarded = clerk.layer(RequireLayer::new(may_read()).layer(inner.clone()));
     let bearer = token.map(bearer);
     let authorization = bearer.iter().map(|bearer| ("authorization", bearer.as_str()));
     let headers: Vec<_> = headers.iter().copied().chain(authorization).collect();
-    let answer = send(guarded, request(method, "/invoices?of=may", &headers)).await;
+    let answer = send(&guarded, request(method, "/invoices?of=may", &headers)).await;
     (answer, inner.calls())
 }
 
@@ -39,7 +38,7 @@ async fn ask(
 async fn a_user_who_meets_the_requirement_passes() {
     for clerk in [layer(), layer_that_waits(), layer().allow_unauthenticated_requests()] {
         let (answer, calls) = ask(&clerk, "GET", &[], Some(&reader())).await;
-        assert_eq!((answer.seen(), calls), ((200, "user_123"), 1));
+        assert_eq!((answer.outcome(), calls), ((200, "user_ada"), 1));
         assert!(answer.parts.extensions.get::<Rejection>().is_none());
     }
 }
@@ -49,7 +48,7 @@ async fn a_user_who_does_not_is_answered_with_a_problem_and_a_challenge() {
     for clerk in [layer(), layer_that_waits(), layer().allow_unauthenticated_requests()] {
         for token in [member(), token()] {
             let (answer, calls) = ask(&clerk, "GET", &[], Some(&token)).await;
-            assert_eq!((answer.seen(), calls), ((403, FORBIDDEN), 0));
+            assert_eq!((answer.outcome(), calls), ((403, FORBIDDEN), 0));
             assert_eq!(answer.header("content-type"), Some("application/problem+json"));
             assert_eq!(answer.header("content-length"), Some(FORBIDDEN.len().to_string().as_str()));
             assert_eq!(answer.header("www-authenticate"), Some(r#"Bearer error="insufficient_scope""#));
@@ -73,7 +72,7 @@ async fn the_refusal_lies_in_the_extensions_and_names_no_error_of_the_token() {
 async fn head_gets_the_headers_that_get_would_have() {
     let ((got, _), (head, calls)) =
         (ask(&layer(), "GET", &[], Some(&member())).await, ask(&layer(), "HEAD", &[], Some(&member())).await);
-    assert_eq!((head.seen(), calls), ((403, ""), 0));
+    assert_eq!((head.outcome(), calls), ((403, ""), 0));
     assert_eq!(head.parts.headers, got.parts.headers);
     assert_eq!(ask(&layer(), "HEAD", &[], Some(&reader())).await.1, 1);
 }
@@ -82,7 +81,7 @@ async fn head_gets_the_headers_that_get_would_have() {
 async fn a_grpc_call_is_refused_in_its_own_form() {
     for media_type in ["application/grpc", "application/grpc+proto", "Application/GRPC; a=b"] {
         let (answer, calls) = ask(&layer(), "POST", &[("content-type", media_type)], Some(&member())).await;
-        answer.assert_refused_grpc("7", "insufficient_scope");
+        answer.assert_rejected_grpc("7", "insufficient_scope");
         assert_eq!((answer.header("grpc-message"), calls), (Some("insufficient scope"), 0));
         assert!(answer.rejection().is_grpc());
         for absent in ["www-authenticate", "content-length", "grpc-retry-pushback-ms"] {
@@ -93,20 +92,20 @@ async fn a_grpc_call_is_refused_in_its_own_form() {
     assert_eq!((web.header("content-type"), web.header("grpc-status")), (Some("application/grpc-web"), Some("7")));
     for (method, media_type) in [("GET", "application/grpc"), ("POST", "application/grpcs"), ("POST", "text/plain")] {
         let (answer, _) = ask(&layer(), method, &[("content-type", media_type)], Some(&member())).await;
-        answer.assert_refused(403, "insufficient_scope");
+        answer.assert_rejected(403, "insufficient_scope");
     }
     let (answer, calls) = ask(&layer(), "POST", &[("content-type", "application/grpc")], Some(&reader())).await;
-    assert_eq!((answer.seen(), calls), ((200, "user_123"), 1));
+    assert_eq!((answer.outcome(), calls), ((200, "user_ada"), 1));
 }
 
 #[tokio::test]
 async fn the_form_that_the_layer_pins_holds_for_its_users_further_in() {
     let call = [("content-type", "application/grpc")];
     let (answer, calls) = ask(&layer().refusals(Refusals::Http), "POST", &call, Some(&member())).await;
-    answer.assert_refused(403, "insufficient_scope");
+    answer.assert_rejected(403, "insufficient_scope");
     assert_eq!((answer.header("grpc-status"), calls), (None, 0));
     let (answer, calls) = ask(&layer().refusals(Refusals::Grpc), "GET", &[], Some(&member())).await;
-    answer.assert_refused_grpc("7", "insufficient_scope");
+    answer.assert_rejected_grpc("7", "insufficient_scope");
     assert_eq!(calls, 0);
 }
 
@@ -122,7 +121,7 @@ async fn the_layers_hook_answers_for_its_users_further_in_and_sees_the_request()
         response
     });
     let (answer, calls) = ask(&hooked, "PATCH", &[("x-id", "7")], Some(&member())).await;
-    assert_eq!((answer.seen(), calls), ((418, "user_123 may not: insufficient_scope"), 0));
+    assert_eq!((answer.outcome(), calls), ((418, "user_ada may not: insufficient_scope"), 0));
     assert_eq!(answer.rejection().code(), "insufficient_scope");
 }
 
@@ -144,29 +143,29 @@ async fn a_hook_can_amend_the_pinned_form_and_heads_get_no_body_of_it() {
 #[tokio::test]
 async fn the_innermost_clerk_layer_answers_for_the_user_it_let_in() {
     let outer = layer().refusals(Refusals::Grpc);
-    let inner = Inner::default();
+    let inner = Recorder::default();
     let stacked = outer.layer(layer().layer(RequireLayer::new(may_read()).layer(inner.clone())));
-    let answer = send(stacked, get(&[("authorization", &bearer(&member()))])).await;
-    answer.assert_refused(403, "insufficient_scope");
+    let answer = send(&stacked, get(&[("authorization", &bearer(&member()))])).await;
+    answer.assert_rejected(403, "insufficient_scope");
     assert_eq!(inner.calls(), 0);
 }
 
 #[tokio::test]
 async fn every_requirement_of_several_layers_must_be_met() {
     for (role, status) in [("admin", 200), ("member", 403)] {
-        let inner = Inner::default();
+        let inner = Recorder::default();
         let outer = RequireLayer::new(may_read());
         let guarded = layer().layer(outer.layer(RequireLayer::new(Requirement::role(role)).layer(inner.clone())));
-        let answer = send(guarded, get(&[("authorization", &bearer(&reader()))])).await;
+        let answer = send(&guarded, get(&[("authorization", &bearer(&reader()))])).await;
         assert_eq!((answer.status(), inner.calls()), (status, usize::from(status == 200)));
     }
 }
 
 /// The ways in which axum takes a layer; each guards `/invoices` and nothing else.
-fn routers() -> [(&'static str, Router, Inner); 4] {
+fn routers() -> [(&'static str, Router, Recorder); 4] {
     let open = || Router::new().route("/open", routing::get(whoami));
     let guard = || RequireLayer::new(may_read());
-    let inners = [(); 4].map(|()| Inner::default());
+    let inners = [(); 4].map(|()| Recorder::default());
     let [route_layer, method_router, nested, whole] = inners.clone();
     let routers = [
         open().merge(Router::new().route_service("/invoices", route_layer).route_layer(guard())),
@@ -193,7 +192,7 @@ async fn axum_guards_the_routes_that_the_layer_is_put_on() {
             let bearer = token.as_ref().map(bearer);
             let headers: Vec<_> = bearer.iter().map(|bearer| ("authorization", bearer.as_str())).collect();
             for method in ["GET", "HEAD"] {
-                let answer = send(app.clone(), request(method, path, &headers)).await;
+                let answer = send(&app.clone(), request(method, path, &headers)).await;
                 assert_eq!(answer.status(), status, "{name} {method} {path}");
                 assert_eq!(answer.parts.extensions.get::<Rejection>().is_some(), status != 200, "{name} {path}");
                 if status != 200 {
@@ -209,6 +208,6 @@ async fn axum_guards_the_routes_that_the_layer_is_put_on() {
 async fn axum_keeps_unknown_paths_unknown_behind_a_route_layer() {
     let routes = Router::new().route("/invoices", routing::get(whoami));
     let app = routes.route_layer(RequireLayer::new(may_read())).route_layer(layer());
-    let answer = send(app, request("GET", "/elsewhere", &[("authorization", &bearer(&member()))])).await;
+    let answer = send(&app, request("GET", "/elsewhere", &[("authorization", &bearer(&member()))])).await;
     assert_eq!(answer.status(), 404);
 }

@@ -4,7 +4,8 @@
 use serde_json::json;
 use tower_clerk::{ClerkAuth, Requirement, verify::VerifyErrorKind};
 
-use super::support::{issuer, token, v1, v2, verifier};
+use super::{v1, v2};
+use crate::support::{issuer, token, verifier};
 
 #[track_caller]
 fn assert_all(user: &ClerkAuth, asked: impl IntoIterator<Item = Requirement>, expected: bool) {

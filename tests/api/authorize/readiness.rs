@@ -17,7 +17,8 @@ use tower::{Service, limit::ConcurrencyLimitLayer, service_fn};
 use tower_clerk::authorize::RequireLayer;
 use tower_layer::Layer;
 
-use super::support::{Inner, bearer, call, get, layer, layer_that_waits, may_read, member, of, reader, send};
+use super::{call, layer_that_waits, may_read, member, of, reader};
+use crate::support::{Recorder, bearer, get, layer, send};
 
 fn guard() -> RequireLayer {
     RequireLayer::new(may_read())
@@ -117,16 +118,16 @@ async fn readiness_and_errors_are_those_of_the_inner_service() {
 
 #[tokio::test]
 async fn a_refused_call_holds_no_capacity_of_the_inner_service() {
-    let inner = Inner::default();
+    let inner = Recorder::default();
     let limited = guard().layer(ConcurrencyLimitLayer::new(1).layer(inner.clone()));
     for _ in 0..3 {
-        let answer = send(limited.clone(), of(&member(), ())).await;
+        let answer = send(&limited.clone(), of(&member(), ())).await;
         assert_eq!((answer.status(), inner.calls()), (403, 0));
     }
     let mut first = limited.clone();
     let unpolled = call(&mut first, of(&member(), ())).await;
     drop(first);
-    assert_eq!(send(limited.clone(), of(&reader(), ())).await.status(), 200);
+    assert_eq!(send(&limited.clone(), of(&reader(), ())).await.status(), 200);
     assert_eq!(unpolled.await.expect("infallible").status(), 403);
     let mut again = limited;
     for (token, status) in [(member(), 403), (reader(), 200), (member(), 403), (reader(), 200)] {
@@ -156,12 +157,12 @@ async fn a_call_that_passed_holds_its_capacity_until_it_is_done() {
     .await;
     done.send(true).expect("a receiver");
     assert_eq!(running.await.expect("infallible").status(), 200);
-    assert_eq!(send(second, of(&member(), ())).await.status(), 403);
+    assert_eq!(send(&second, of(&member(), ())).await.status(), 403);
 }
 
 #[tokio::test]
 async fn a_refusal_is_ready_at_the_first_poll_and_the_service_not_called() {
-    let inner = Inner::default();
+    let inner = Recorder::default();
     let mut service = guard().layer(inner.clone());
     let mut future = pin!(call(&mut service, of(&member(), ())).await);
     let polled = future.as_mut().poll(&mut Context::from_waker(Waker::noop()));

@@ -8,7 +8,8 @@ use tower_clerk::{
 };
 use tower_layer::Layer;
 
-use super::support::{Answer, Inner, bearer, layer, may_read, member, reader, request, send, user};
+use super::{may_read, member, reader, user};
+use crate::support::{Answer, Recorder, bearer, layer, request, send};
 
 fn fresh(reverification: Reverification) -> Requirement {
     Requirement::reverification(reverification)
@@ -41,11 +42,11 @@ fn body(config: &str) -> String {
 }
 
 async fn ask(requirement: Requirement, token: &TokenBuilder, method: &str, media_type: &str) -> Answer {
-    let inner = Inner::default();
+    let inner = Recorder::default();
     let guarded = layer().layer(RequireLayer::new(requirement).layer(inner.clone()));
     let headers = [("authorization", bearer(token)), ("content-type", media_type.to_owned())];
     let headers = headers.each_ref().map(|(name, value)| (*name, value.as_str()));
-    let answer = send(guarded, request(method, "/", &headers)).await;
+    let answer = send(&guarded, request(method, "/", &headers)).await;
     assert_eq!(inner.calls(), usize::from(answer.parts.extensions.get::<tower_clerk::Rejection>().is_none()));
     answer
 }
@@ -54,7 +55,7 @@ async fn ask(requirement: Requirement, token: &TokenBuilder, method: &str, media
 async fn the_refusal_has_the_body_that_clerks_front_end_retries_on() {
     for (reverification, config) in configs() {
         let answer = ask(fresh(reverification), &stale(member()), "POST", "application/json").await;
-        assert_eq!(answer.seen(), (403, body(config).as_str()));
+        assert_eq!(answer.outcome(), (403, body(config).as_str()));
         assert_eq!(answer.header("content-type"), Some("application/json"));
         assert_eq!(answer.header("content-length"), Some(body(config).len().to_string().as_str()));
         assert_eq!(answer.header("cache-control"), Some("no-store"));
@@ -74,7 +75,7 @@ async fn the_refusal_has_the_body_that_clerks_front_end_retries_on() {
 async fn factors_that_are_fresh_pass() {
     for (reverification, _) in configs() {
         let answer = ask(fresh(reverification), &member().claim("fva", [0, 0]), "GET", "text/plain").await;
-        assert_eq!(answer.seen(), (200, "user_123"), "{reverification:?}");
+        assert_eq!(answer.outcome(), (200, "user_ada"), "{reverification:?}");
     }
 }
 
@@ -83,7 +84,7 @@ async fn factors_that_a_session_does_not_speak_of_have_to_be_verified_again() {
     let unsaid = [member(), member().claim("fva", json!(null)), member().claim("fva", [-1, -1])];
     for token in unsaid {
         let answer = ask(fresh(Reverification::lax()), &token, "GET", "text/plain").await;
-        assert_eq!(answer.seen(), (403, body(r#""lax""#).as_str()));
+        assert_eq!(answer.outcome(), (403, body(r#""lax""#).as_str()));
     }
 }
 
@@ -92,19 +93,19 @@ async fn head_gets_the_headers_that_get_would_have() {
     let asked = || fresh(Reverification::strict());
     let got = ask(asked(), &stale(member()), "GET", "text/plain").await;
     let head = ask(asked(), &stale(member()), "HEAD", "text/plain").await;
-    assert_eq!(head.seen(), (403, ""));
+    assert_eq!(head.outcome(), (403, ""));
     assert_eq!(head.parts.headers, got.parts.headers);
 }
 
 #[tokio::test]
 async fn a_grpc_call_is_told_by_the_code() {
     let answer = ask(fresh(Reverification::strict()), &stale(member()), "POST", "application/grpc").await;
-    answer.assert_refused_grpc("7", "reverification");
+    answer.assert_rejected_grpc("7", "reverification");
     assert_eq!(answer.header("grpc-message"), Some("reverification needed"));
     let pinned = layer().refusals(Refusals::Http);
-    let guarded = pinned.layer(RequireLayer::new(fresh(Reverification::strict())).layer(Inner::default()));
+    let guarded = pinned.layer(RequireLayer::new(fresh(Reverification::strict())).layer(Recorder::default()));
     let headers = [("authorization", &*bearer(&stale(member()))), ("content-type", "application/grpc")];
-    assert_eq!(send(guarded, request("POST", "/", &headers)).await.seen(), (403, body(r#""strict""#).as_str()));
+    assert_eq!(send(&guarded, request("POST", "/", &headers)).await.outcome(), (403, body(r#""strict""#).as_str()));
 }
 
 /// What `require` says: nothing, or the code and what has to be verified.

@@ -16,8 +16,9 @@ use tower_clerk::{
 };
 use tower_layer::Layer;
 
-use super::support::{
-    Answer, Inner, bearer, get, issuer, layer, layer_without_keys, may_read, reader, request, send, token,
+use super::{may_read, reader};
+use crate::support::{
+    Answer, Recorder, bearer, get, issuer, layer, layer_without_keys, request, send, token, verifier,
 };
 
 #[derive(Clone)]
@@ -62,7 +63,7 @@ fn stacks(clerk: &ClerkAuthLayer) -> [(&'static str, Router); 2] {
 
 async fn ask(clerk: &ClerkAuthLayer, headers: &[(&str, &str)]) -> [(&'static str, Answer); 2] {
     let [first, second] = stacks(clerk);
-    [(first.0, send(first.1, get(headers)).await), (second.0, send(second.1, get(headers)).await)]
+    [(first.0, send(&first.1, get(headers)).await), (second.0, send(&second.1, get(headers)).await)]
 }
 
 #[tokio::test]
@@ -72,13 +73,13 @@ async fn either_scheme_is_enough() {
     for (headers, who) in [
         (vec![("x-api-key", "k_good")], "machine_1"),
         (vec![("authorization", "ApiKey k_good")], "machine_1"),
-        (vec![("authorization", good.as_str())], "user_123"),
-        (vec![("authorization", &good), ("x-api-key", "k_good")], "user_123"),
-        (vec![("authorization", &good), ("x-api-key", "k_bad")], "user_123"),
+        (vec![("authorization", good.as_str())], "user_ada"),
+        (vec![("authorization", &good), ("x-api-key", "k_good")], "user_ada"),
+        (vec![("authorization", &good), ("x-api-key", "k_bad")], "user_ada"),
         (vec![("authorization", "Bearer a.b.c"), ("x-api-key", "k_good")], "machine_1"),
     ] {
         for (order, answer) in ask(&clerk, &headers).await {
-            assert_eq!(answer.seen(), (200, who), "{order} {headers:?}");
+            assert_eq!(answer.outcome(), (200, who), "{order} {headers:?}");
         }
     }
 }
@@ -96,7 +97,7 @@ async fn neither_scheme_is_answered_by_clerks_layer() {
         (vec![("authorization", &expired), ("x-api-key", "k_bad")], "token_expired", r#"Bearer error="invalid_token""#),
     ] {
         for (order, answer) in ask(&clerk, &headers).await {
-            answer.assert_refused(401, code);
+            answer.assert_rejected(401, code);
             assert_eq!(answer.header("www-authenticate"), Some(challenge), "{order} {headers:?}");
         }
     }
@@ -125,8 +126,8 @@ async fn machines_pass_while_keys_are_unavailable() {
     ] {
         for (order, answer) in ask(&clerk, &headers).await {
             match status {
-                200 => assert_eq!(answer.seen(), (200, text), "{order} {headers:?}"),
-                _ => answer.assert_refused(status, text),
+                200 => assert_eq!(answer.outcome(), (200, text), "{order} {headers:?}"),
+                _ => answer.assert_rejected(status, text),
             }
             assert_eq!(answer.header("retry-after"), (status == 503).then_some("1"), "{order} {headers:?}");
         }
@@ -152,30 +153,30 @@ async fn a_layer_that_lets_only_anonymous_requests_pass_refuses_bad_tokens_befor
 async fn a_layer_that_strips_tokens_leaves_credentials_of_other_schemes() {
     let clerk = layer().allow_unauthenticated_requests().strip_unverified_credentials();
     for (order, answer) in ask(&clerk, &[("authorization", "ApiKey k_good")]).await {
-        assert_eq!(answer.seen(), (200, "machine_1"), "{order}");
+        assert_eq!(answer.outcome(), (200, "machine_1"), "{order}");
     }
 }
 
 #[tokio::test]
 async fn a_grpc_call_with_neither_is_refused_in_its_form() {
     for (_, stack) in stacks(&layer().allow_unauthenticated_requests()) {
-        let answer = send(stack, request("POST", "/", &[("content-type", "application/grpc")])).await;
-        answer.assert_refused_grpc("16", "missing_token");
+        let answer = send(&stack, request("POST", "/", &[("content-type", "application/grpc")])).await;
+        answer.assert_rejected_grpc("16", "missing_token");
     }
 }
 
 #[tokio::test]
 async fn a_requirement_of_users_is_not_met_by_a_machine() {
-    let inner = Inner::default();
+    let inner = Recorder::default();
     let guarded = RequireLayer::new(may_read()).layer(inner.clone());
     let with_machine = MapRequestLayer::new(|mut request: Request<Body>| {
         request.extensions_mut().insert(Machine("machine_1"));
         request
     });
     let clerk = layer().allow_unauthenticated_requests();
-    let answer = send(with_machine.layer(clerk.layer(guarded.clone())), get(&[])).await;
-    answer.assert_refused(401, "missing_token");
-    let answer = send(with_machine.layer(guarded), get(&[])).await;
+    let answer = send(&with_machine.layer(clerk.layer(guarded.clone())), get(&[])).await;
+    answer.assert_rejected(401, "missing_token");
+    let answer = send(&with_machine.layer(guarded), get(&[])).await;
     assert_eq!((answer.status(), inner.calls()), (500, 0));
 }
 
@@ -184,7 +185,7 @@ async fn a_handler_that_wants_a_user_refuses_a_machine_that_the_guard_let_pass()
     let routes = Router::new().route("/", routing::get(|user: ClerkAuth| async move { user.user_id().to_owned() }));
     let guarded = routes.route_layer(RequireAuthenticated::new().or::<Machine>()).route_layer(from_fn(api_keys));
     let app = guarded.route_layer(layer().allow_unauthenticated_requests());
-    send(app, get(&[("x-api-key", "k_good")])).await.assert_refused(401, "missing_token");
+    send(&app, get(&[("x-api-key", "k_good")])).await.assert_rejected(401, "missing_token");
 }
 
 #[tokio::test]
@@ -208,35 +209,35 @@ async fn any_number_of_schemes_can_be_combined_and_only_those_named_count() {
         (machine(), "webhook", 401),
         (RequireAuthenticated::new(), "machine", 401),
     ] {
-        let inner = Inner::default();
+        let inner = Recorder::default();
         let clerk = layer().allow_unauthenticated_requests();
         let stack = clerk.layer(MapRequestLayer::new(insert(scheme)).layer(guard.layer(inner.clone())));
-        let answer = send(stack, get(&[])).await;
+        let answer = send(&stack, get(&[])).await;
         assert_eq!((answer.status(), inner.calls()), (status, usize::from(status == 200)), "{guard:?} {scheme}");
     }
 }
 
 #[tokio::test]
 async fn a_machine_passes_where_no_clerk_layer_has_seen_the_request() {
-    let inner = Inner::default();
+    let inner = Recorder::default();
     let guard = RequireAuthenticated::new().or::<Webhook>().or::<Machine>();
     let mut request = get(&[]);
     request.extensions_mut().insert(Machine("machine_1"));
-    let answer = send(guard.layer(inner.clone()), request).await;
-    assert_eq!((answer.seen(), inner.calls()), ((200, "nobody"), 1));
+    let answer = send(&guard.layer(inner.clone()), request).await;
+    assert_eq!((answer.outcome(), inner.calls()), ((200, "nobody"), 1));
 }
 
 /// A second layer decides alone, also where the first let the user in: a machine's key is not that layer's to judge.
 #[tokio::test]
 async fn users_of_another_scheme_outlive_the_clerk_layer_and_users_of_clerk_do_not() {
-    let inner = Inner::default();
+    let inner = Recorder::default();
     let other = tower_clerk::testing::TestIssuer::new();
-    let elsewhere = ClerkAuthLayer::from(super::support::verifier(other.config())).allow_unauthenticated_requests();
+    let elsewhere = ClerkAuthLayer::from(verifier(other.config())).allow_unauthenticated_requests();
     let guard = RequireAuthenticated::new().or::<Machine>();
     let stack = layer().layer(elsewhere.layer(guard.layer(inner.clone())));
-    let answer = send(stack.clone(), get(&[("authorization", &bearer(&reader()))])).await;
+    let answer = send(&stack.clone(), get(&[("authorization", &bearer(&reader()))])).await;
     assert_eq!((answer.rejection().code(), inner.calls()), ("invalid_token", 0));
     let mut request = get(&[("authorization", &bearer(&issuer().token("user_a")))]);
     request.extensions_mut().insert(Machine("machine_1"));
-    assert_eq!((send(stack, request).await.status(), inner.calls()), (200, 1));
+    assert_eq!((send(&stack, request).await.status(), inner.calls()), (200, 1));
 }

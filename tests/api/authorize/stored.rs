@@ -9,7 +9,8 @@ use tower_clerk::{
 };
 use tower_layer::Layer;
 
-use super::support::{Answer, Inner, bearer, get, layer, layer_without_keys, may_read, reader, request, send, token};
+use super::{may_read, reader};
+use crate::support::{Answer, Recorder, bearer, get, layer, layer_without_keys, request, send, token};
 
 const MISSING: &str = r#"{"type":"about:blank","title":"Internal Server Error","status":500}"#;
 
@@ -23,16 +24,16 @@ impl Policy for Reads {
 
 /// What stands behind a lenient layer in these tests, each of which needs a user.
 async fn ask_guards(clerk: &ClerkAuthLayer, request: impl Fn() -> Request<Body>) -> Vec<(&'static str, Answer)> {
-    let (required, authenticated) = (Inner::default(), Inner::default());
+    let (required, authenticated) = (Recorder::default(), Recorder::default());
     let by_requirement = clerk.layer(RequireLayer::new(may_read()).layer(required.clone()));
     let by_user = clerk.layer(RequireAuthenticated::new().layer(authenticated.clone()));
     let user = Router::new().fallback(|_: ClerkAuth| async {}).layer(clerk.clone());
     let policy = Router::new().fallback(|_: Authorized<Reads>| async {}).layer(clerk.clone());
     let answers = vec![
-        ("RequireLayer", send(by_requirement, request()).await),
-        ("RequireAuthenticated", send(by_user, request()).await),
-        ("ClerkAuth", send(user, request()).await),
-        ("Authorized", send(policy, request()).await),
+        ("RequireLayer", send(&by_requirement, request()).await),
+        ("RequireAuthenticated", send(&by_user, request()).await),
+        ("ClerkAuth", send(&user, request()).await),
+        ("Authorized", send(&policy, request()).await),
     ];
     assert_eq!((required.calls(), authenticated.calls()), (0, 0));
     answers
@@ -73,14 +74,14 @@ async fn without_a_user_the_answer_is_that_of_the_strict_layer_to_the_byte() {
                     let others = [("content-type", media_type), ("host", "api.example.com")];
                     request(method, "/invoices", &headers.chain(others).collect::<Vec<_>>())
                 };
-                let strict = send(change(layer()).layer(Inner::default()), request()).await;
+                let strict = send(&change(layer()).layer(Recorder::default()), request()).await;
                 let strict_in_axum = Router::new().fallback(|| async {}).layer(change(layer()));
-                let strict_in_axum = send(strict_in_axum, request()).await;
+                let strict_in_axum = send(&strict_in_axum, request()).await;
                 assert_eq!(strict.rejection().code(), code);
                 for (guard, answer) in ask_guards(&change(layer()).allow_unauthenticated_requests(), request).await {
                     let is_service = guard.starts_with("Require");
                     let strict = if is_service { &strict } else { &strict_in_axum };
-                    assert_eq!(answer.seen(), strict.seen(), "{guard} {method} {media_type} {code}");
+                    assert_eq!(answer.outcome(), strict.outcome(), "{guard} {method} {media_type} {code}");
                     assert_eq!(answer.parts.headers, strict.parts.headers, "{guard} {method} {media_type} {code}");
                     assert_eq!(answer.rejection().kind(), strict.rejection().kind(), "{guard}");
                     assert_eq!(answer.rejection().verify_error_kind(), strict.rejection().verify_error_kind());
@@ -96,19 +97,19 @@ async fn without_a_user_the_answer_is_a_401_with_its_challenge() {
     for (headers, code) in unauthenticated() {
         let headers: Vec<_> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
         for (guard, answer) in ask_guards(&clerk, || get(&headers)).await {
-            answer.assert_refused(401, code);
+            answer.assert_rejected(401, code);
             let challenge = if code == "missing_token" { "Bearer" } else { r#"Bearer error="invalid_token""# };
             assert_eq!(answer.header("www-authenticate"), Some(challenge), "{guard}");
             assert_eq!(answer.header("cache-control"), Some("no-store"), "{guard}");
         }
         let call = || request("POST", "/", &[headers.as_slice(), &[("content-type", "application/grpc")]].concat());
         for (_, answer) in ask_guards(&clerk, call).await {
-            answer.assert_refused_grpc("16", code);
+            answer.assert_rejected_grpc("16", code);
         }
     }
     let anonymous = layer().allow_anonymous_requests();
     for (_, answer) in ask_guards(&anonymous, || get(&[])).await {
-        answer.assert_refused(401, "missing_token");
+        answer.assert_rejected(401, "missing_token");
     }
 }
 
@@ -117,12 +118,12 @@ async fn an_outage_stays_a_503_that_is_worth_another_try() {
     let clerk = layer_without_keys().allow_unauthenticated_requests();
     let bearer = bearer(&reader());
     for (guard, answer) in ask_guards(&clerk, || get(&[("authorization", &bearer)])).await {
-        answer.assert_refused(503, "keys_unavailable");
+        answer.assert_rejected(503, "keys_unavailable");
         assert_eq!((answer.header("retry-after"), answer.header("www-authenticate")), (Some("1"), None), "{guard}");
     }
     let call = || request("POST", "/", &[("authorization", &bearer), ("content-type", "application/grpc")]);
     for (guard, answer) in ask_guards(&clerk, call).await {
-        answer.assert_refused_grpc("14", "keys_unavailable");
+        answer.assert_rejected_grpc("14", "keys_unavailable");
         assert_eq!(answer.header("grpc-retry-pushback-ms"), Some("1000"), "{guard}");
     }
 }
@@ -131,15 +132,15 @@ async fn an_outage_stays_a_503_that_is_worth_another_try() {
 async fn without_a_layer_the_answer_is_a_500_with_a_fixed_body() {
     let bearer = bearer(&reader());
     for headers in [vec![], vec![("authorization", bearer.as_str())], vec![("content-type", "application/grpc")]] {
-        let inner = Inner::default();
+        let inner = Recorder::default();
         let asked = || request("POST", "/", &headers);
         for answer in [
-            send(RequireLayer::new(may_read()).layer(inner.clone()), asked()).await,
-            send(RequireAuthenticated::new().layer(inner.clone()), asked()).await,
-            send(RequireAuthenticated::new().or::<()>().layer(inner.clone()), asked()).await,
-            send(Router::new().fallback(|_: Authorized<Reads>| async {}), asked()).await,
+            send(&RequireLayer::new(may_read()).layer(inner.clone()), asked()).await,
+            send(&RequireAuthenticated::new().layer(inner.clone()), asked()).await,
+            send(&RequireAuthenticated::new().or::<()>().layer(inner.clone()), asked()).await,
+            send(&Router::new().fallback(|_: Authorized<Reads>| async {}), asked()).await,
         ] {
-            assert_eq!(answer.seen(), (500, MISSING));
+            assert_eq!(answer.outcome(), (500, MISSING));
             assert_eq!(answer.header("content-type"), Some("application/problem+json"));
             assert_eq!((answer.header("cache-control"), answer.header("www-authenticate")), (Some("no-store"), None));
             assert!(answer.parts.extensions.get::<Rejection>().is_none());
@@ -151,7 +152,7 @@ async fn without_a_layer_the_answer_is_a_500_with_a_fixed_body() {
 #[tokio::test]
 async fn without_a_layer_head_gets_the_headers_of_the_500_alone() {
     for method in ["GET", "HEAD"] {
-        let answer = send(RequireLayer::new(may_read()).layer(Inner::default()), request(method, "/", &[])).await;
+        let answer = send(&RequireLayer::new(may_read()).layer(Recorder::default()), request(method, "/", &[])).await;
         assert_eq!(answer.status(), 500);
         assert_eq!(answer.header("content-length"), Some(MISSING.len().to_string().as_str()));
         assert_eq!(answer.text.is_empty(), method == "HEAD", "{method}: {}", answer.text);
@@ -161,23 +162,23 @@ async fn without_a_layer_head_gets_the_headers_of_the_500_alone() {
 /// Outside the Clerk layer a guard sees neither a user nor a refusal: a mistake in the program, and not a pass.
 #[tokio::test]
 async fn layers_in_the_wrong_order_let_no_one_pass() {
-    let inner = Inner::default();
+    let inner = Recorder::default();
     let guard = RequireLayer::new(may_read());
-    let answer = send(guard.layer(layer().layer(inner.clone())), get(&[("authorization", &bearer(&reader()))])).await;
-    assert_eq!((answer.seen(), inner.calls()), ((500, MISSING), 0));
+    let answer = send(&guard.layer(layer().layer(inner.clone())), get(&[("authorization", &bearer(&reader()))])).await;
+    assert_eq!((answer.outcome(), inner.calls()), ((500, MISSING), 0));
     let routes = Router::new().route("/", routing::get(|| async {}));
     let app = routes.route_layer(layer()).route_layer(RequireAuthenticated::new());
-    assert_eq!(send(app, get(&[("authorization", &bearer(&token()))])).await.status(), 500);
+    assert_eq!(send(&app, get(&[("authorization", &bearer(&token()))])).await.status(), 500);
 }
 
 #[tokio::test]
 async fn a_guard_that_a_user_is_enough_for_passes_every_user() {
     for clerk in [layer(), layer().allow_anonymous_requests(), layer().allow_unauthenticated_requests()] {
         for guard in [RequireAuthenticated::new(), RequireAuthenticated::default()] {
-            let inner = Inner::default();
+            let inner = Recorder::default();
             let answer =
-                send(clerk.layer(guard.layer(inner.clone())), get(&[("authorization", &bearer(&token()))])).await;
-            assert_eq!((answer.seen(), inner.calls()), ((200, "user_123"), 1));
+                send(&clerk.layer(guard.layer(inner.clone())), get(&[("authorization", &bearer(&token()))])).await;
+            assert_eq!((answer.outcome(), inner.calls()), ((200, "user_ada"), 1));
         }
     }
 }

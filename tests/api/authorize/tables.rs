@@ -9,7 +9,7 @@ use tower_clerk::{
     claims::{Reverification, ReverificationLevel},
 };
 
-use super::support::{v1, v2};
+use super::{v1, v2};
 
 /// The session of most rows: `org:admin` of `org_123`, both factors just verified, with `changes`.
 fn sessions(changes: &Value) -> [ClerkAuth; 2] {

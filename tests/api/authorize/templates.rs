@@ -10,7 +10,8 @@ use tower_clerk::{
 };
 use tower_layer::Layer;
 
-use super::support::{Inner, bearer, get, issuer, send, token, user, user_by, verifier, with};
+use super::{user, user_by, with};
+use crate::support::{Recorder, bearer, get, issuer, send, token, verifier};
 
 const IGNORE: &str = "cl_I7d4PD111III";
 const TEMPLATE: &str = "cl_B7d4PD222AAA";
@@ -83,7 +84,7 @@ fn an_instance_and_a_predicate_decide_about_template_tokens_by_themselves() {
     for token in templates() {
         let user = template_user(&token);
         let instance = || Requirement::instance(issuer().url());
-        let is_known = || Requirement::predicate(|user: &ClerkAuth| user.user_id() == "user_123");
+        let is_known = || Requirement::predicate(|user: &ClerkAuth| user.user_id() == "user_ada");
         assert!(user.has(&instance()) && user.has(&is_known()) && user.has(&instance().and(is_known())));
         assert!(!user.has(&Requirement::instance("another")) && !user.has(&Requirement::predicate(|_| false)));
         for requirement in for_sessions_alone() {
@@ -126,12 +127,12 @@ async fn a_template_token_is_a_user_behind_the_layer_but_no_more() {
     let clerk = tower_clerk::ClerkAuthLayer::from(verifier(issuer().config().allow_template_tokens()));
     for token in templates() {
         let request = || get(&[("authorization", &bearer(&token))]);
-        let authenticated = clerk.layer(RequireAuthenticated::new().layer(Inner::default()));
-        assert_eq!(send(authenticated, request()).await.seen(), (200, "user_123"));
+        let authenticated = clerk.layer(RequireAuthenticated::new().layer(Recorder::default()));
+        assert_eq!(send(&authenticated, request()).await.outcome(), (200, "user_ada"));
         for requirement in for_sessions_alone() {
-            let inner = Inner::default();
+            let inner = Recorder::default();
             let guarded = clerk.layer(RequireLayer::new(requirement).layer(inner.clone()));
-            send(guarded, request()).await.assert_refused(403, "insufficient_scope");
+            send(&guarded, request()).await.assert_rejected(403, "insufficient_scope");
             assert_eq!(inner.calls(), 0);
         }
     }

@@ -13,7 +13,8 @@ use tower_clerk::{
 };
 use tower_layer::Layer;
 
-use super::support::{Inner, reader, token, user};
+use super::{reader, user};
+use crate::support::{Recorder, token};
 
 /// Neither `Send` nor `Sync` nor `Clone` nor `Debug`: a policy is a name.
 struct Named(#[expect(dead_code, reason = "it is a name")] Rc<Cell<u8>>);
@@ -54,7 +55,7 @@ fn a_future_is_sent_and_unpinned_where_the_inner_one_is() {
 
 #[test]
 fn a_clone_decides_as_the_original() {
-    let requirement = Requirement::role("admin").and(Requirement::predicate(|user| user.user_id() == "user_123"));
+    let requirement = Requirement::role("admin").and(Requirement::predicate(|user| user.user_id() == "user_ada"));
     for (token, expected) in [(reader(), true), (token(), false)] {
         assert_eq!(user(&token).has(&requirement), expected);
         assert_eq!(user(&token).has(&requirement.clone()), expected);
@@ -105,7 +106,7 @@ fn debug_of_layers_shows_what_they_ask_for() {
     }
     assert!(format!("{:?}", layer.layer("inner")).contains(r#""inner""#));
     assert!(format!("{:?}", RequireAuthenticated::new().or::<Named2>()).starts_with("RequireAuthenticated"));
-    let mut service = layer.layer(Inner::default());
+    let mut service = layer.layer(Recorder::default());
     assert_eq!(service.get_mut().calls(), 0);
 }
 

@@ -1,6 +1,6 @@
 use tower_clerk::{ClerkAuthLayer, ConfigError, TokenSource};
 
-use super::support::{get, issuer, layer, layer_with, request, send, token};
+use crate::support::{get, issuer, layer, layer_with, request, send_through, token};
 
 const PARTY: &str = "https://app.test.example";
 /// Its cookies end in `QvfNY2dr`.
@@ -41,8 +41,8 @@ async fn the_session_cookie_is_found_among_others_and_across_fields() {
         vec![session(&token.replace('.', "%2E"))],
     ] {
         let headers: Vec<_> = fields.iter().map(|field| ("cookie", field.as_str())).collect();
-        let outcome = send(&cookie_layer(), get(&headers)).await;
-        assert_eq!((outcome.status(), outcome.user()), (200, Some("user_ada")), "{fields:?}");
+        let answer = send_through(&cookie_layer(), get(&headers)).await;
+        assert_eq!((answer.status(), answer.user()), (200, Some("user_ada")), "{fields:?}");
     }
 }
 
@@ -59,43 +59,44 @@ async fn other_cookies_are_no_credential() {
         "__session=".to_owned(),
         format!("__session_QvfNY2dr=; __session={token}"),
     ] {
-        let outcome = send(&cookie_layer(), get(&[("cookie", &field)])).await;
-        assert_eq!((outcome.status(), outcome.code()), (401, "missing_token".to_owned()), "{field}");
+        let answer = send_through(&cookie_layer(), get(&[("cookie", &field)])).await;
+        assert_eq!((answer.status(), answer.code()), (401, "missing_token".to_owned()), "{field}");
     }
 }
 
 #[tokio::test]
 async fn the_suffixed_cookie_is_not_rescued_by_the_other() {
     let field = format!("__session={}; __session_QvfNY2dr=a.b.c", token().sign());
-    let outcome = send(&cookie_layer(), get(&[("cookie", &field)])).await;
-    assert_eq!((outcome.status(), outcome.code()), (401, "invalid_token".to_owned()));
+    let answer = send_through(&cookie_layer(), get(&[("cookie", &field)])).await;
+    assert_eq!((answer.status(), answer.code()), (401, "invalid_token".to_owned()));
 }
 
 #[tokio::test]
 async fn two_values_under_one_name_are_a_bad_request() {
     let field = format!("{}; {}", session(&token().sign()), session("a.b.c"));
-    assert_eq!(send(&cookie_layer(), get(&[("cookie", &field)])).await.code(), "malformed_request");
+    assert_eq!(send_through(&cookie_layer(), get(&[("cookie", &field)])).await.code(), "malformed_request");
     let emptied = format!("__session=; {}", session(&token().sign()));
-    assert_eq!(send(&cookie_layer(), get(&[("cookie", &emptied)])).await.code(), "malformed_request");
+    assert_eq!(send_through(&cookie_layer(), get(&[("cookie", &emptied)])).await.code(), "malformed_request");
     let (one, other) = (session(&token().sign()), session("a.b.c"));
     let split = [("cookie", one.as_str()), ("cookie", &other)];
-    assert_eq!(send(&cookie_layer(), get(&split)).await.code(), "malformed_request");
+    assert_eq!(send_through(&cookie_layer(), get(&split)).await.code(), "malformed_request");
 }
 
 #[tokio::test]
 async fn delimiters_are_split_on_before_decoding() {
     let field = format!("a=%3B%20__session%3D{}", token().sign());
-    assert_eq!(send(&cookie_layer(), get(&[("cookie", &field)])).await.code(), "missing_token");
-    let outcome = send(&cookie_layer(), get(&[("cookie", "__session=%FF%FE")])).await;
-    assert_eq!((outcome.status(), outcome.code()), (401, "invalid_token".to_owned()));
+    assert_eq!(send_through(&cookie_layer(), get(&[("cookie", &field)])).await.code(), "missing_token");
+    let answer = send_through(&cookie_layer(), get(&[("cookie", "__session=%FF%FE")])).await;
+    assert_eq!((answer.status(), answer.code()), (401, "invalid_token".to_owned()));
 }
 
 #[tokio::test]
 async fn an_earlier_source_that_has_something_decides() {
     let cookie = session(&token().sign());
-    let bad = send(&cookie_layer(), get(&[("authorization", "Bearer a.b.c"), ("cookie", &cookie)])).await;
+    let bad = send_through(&cookie_layer(), get(&[("authorization", "Bearer a.b.c"), ("cookie", &cookie)])).await;
     assert_eq!((bad.status(), bad.code()), (401, "invalid_token".to_owned()));
-    let other_scheme = send(&cookie_layer(), get(&[("authorization", "Basic eDp5"), ("cookie", &cookie)])).await;
+    let other_scheme =
+        send_through(&cookie_layer(), get(&[("authorization", "Basic eDp5"), ("cookie", &cookie)])).await;
     assert_eq!(other_scheme.status(), 200);
 }
 
@@ -125,18 +126,18 @@ async fn a_cookie_counts_on_an_unsafe_request_only_from_the_same_site() {
     ] {
         let mut headers = vec![("cookie", cookie.as_str())];
         headers.extend(more.iter().copied());
-        let outcome = send(&cookie_layer(), request(method, &headers)).await;
-        assert_eq!(outcome.status(), status, "{method} {more:?}");
+        let answer = send_through(&cookie_layer(), request(method, "/", &headers)).await;
+        assert_eq!(answer.status(), status, "{method} {more:?}");
         if status == 403 {
-            assert_eq!(outcome.header("www-authenticate"), None);
+            assert_eq!(answer.header("www-authenticate"), None);
         }
     }
-    let refused = send(&cookie_layer(), request("POST", &[("cookie", &cookie)])).await;
+    let refused = send_through(&cookie_layer(), request("POST", "/", &[("cookie", &cookie)])).await;
     assert_eq!(refused.code(), "cross_site");
-    let bad = send(&cookie_layer(), request("POST", &[("cookie", "__session=a.b.c")])).await;
+    let bad = send_through(&cookie_layer(), request("POST", "/", &[("cookie", "__session=a.b.c")])).await;
     assert_eq!(bad.code(), "cross_site", "whatever the token is");
     let header = format!("Bearer {}", token().sign());
-    assert_eq!(send(&cookie_layer(), request("POST", &[("authorization", &header)])).await.status(), 200);
+    assert_eq!(send_through(&cookie_layer(), request("POST", "/", &[("authorization", &header)])).await.status(), 200);
 }
 
 #[tokio::test]
@@ -155,7 +156,7 @@ async fn without_parties_a_browser_must_say_that_an_unsafe_request_is_from_the_s
     ] {
         let mut headers = vec![("cookie", cookie.as_str())];
         headers.extend(more.iter().copied());
-        assert_eq!(send(&danger, request(method, &headers)).await.status(), status, "{method} {more:?}");
+        assert_eq!(send_through(&danger, request(method, "/", &headers)).await.status(), status, "{method} {more:?}");
     }
 }
 
@@ -168,15 +169,15 @@ async fn a_cookie_without_azp_counts_on_get_and_head_alone() {
     let cookie = session(&token);
     for (method, status) in [("GET", 200), ("HEAD", 200), ("OPTIONS", 401), ("POST", 401)] {
         let headers = [("cookie", cookie.as_str()), ("origin", PARTY)];
-        assert_eq!(send(&layer, request(method, &headers)).await.status(), status, "{method}");
+        assert_eq!(send_through(&layer, request(method, "/", &headers)).await.status(), status, "{method}");
     }
     let header = format!("Bearer {token}");
-    assert_eq!(send(&layer, request("POST", &[("authorization", &header)])).await.status(), 200);
+    assert_eq!(send_through(&layer, request("POST", "/", &[("authorization", &header)])).await.status(), 200);
 }
 
 #[tokio::test]
 async fn a_cookie_from_another_party_is_refused() {
     let token = issuer().token("user_ada").authorized_party("https://evil.example").sign();
-    let outcome = send(&cookie_layer(), get(&[("cookie", &session(&token))])).await;
-    assert_eq!((outcome.status(), outcome.code()), (401, "invalid_token".to_owned()));
+    let answer = send_through(&cookie_layer(), get(&[("cookie", &session(&token))])).await;
+    assert_eq!((answer.status(), answer.code()), (401, "invalid_token".to_owned()));
 }

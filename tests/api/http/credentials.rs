@@ -1,4 +1,4 @@
-use super::support::{get, layer, layer_with, layer_without_keys, request, send, token};
+use crate::support::{get, layer, layer_with, layer_without_keys, request, send_through, token};
 
 #[tokio::test]
 async fn bearer_is_read_whatever_its_case_and_padding() {
@@ -11,16 +11,16 @@ async fn bearer_is_read_whatever_its_case_and_padding() {
         format!("  Bearer {token}  "),
         format!("\tBearer {token}\t \t"),
     ] {
-        let outcome = send(&layer(), get(&[("authorization", &value)])).await;
-        assert_eq!((outcome.status(), outcome.user()), (200, Some("user_ada")), "{value}");
+        let answer = send_through(&layer(), get(&[("authorization", &value)])).await;
+        assert_eq!((answer.status(), answer.user()), (200, Some("user_ada")), "{value}");
     }
 }
 
 #[tokio::test]
 async fn the_header_goes_on_unchanged_and_sensitive() {
     let value = format!("bearer   {}", token().sign());
-    let outcome = send(&layer(), get(&[("authorization", &value)])).await;
-    let seen = outcome.seen.expect("it passed").authorization.expect("the header");
+    let answer = send_through(&layer(), get(&[("authorization", &value)])).await;
+    let seen = answer.passed().authorization.expect("the header");
     assert_eq!(seen, value.as_str());
     assert!(seen.is_sensitive());
 }
@@ -52,11 +52,11 @@ async fn a_malformed_credential_is_a_bad_request_in_every_mode() {
         format!("Bearer {}", "a".repeat(16 * 1024 + 1)),
     ] {
         for layer in &layers {
-            let outcome = send(layer, get(&[("authorization", &value)])).await;
-            assert_eq!(outcome.status(), 400, "{value:?}");
-            assert_eq!(outcome.code(), "malformed_request");
-            assert_eq!(outcome.header("www-authenticate"), Some(r#"Bearer error="invalid_request""#));
-            assert!(outcome.seen.is_none());
+            let answer = send_through(layer, get(&[("authorization", &value)])).await;
+            assert_eq!(answer.status(), 400, "{value:?}");
+            assert_eq!(answer.code(), "malformed_request");
+            assert_eq!(answer.header("www-authenticate"), Some(r#"Bearer error="invalid_request""#));
+            assert!(answer.seen().is_none());
         }
     }
 }
@@ -67,8 +67,8 @@ async fn two_authorization_fields_are_a_bad_request_whatever_they_hold() {
     for (first, second) in
         [(bearer.as_str(), bearer.as_str()), (&bearer, "Basic eDp5"), ("Basic eDp5", &bearer), ("", "")]
     {
-        let outcome = send(&layer(), get(&[("authorization", first), ("authorization", second)])).await;
-        assert_eq!((outcome.status(), outcome.code()), (400, "malformed_request".to_owned()));
+        let answer = send_through(&layer(), get(&[("authorization", first), ("authorization", second)])).await;
+        assert_eq!((answer.status(), answer.code()), (400, "malformed_request".to_owned()));
     }
 }
 
@@ -76,8 +76,8 @@ async fn two_authorization_fields_are_a_bad_request_whatever_they_hold() {
 async fn one_word_after_bearer_is_a_token_good_or_bad() {
     for word in ["a", "a.b.c", "null", "Bearer", "eyJhbGciOiJub25lIn0.e30.", "=", "\"quoted\"", "a:b;c", "%2E%2E"] {
         for layer in [layer(), layer_without_keys()] {
-            let outcome = send(&layer, get(&[("authorization", &format!("Bearer {word}"))])).await;
-            assert_eq!((outcome.status(), outcome.code()), (401, "invalid_token".to_owned()), "{word}");
+            let answer = send_through(&layer, get(&[("authorization", &format!("Bearer {word}"))])).await;
+            assert_eq!((answer.status(), answer.code()), (401, "invalid_token".to_owned()), "{word}");
         }
     }
 }
@@ -94,9 +94,9 @@ async fn another_scheme_is_no_bearer_credential() {
         format!("BearerX {token}"),
         "Digest".to_owned(),
     ] {
-        let outcome = send(&layer(), get(&[("authorization", &value)])).await;
-        assert_eq!((outcome.status(), outcome.code()), (401, "missing_token".to_owned()), "{value}");
-        assert_eq!(outcome.header("www-authenticate"), Some("Bearer"));
+        let answer = send_through(&layer(), get(&[("authorization", &value)])).await;
+        assert_eq!((answer.status(), answer.code()), (401, "missing_token".to_owned()), "{value}");
+        assert_eq!(answer.header("www-authenticate"), Some("Bearer"));
     }
 }
 
@@ -105,12 +105,12 @@ async fn a_token_elsewhere_is_not_looked_for() {
     let token = token().sign();
     for name in ["x-authorization", "proxy-authorization", "authorization-bin", "cookie"] {
         let value = if name == "cookie" { format!("__session={token}") } else { format!("Bearer {token}") };
-        let outcome = send(&layer(), get(&[(name, &value)])).await;
-        assert_eq!((outcome.status(), outcome.code()), (401, "missing_token".to_owned()), "{name}");
+        let answer = send_through(&layer(), get(&[(name, &value)])).await;
+        assert_eq!((answer.status(), answer.code()), (401, "missing_token".to_owned()), "{name}");
     }
     let mut in_query = get(&[]);
     *in_query.uri_mut() = format!("/?access_token={token}&token={token}").parse().expect("a URI");
-    assert_eq!(send(&layer(), in_query).await.code(), "missing_token");
+    assert_eq!(send_through(&layer(), in_query).await.code(), "missing_token");
 }
 
 #[tokio::test]
@@ -119,15 +119,19 @@ async fn the_length_limit_can_be_set() {
     let value = format!("Bearer {token}");
     for (limit, status) in [(token.len(), 200), (token.len() - 1, 400)] {
         let layer = layer_with(|config| config.max_token_length(limit));
-        assert_eq!(send(&layer, get(&[("authorization", &value)])).await.status(), status);
+        assert_eq!(send_through(&layer, get(&[("authorization", &value)])).await.status(), status);
     }
 }
 
 #[tokio::test]
 async fn every_method_needs_a_token() {
     for method in ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "TRACE", "CONNECT", "BREW"] {
-        assert_eq!(send(&layer(), request(method, &[])).await.status(), 401, "{method}");
+        assert_eq!(send_through(&layer(), request(method, "/", &[])).await.status(), 401, "{method}");
         let value = format!("Bearer {}", token().sign());
-        assert_eq!(send(&layer(), request(method, &[("authorization", &value)])).await.status(), 200, "{method}");
+        assert_eq!(
+            send_through(&layer(), request(method, "/", &[("authorization", &value)])).await.status(),
+            200,
+            "{method}"
+        );
     }
 }

@@ -1,11 +1,9 @@
-use axum::{Router, body::Body, response::IntoResponse, routing::get as route};
-use http::{Request, StatusCode};
-use http_body_util::BodyExt;
+use axum::{Router, response::IntoResponse, routing::get as route};
+use http::StatusCode;
 use serde::Deserialize;
-use tower::ServiceExt;
 use tower_clerk::{ClerkAuth, ClerkAuthLayer, CustomClaims, Rejection};
 
-use super::support::{get, layer, layer_without_keys, token};
+use crate::support::{get_path, layer, layer_without_keys, send, token};
 
 #[derive(Deserialize)]
 struct Profile {
@@ -37,13 +35,8 @@ fn routes() -> Router {
 }
 
 async fn ask(app: Router, path: &str, authorization: Option<&str>) -> (StatusCode, String) {
-    let headers: Vec<_> = authorization.map(|value| ("authorization", value)).into_iter().collect();
-    let mut request: Request<Body> = get(&headers);
-    *request.uri_mut() = path.parse().expect("a path");
-    let response = app.oneshot(request).await.expect("infallible");
-    let status = response.status();
-    let body = response.into_body().collect().await.expect("a body").to_bytes();
-    (status, String::from_utf8(body.to_vec()).expect("UTF-8"))
+    let answer = send(&app, get_path(path, authorization)).await;
+    (answer.parts.status, answer.text)
 }
 
 async fn ask_layered(layer: ClerkAuthLayer, path: &str, authorization: Option<&str>) -> (StatusCode, String) {
@@ -126,10 +119,8 @@ async fn custom_claims_are_decoded_by_the_layer_and_required() {
 async fn a_handler_can_be_tested_without_a_token() {
     let user = ClerkAuth::builder().user_id("user_bob").organization("org_a", "member").build();
     assert_eq!(required(user).await.into_response().status(), StatusCode::OK);
-    let mut request: Request<Body> = get(&[]);
-    *request.uri_mut() = "/required".parse().expect("a path");
+    let mut request = get_path("/required", None);
     request.extensions_mut().insert(ClerkAuth::builder().user_id("user_bob").build());
     request.extensions_mut().insert(CustomClaims::from(Profile { email: "b@o.b".to_owned() }));
-    let response = routes().oneshot(request).await.expect("infallible");
-    assert_eq!(response.status(), StatusCode::OK);
+    assert_eq!(send(&routes(), request).await.status(), 200);
 }

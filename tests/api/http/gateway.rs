@@ -2,7 +2,7 @@ use http::Request;
 use serde_json::{Value, json};
 use tower_clerk::{ClerkAuthLayer, ConfigError, config::GatewayPolicy, testing::TestIssuer};
 
-use super::support::{Outcome, get, request, send};
+use crate::support::{Answer, get, request, send_through};
 
 /// The policy document with these options.
 fn policy(options: &Value) -> Value {
@@ -33,8 +33,8 @@ async fn layer_of(issuer: &TestIssuer, more: Value) -> ClerkAuthLayer {
     ClerkAuthLayer::from_gateway_policy(&parse(&policy(&options)).expect("a policy")).expect("a layer")
 }
 
-async fn send_bearer(layer: &ClerkAuthLayer, token: &str) -> Outcome {
-    send(layer, get(&[("authorization", &format!("Bearer {token}"))])).await
+async fn send_bearer(layer: &ClerkAuthLayer, token: &str) -> Answer {
+    send_through(layer, get(&[("authorization", &format!("Bearer {token}"))])).await
 }
 
 #[test]
@@ -133,19 +133,19 @@ fn a_mistake_names_the_field_and_not_the_value() {
 async fn the_layer_answers_as_the_gateway_did() {
     let issuer = TestIssuer::start().await.expect("a socket");
     let layer = layer_of(&issuer, json!({})).await;
-    assert_eq!(send(&layer, get(&[])).await.status(), 401);
+    assert_eq!(send_through(&layer, get(&[])).await.status(), 401);
     assert_eq!(send_bearer(&layer, "a.b.c").await.status(), 401);
-    let outcome = send_bearer(&layer, &issuer.token("user_ada").sign()).await;
-    assert_eq!((outcome.status(), outcome.user()), (200, Some("user_ada")));
-    assert!(outcome.seen.expect("it passed").authorization.is_some());
+    let answer = send_bearer(&layer, &issuer.token("user_ada").sign()).await;
+    assert_eq!((answer.status(), answer.user()), (200, Some("user_ada")));
+    assert!(answer.passed().authorization.is_some());
 }
 
 #[tokio::test]
 async fn the_layer_lets_requests_pass_where_the_policy_does() {
     let issuer = TestIssuer::start().await.expect("a socket");
     let layer = layer_of(&issuer, json!({ "allowUnauthenticatedRequests": true })).await;
-    for outcome in [send(&layer, get(&[])).await, send_bearer(&layer, "a.b.c").await] {
-        assert_eq!((outcome.status(), outcome.user()), (200, None));
+    for answer in [send_through(&layer, get(&[])).await, send_bearer(&layer, "a.b.c").await] {
+        assert_eq!((answer.status(), answer.user()), (200, None));
     }
     assert_eq!(send_bearer(&layer, &issuer.token("user_ada").sign()).await.user(), Some("user_ada"));
 }
@@ -154,10 +154,11 @@ async fn the_layer_lets_requests_pass_where_the_policy_does() {
 async fn resource_metadata_is_served_and_named_in_challenges() {
     let issuer = TestIssuer::start().await.expect("a socket");
     let layer = layer_of(&issuer, json!({ "oAuthResourceMetadataEnabled": true })).await;
-    let refused = send(&layer, get(&[("host", "api.example.com")])).await;
+    let refused = send_through(&layer, request("GET", "/path?query", &[("host", "api.example.com")])).await;
     let url = "https://api.example.com/.well-known/oauth-protected-resource/path";
     assert_eq!(refused.header("www-authenticate"), Some(format!("Bearer resource_metadata=\"{url}\"").as_str()));
-    let bad = send(&layer, get(&[("host", "api.example.com"), ("authorization", "Bearer a")])).await;
+    let headers = [("host", "api.example.com"), ("authorization", "Bearer a")];
+    let bad = send_through(&layer, request("GET", "/path?query", &headers)).await;
     let expected = format!("Bearer error=\"invalid_token\", resource_metadata=\"{url}\"");
     assert_eq!(bad.header("www-authenticate"), Some(expected.as_str()));
 
@@ -165,9 +166,9 @@ async fn resource_metadata_is_served_and_named_in_challenges() {
         let request = Request::builder().method(method).uri(path).header("host", "api.example.com");
         request.body(axum::body::Body::empty()).expect("a request")
     };
-    let metadata = send(&layer, ask("GET", "/.well-known/oauth-protected-resource/path")).await;
+    let metadata = send_through(&layer, ask("GET", "/.well-known/oauth-protected-resource/path")).await;
     assert_eq!((metadata.status(), metadata.header("content-type")), (200, Some("application/json")));
-    let document: Value = serde_json::from_slice(metadata.response.body()).expect("JSON");
+    let document: Value = serde_json::from_str(&metadata.text).expect("JSON");
     assert_eq!(
         document,
         json!({
@@ -176,10 +177,10 @@ async fn resource_metadata_is_served_and_named_in_challenges() {
             "bearer_methods_supported": ["header"],
         })
     );
-    let head = send(&layer, ask("HEAD", "/.well-known/oauth-protected-resource")).await;
-    assert_eq!((head.status(), head.response.body().len()), (200, 0));
-    assert_eq!(send(&layer, ask("POST", "/.well-known/oauth-protected-resource")).await.status(), 405);
-    assert_eq!(send(&layer, ask("GET", "/.well-known/oauth-protected-resources")).await.status(), 401);
+    let head = send_through(&layer, ask("HEAD", "/.well-known/oauth-protected-resource")).await;
+    assert_eq!((head.status(), head.text.len()), (200, 0));
+    assert_eq!(send_through(&layer, ask("POST", "/.well-known/oauth-protected-resource")).await.status(), 405);
+    assert_eq!(send_through(&layer, ask("GET", "/.well-known/oauth-protected-resources")).await.status(), 401);
 }
 
 #[tokio::test]
@@ -193,9 +194,9 @@ async fn a_host_that_is_none_is_not_repeated() {
         vec![("host", "u@a")],
         vec![("host", "a"), ("host", "b")],
     ] {
-        assert_eq!(send(&layer, get(&hosts)).await.header("www-authenticate"), Some("Bearer"), "{hosts:?}");
+        assert_eq!(send_through(&layer, get(&hosts)).await.header("www-authenticate"), Some("Bearer"), "{hosts:?}");
     }
     let off = layer_of(&issuer, json!({})).await;
-    let asked = request("GET", &[("host", "api.example.com")]);
-    assert_eq!(send(&off, asked).await.header("www-authenticate"), Some("Bearer"));
+    let asked = request("GET", "/", &[("host", "api.example.com")]);
+    assert_eq!(send_through(&off, asked).await.header("www-authenticate"), Some("Bearer"));
 }

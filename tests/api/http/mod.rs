@@ -1,4 +1,4 @@
-//! Which requests pass, and what the others are answered.
+//! Which requests pass the layer, and how the others are answered.
 
 mod cookies;
 mod credentials;
@@ -7,4 +7,3 @@ mod gateway;
 mod modes;
 mod refusals;
 mod sources;
-mod support;

@@ -1,7 +1,7 @@
 use http::{HeaderName, header::AUTHORIZATION};
 use tower_clerk::{ClerkAuthLayer, TokenSource, rejection::RejectionKind};
 
-use super::support::{get, layer, layer_without_keys, send, token};
+use crate::support::{get, layer, layer_with, layer_without_keys, send_through, token};
 
 #[tokio::test]
 async fn modes_pass_what_they_say_and_nothing_else() {
@@ -22,12 +22,12 @@ async fn modes_pass_what_they_say_and_nothing_else() {
     ] {
         let (with_keys, without_keys) = (mode(layer()), mode(layer_without_keys()));
         let statuses = [
-            send(&with_keys, get(&none)).await.status(),
-            send(&with_keys, get(&basic)).await.status(),
-            send(&with_keys, get(&bad)).await.status(),
-            send(&with_keys, get(&malformed)).await.status(),
-            send(&without_keys, get(&good)).await.status(),
-            send(&with_keys, get(&good)).await.status(),
+            send_through(&with_keys, get(&none)).await.status(),
+            send_through(&with_keys, get(&basic)).await.status(),
+            send_through(&with_keys, get(&bad)).await.status(),
+            send_through(&with_keys, get(&malformed)).await.status(),
+            send_through(&without_keys, get(&good)).await.status(),
+            send_through(&with_keys, get(&good)).await.status(),
         ];
         assert_eq!(statuses, expected, "{name}");
     }
@@ -43,7 +43,7 @@ async fn exactly_one_of_user_and_rejection_goes_on() {
         (Some(good.as_str()), None),
     ] {
         let headers: Vec<_> = value.map(|value| ("authorization", value)).into_iter().collect();
-        let seen = send(&lenient, get(&headers)).await.seen.expect("it passed");
+        let seen = send_through(&lenient, get(&headers)).await.passed();
         assert_eq!(seen.rejection.map(|rejection| rejection.kind()), kind);
         assert_eq!(seen.user.is_some(), kind.is_none());
     }
@@ -51,29 +51,29 @@ async fn exactly_one_of_user_and_rejection_goes_on() {
 
 #[tokio::test]
 async fn what_an_earlier_layer_left_does_not_count() {
-    let user = send(&layer(), get(&[("authorization", &format!("Bearer {}", token().sign()))])).await;
-    let user = user.seen.expect("it passed").user.expect("a user");
+    let user = send_through(&layer(), get(&[("authorization", &format!("Bearer {}", token().sign()))])).await;
+    let user = user.passed().user.expect("a user");
     let mut forged = get(&[]);
     forged.extensions_mut().insert(user.clone());
-    let seen = send(&layer().allow_anonymous_requests(), forged).await.seen.expect("it passed");
+    let seen = send_through(&layer().allow_anonymous_requests(), forged).await.passed();
     assert!(seen.user.is_none() && seen.rejection.is_some());
     let mut forged = get(&[]);
     forged.extensions_mut().insert(user);
-    assert_eq!(send(&layer(), forged).await.status(), 401);
+    assert_eq!(send_through(&layer(), forged).await.status(), 401);
 }
 
 #[tokio::test]
 async fn unverified_credentials_are_stripped_only_when_asked() {
     let lenient = layer().allow_unauthenticated_requests();
     let bad = get(&[("authorization", "Bearer a.b.c")]);
-    assert!(send(&lenient, bad).await.seen.expect("it passed").authorization.is_some());
+    assert!(send_through(&lenient, bad).await.passed().authorization.is_some());
     let stripping = lenient.strip_unverified_credentials();
     for (value, stays) in [("Bearer a.b.c", false), ("Basic eDp5", true)] {
-        let seen = send(&stripping, get(&[("authorization", value)])).await.seen.expect("it passed");
+        let seen = send_through(&stripping, get(&[("authorization", value)])).await.passed();
         assert_eq!(seen.authorization.is_some(), stays, "{value}");
     }
     let good = get(&[("authorization", &format!("Bearer {}", token().sign()))]);
-    assert!(send(&stripping, good).await.seen.expect("it passed").authorization.is_some());
+    assert!(send_through(&stripping, good).await.passed().authorization.is_some());
 }
 
 #[tokio::test]
@@ -84,20 +84,20 @@ async fn authorization_is_stripped_if_the_bad_token_was_in_it_however_the_source
     };
     let bad = [("authorization", "Bearer a.b.c"), ("x-clerk-token", "a.b.c")];
     for (name, stays) in [(AUTHORIZATION, false), (HeaderName::from_static("x-clerk-token"), true)] {
-        let seen = send(&of(name.clone()), get(&bad)).await.seen.expect("it passed");
+        let seen = send_through(&of(name.clone()), get(&bad)).await.passed();
         assert_eq!(seen.authorization.is_some(), stays, "{name}");
     }
 }
 
 #[tokio::test]
 async fn a_credential_that_was_not_looked_at_is_not_stripped() {
-    let lenient = super::support::layer_with(|config| config.authorized_parties(["https://app.test.example"]))
+    let lenient = layer_with(|config| config.authorized_parties(["https://app.test.example"]))
         .token_sources([TokenSource::session_cookie(), TokenSource::authorization()])
         .expect("parties are set")
         .allow_unauthenticated_requests()
         .strip_unverified_credentials();
     let bad_cookie = [("cookie", "__session=a.b.c"), ("authorization", "Basic eDp5")];
-    assert!(send(&lenient, get(&bad_cookie)).await.seen.expect("it passed").authorization.is_some());
+    assert!(send_through(&lenient, get(&bad_cookie)).await.passed().authorization.is_some());
     let bad_bearer = [("authorization", "Bearer a.b.c")];
-    assert!(send(&lenient, get(&bad_bearer)).await.seen.expect("it passed").authorization.is_none());
+    assert!(send_through(&lenient, get(&bad_bearer)).await.passed().authorization.is_none());
 }

@@ -6,7 +6,7 @@ use tower_clerk::{
     verify::VerifyErrorKind,
 };
 
-use super::support::{get, layer, layer_without_keys, request, send, token};
+use crate::support::{get, layer, layer_without_keys, request, send_through, token};
 
 fn bearer(token: &str) -> String {
     format!("Bearer {token}")
@@ -29,37 +29,38 @@ async fn each_refusal_has_its_status_challenge_and_problem() {
         ),
         (layer_without_keys(), vec![("authorization", &good)], 503, "keys_unavailable", None),
     ] {
-        let outcome = send(&layer, get(&headers)).await;
-        assert_eq!((outcome.status(), outcome.code()), (status, code.to_owned()));
-        assert_eq!(outcome.header("www-authenticate"), challenge, "{code}");
-        assert_eq!(outcome.header("content-type"), Some("application/problem+json"));
-        assert_eq!(outcome.header("cache-control"), Some("no-store"));
-        assert_eq!(outcome.header("content-length"), Some(outcome.response.body().len().to_string().as_str()));
-        let problem: serde_json::Value = serde_json::from_slice(outcome.response.body()).expect("JSON");
+        let answer = send_through(&layer, get(&headers)).await;
+        assert_eq!((answer.status(), answer.code()), (status, code.to_owned()));
+        assert_eq!(answer.header("www-authenticate"), challenge, "{code}");
+        assert_eq!(answer.header("content-type"), Some("application/problem+json"));
+        assert_eq!(answer.header("cache-control"), Some("no-store"));
+        assert_eq!(answer.header("content-length"), Some(answer.text.len().to_string().as_str()));
+        let problem: serde_json::Value = serde_json::from_str(&answer.text).expect("JSON");
         assert_eq!(problem["status"], status);
         let title = StatusCode::from_u16(status).expect("a status").canonical_reason().expect("a reason");
         assert_eq!((problem["type"].as_str(), problem["title"].as_str()), (Some("about:blank"), Some(title)));
-        assert!(outcome.seen.is_none());
+        assert!(answer.seen().is_none());
     }
 }
 
 #[tokio::test]
 async fn keys_that_are_unavailable_are_worth_another_try() {
-    let outcome = send(&layer_without_keys(), get(&[("authorization", &bearer(&token().sign()))])).await;
-    assert_eq!(outcome.header("retry-after"), Some("1"));
+    let answer = send_through(&layer_without_keys(), get(&[("authorization", &bearer(&token().sign()))])).await;
+    assert_eq!(answer.header("retry-after"), Some("1"));
     let call = [("content-type", "application/grpc"), ("authorization", &bearer(&token().sign()))];
-    let outcome = send(&layer_without_keys(), request("POST", &call)).await;
-    assert_eq!(outcome.header("grpc-status"), Some("14"));
-    assert_eq!(outcome.header("grpc-retry-pushback-ms"), Some("1000"));
+    let answer = send_through(&layer_without_keys(), request("POST", "/", &call)).await;
+    assert_eq!(answer.header("grpc-status"), Some("14"));
+    assert_eq!(answer.header("grpc-retry-pushback-ms"), Some("1000"));
 }
 
 #[tokio::test]
 async fn head_gets_the_headers_that_get_would_have() {
     for headers in [vec![], vec![("authorization", "Bearer a")], vec![("authorization", "Bearer")]] {
-        let (got, head) = (send(&layer(), get(&headers)).await, send(&layer(), request("HEAD", &headers)).await);
+        let (got, head) =
+            (send_through(&layer(), get(&headers)).await, send_through(&layer(), request("HEAD", "/", &headers)).await);
         assert_eq!(got.status(), head.status());
-        assert_eq!(got.response.headers(), head.response.headers());
-        assert!(head.response.body().is_empty() && !got.response.body().is_empty());
+        assert_eq!(got.parts.headers, head.parts.headers);
+        assert!(head.text.is_empty() && !got.text.is_empty());
     }
 }
 
@@ -72,41 +73,44 @@ async fn a_grpc_call_is_refused_with_trailers_only() {
     ] {
         let mut headers = headers;
         headers.push(("content-type", "application/grpc+proto"));
-        let outcome = send(&layer(), request("POST", &headers)).await;
-        assert_eq!(outcome.status(), 200);
-        assert_eq!(outcome.header("content-type"), Some("application/grpc"));
-        assert_eq!(outcome.header("grpc-status"), Some(grpc_status));
-        assert!(outcome.header("grpc-message").is_some());
-        assert_eq!(outcome.header("clerk-error-code"), Some(code));
-        assert_eq!(outcome.header("www-authenticate"), None);
-        assert!(outcome.response.body().is_empty() && outcome.seen.is_none());
+        let answer = send_through(&layer(), request("POST", "/", &headers)).await;
+        assert_eq!(answer.status(), 200);
+        assert_eq!(answer.header("content-type"), Some("application/grpc"));
+        assert_eq!(answer.header("grpc-status"), Some(grpc_status));
+        assert!(answer.header("grpc-message").is_some());
+        assert_eq!(answer.header("clerk-error-code"), Some(code));
+        assert_eq!(answer.header("www-authenticate"), None);
+        assert!(answer.text.is_empty() && answer.seen().is_none());
     }
 }
 
 #[tokio::test]
 async fn a_media_type_does_not_turn_a_refusal_into_a_200_where_http_is_pinned() {
     let pinned = layer().refusals(Refusals::Http);
-    assert_eq!(send(&pinned, request("POST", &[("content-type", "application/grpc")])).await.status(), 401);
+    assert_eq!(
+        send_through(&pinned, request("POST", "/", &[("content-type", "application/grpc")])).await.status(),
+        401
+    );
     for (method, media_type) in
         [("GET", "application/grpc"), ("POST", "application/grpcx"), ("POST", "application/json")]
     {
-        assert_eq!(send(&layer(), request(method, &[("content-type", media_type)])).await.status(), 401);
+        assert_eq!(send_through(&layer(), request(method, "/", &[("content-type", media_type)])).await.status(), 401);
     }
     let grpc = layer().refusals(Refusals::Grpc);
-    assert_eq!(send(&grpc, get(&[])).await.header("grpc-status"), Some("16"));
+    assert_eq!(send_through(&grpc, get(&[])).await.header("grpc-status"), Some("16"));
 }
 
 #[tokio::test]
 async fn the_reason_lies_in_the_extensions_of_the_response_and_not_in_its_bytes() {
-    let outcome = send(&layer(), get(&[("authorization", &bearer(&token().claim("azp", 7).sign()))])).await;
-    let rejection = outcome.response.extensions().get::<Rejection>().expect("a rejection");
+    let answer = send_through(&layer(), get(&[("authorization", &bearer(&token().claim("azp", 7).sign()))])).await;
+    let rejection = answer.parts.extensions.get::<Rejection>().expect("a rejection");
     assert_eq!(rejection.kind(), RejectionKind::InvalidToken);
     assert_eq!(rejection.verify_error_kind(), Some(VerifyErrorKind::InvalidAuthorizedParty));
     assert_eq!(rejection.to_string(), "the authorized party is another (azp)");
-    let seen = format!("{:?} {:?}", outcome.response.headers(), outcome.response.body());
+    let seen = format!("{:?} {:?}", answer.parts.headers, answer.text);
     assert!(!seen.contains("azp") && !seen.contains("party"), "{seen}");
-    let missing = send(&layer(), get(&[])).await;
-    let rejection = missing.response.extensions().get::<Rejection>().expect("a rejection");
+    let missing = send_through(&layer(), get(&[])).await;
+    let rejection = missing.parts.extensions.get::<Rejection>().expect("a rejection");
     assert!(rejection.error().is_none() && rejection.retry_after().is_none());
 }
 
@@ -119,11 +123,11 @@ async fn a_hook_answers_in_place_of_the_default() {
         *response.status_mut() = StatusCode::IM_A_TEAPOT;
         response
     });
-    let outcome = send(&hooked, get(&[("x-id", "7")])).await;
-    assert_eq!((outcome.status(), &outcome.response.body()[..]), (418, &b"no: missing_token"[..]));
-    assert!(outcome.response.extensions().get::<Rejection>().is_some());
-    let head = send(&hooked, request("HEAD", &[("x-id", "7")])).await;
-    assert_eq!((head.header("content-length"), head.response.body().len()), (Some("17"), 0));
+    let answer = send_through(&hooked, request("GET", "/path?query", &[("x-id", "7")])).await;
+    assert_eq!((answer.status(), answer.text.as_str()), (418, "no: missing_token"));
+    assert!(answer.parts.extensions.get::<Rejection>().is_some());
+    let head = send_through(&hooked, request("HEAD", "/path?query", &[("x-id", "7")])).await;
+    assert_eq!((head.header("content-length"), head.text.len()), (Some("17"), 0));
 }
 
 #[tokio::test]
@@ -133,6 +137,6 @@ async fn a_hook_can_amend_the_default() {
         response.headers_mut().insert("x-more", HeaderValue::from_static("yes"));
         response
     });
-    let outcome = send(&hooked, get(&[])).await;
-    assert_eq!((outcome.status(), outcome.header("x-more")), (401, Some("yes")));
+    let answer = send_through(&hooked, get(&[])).await;
+    assert_eq!((answer.status(), answer.header("x-more")), (401, Some("yes")));
 }

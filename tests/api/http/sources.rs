@@ -3,7 +3,7 @@ use std::borrow::Cow;
 use http::{HeaderMap, HeaderName};
 use tower_clerk::TokenSource;
 
-use super::support::{get, layer, layer_with, send, token};
+use crate::support::{get, layer, layer_with, send_through, token};
 
 #[tokio::test]
 async fn another_header_holds_a_token_with_or_without_bearer() {
@@ -18,10 +18,10 @@ async fn another_header_holds_a_token_with_or_without_bearer() {
         (format!("{token},"), 400),
         (String::new(), 400),
     ] {
-        assert_eq!(send(&layer, get(&[("x-clerk-token", &value)])).await.status(), status, "{value}");
+        assert_eq!(send_through(&layer, get(&[("x-clerk-token", &value)])).await.status(), status, "{value}");
     }
     let bearer = format!("Bearer {token}");
-    assert_eq!(send(&layer, get(&[("authorization", &bearer)])).await.code(), "missing_token");
+    assert_eq!(send_through(&layer, get(&[("authorization", &bearer)])).await.code(), "missing_token");
 }
 
 #[tokio::test]
@@ -32,7 +32,7 @@ async fn whatever_may_hold_a_token_goes_on_sensitive() {
         .expect("parties are set");
     let token = token().sign();
     let headers = [("x-clerk-token", &*token), ("cookie", "a=b"), ("cookie", "c=d"), ("authorization", "Basic eDp5")];
-    let seen = send(&layer, get(&[&headers[..], &[("x-other", "x")]].concat())).await.seen.expect("it passed");
+    let seen = send_through(&layer, get(&[&headers[..], &[("x-other", "x")]].concat())).await.passed();
     for (name, value) in &seen.headers {
         assert_eq!(value.is_sensitive(), name != "x-other", "{name}");
     }
@@ -48,7 +48,10 @@ async fn a_closure_finds_a_token_where_it_likes() {
         .token_sources([TokenSource::custom(move |headers| subprotocol(headers).map(Cow::Owned))])
         .expect("a source");
     let list = format!("chat, bearer.{}", token().sign());
-    assert_eq!(send(&layer, get(&[("sec-websocket-protocol", &list)])).await.user(), Some("user_ada"));
-    assert_eq!(send(&layer, get(&[("sec-websocket-protocol", "chat, bearer.a b")])).await.code(), "invalid_token");
-    assert_eq!(send(&layer, get(&[])).await.code(), "missing_token");
+    assert_eq!(send_through(&layer, get(&[("sec-websocket-protocol", &list)])).await.user(), Some("user_ada"));
+    assert_eq!(
+        send_through(&layer, get(&[("sec-websocket-protocol", "chat, bearer.a b")])).await.code(),
+        "invalid_token"
+    );
+    assert_eq!(send_through(&layer, get(&[])).await.code(), "missing_token");
 }

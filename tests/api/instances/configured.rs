@@ -6,7 +6,7 @@ use tower_clerk::{
     verify::{Instance, VerifyErrorKind},
 };
 
-use super::support::{Tenant, status, verify};
+use super::{Tenant, status, verify};
 
 fn both(a: &Tenant, b: &Tenant) -> Verifier {
     Verifier::builder(a.config()).instance(b.config()).clock(ManualClock::new()).build().expect("a verifier")

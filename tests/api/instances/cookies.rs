@@ -2,7 +2,7 @@ use tower_clerk::{
     ClerkAuthLayer, TokenSource, Verifier, config::IssuerUrl, testing::ManualClock, verify::ResolveError,
 };
 
-use super::support::{Tenant, status};
+use super::{Tenant, status};
 
 const A: &str = "https://app.a.example";
 const B: &str = "https://app.b.example";

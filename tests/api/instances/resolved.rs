@@ -18,7 +18,7 @@ use tower_clerk::{
     verify::{Instance, ResolveError, VerifyErrorKind},
 };
 
-use super::support::{Tenant, status, verify};
+use super::{Tenant, status, verify};
 
 /// The application's records, which answer when the test lets them.
 #[derive(Clone)]

@@ -2,9 +2,8 @@ use std::collections::HashMap;
 
 use tower_clerk::verify::VerifyErrorKind;
 
-use super::{
-    source::Answer,
-    support::{Key, NANO, Rig, Verdict, at_once, forged, key, millis, secs, settle, stranger, with_header},
+use crate::support::{
+    Harness, Key, NANO, Reply, Verdict, at_once, forged, key, millis, secs, settle, stranger, with_header,
 };
 
 const REFUSED: Verdict = Err(VerifyErrorKind::InvalidSignature);
@@ -16,175 +15,175 @@ fn successor() -> Key {
 
 #[tokio::test]
 async fn it_is_worth_a_fetch_only_if_the_set_is_half_a_minute_old() {
-    let rig = Rig::warm().await;
-    rig.publish(&[successor()]);
-    rig.pass(secs(30) - NANO).await;
-    assert_eq!(at_once(rig.verify(&successor().token())), Some(REFUSED));
+    let harness = Harness::warm().await;
+    harness.publish(&[successor()]);
+    harness.pass(secs(30) - NANO).await;
+    assert_eq!(at_once(harness.verify(&successor().token())), Some(REFUSED));
     settle().await;
-    assert_eq!(rig.source.fetches(), 1);
-    rig.pass(NANO).await;
-    assert_eq!(rig.verify(&successor().token()).await, Ok(()));
-    assert_eq!(rig.source.fetches(), 2);
+    assert_eq!(harness.source.fetches(), 1);
+    harness.pass(NANO).await;
+    assert_eq!(harness.verify(&successor().token()).await, Ok(()));
+    assert_eq!(harness.source.fetches(), 2);
 }
 
 #[tokio::test]
 async fn it_is_worth_one_fetch_a_minute() {
-    let rig = Rig::warm().await;
-    rig.pass(secs(30)).await;
+    let harness = Harness::warm().await;
+    harness.pass(secs(30)).await;
     for fetches in 2..6 {
-        assert_eq!(rig.verify(&forged()).await, REFUSED);
-        assert_eq!(rig.source.fetches(), fetches);
-        assert_eq!(at_once(rig.verify(&forged())), Some(REFUSED));
-        rig.pass(secs(60) - NANO).await;
-        assert_eq!(at_once(rig.verify(&forged())), Some(REFUSED));
+        assert_eq!(harness.verify(&forged()).await, REFUSED);
+        assert_eq!(harness.source.fetches(), fetches);
+        assert_eq!(at_once(harness.verify(&forged())), Some(REFUSED));
+        harness.pass(secs(60) - NANO).await;
+        assert_eq!(at_once(harness.verify(&forged())), Some(REFUSED));
         settle().await;
-        assert_eq!(rig.source.fetches(), fetches);
-        rig.pass(NANO).await;
+        assert_eq!(harness.source.fetches(), fetches);
+        harness.pass(NANO).await;
     }
 }
 
 #[tokio::test]
 async fn its_budget_does_not_save_up() {
-    let rig = Rig::warm().await;
-    rig.pass(secs(200)).await;
+    let harness = Harness::warm().await;
+    harness.pass(secs(200)).await;
     for _ in 0..2 {
-        assert_eq!(rig.verify(&forged()).await, REFUSED);
-        rig.pass(secs(30)).await;
+        assert_eq!(harness.verify(&forged()).await, REFUSED);
+        harness.pass(secs(30)).await;
     }
-    assert_eq!(rig.source.fetches(), 2);
+    assert_eq!(harness.source.fetches(), 2);
 }
 
 #[tokio::test]
 async fn after_a_rotation_under_the_same_kid_the_new_key_verifies_and_the_old_one_no_longer() {
-    let (rig, old, new) = (Rig::warm().await, key(0).token(), successor().token());
-    rig.pass(secs(31)).await;
-    assert_eq!(rig.try_verify(&old), Ok(()));
-    rig.publish(&[successor()]);
-    assert_eq!(rig.verify(&new).await, Ok(()));
-    assert_eq!(rig.verify(&old).await, REFUSED);
-    assert_eq!(rig.try_verify(&new), Ok(()));
-    assert_eq!(rig.source.fetches(), 2);
+    let (harness, old, new) = (Harness::warm().await, key(0).token(), successor().token());
+    harness.pass(secs(31)).await;
+    assert_eq!(harness.try_verify(&old), Ok(()));
+    harness.publish(&[successor()]);
+    assert_eq!(harness.verify(&new).await, Ok(()));
+    assert_eq!(harness.verify(&old).await, REFUSED);
+    assert_eq!(harness.try_verify(&new), Ok(()));
+    assert_eq!(harness.source.fetches(), 2);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_herd_on_a_key_rotated_under_the_same_kid_is_one_fetch() {
-    let (rig, new) = (Rig::warm().await, successor().token());
-    rig.clock.advance(secs(31));
-    rig.source.hold();
+    let (harness, new) = (Harness::warm().await, successor().token());
+    harness.clock.advance(secs(31));
+    harness.source.hold();
     let publish = async || {
-        rig.source.started(2).await;
-        rig.source.once(Answer::keys(&[successor()]));
+        harness.source.started(2).await;
+        harness.source.once(Reply::keys(&[successor()]));
     };
-    assert_eq!(rig.herd(vec![new; 1_000], publish).await, HashMap::from([(Ok(()), 1_000)]));
+    assert_eq!(harness.herd(vec![new; 1_000], publish).await, HashMap::from([(Ok(()), 1_000)]));
     settle().await;
-    assert_eq!(rig.source.fetches(), 2);
+    assert_eq!(harness.source.fetches(), 2);
 }
 
 #[tokio::test]
 async fn a_flood_spends_its_own_budget_and_leaves_that_of_unknown_kids_whole() {
-    let rig = Rig::warm().await;
-    rig.pass(secs(31)).await;
+    let harness = Harness::warm().await;
+    harness.pass(secs(31)).await;
     for _ in 0..1_000 {
-        assert_eq!(rig.verify(&forged()).await, REFUSED);
+        assert_eq!(harness.verify(&forged()).await, REFUSED);
     }
-    assert_eq!(rig.source.fetches(), 2);
+    assert_eq!(harness.source.fetches(), 2);
     for rotated in [1, 2] {
-        rig.publish(&[key(rotated)]);
-        assert_eq!(rig.verify(&key(rotated).token()).await, Ok(()));
+        harness.publish(&[key(rotated)]);
+        assert_eq!(harness.verify(&key(rotated).token()).await, Ok(()));
     }
-    assert_eq!(rig.source.fetches(), 4);
+    assert_eq!(harness.source.fetches(), 4);
 }
 
 /// Unknown kids whose refreshes succeed would make the set too young, so here they fail.
 #[tokio::test]
 async fn a_flood_of_unknown_kids_leaves_its_budget_whole() {
-    let rig = Rig::warm().await;
-    rig.pass(secs(31)).await;
-    rig.source.always(Answer::Failure);
+    let harness = Harness::warm().await;
+    harness.pass(secs(31)).await;
+    harness.source.always(Reply::Failure);
     for number in 0..300 {
-        assert!(rig.verify(&stranger(number)).await.is_err());
-        rig.clock.advance(millis(10));
+        assert!(harness.verify(&stranger(number)).await.is_err());
+        harness.clock.advance(millis(10));
     }
-    assert_eq!(rig.source.fetches(), 3);
-    assert_eq!(rig.verify(&stranger(0)).await, Err(VerifyErrorKind::UnknownKey));
-    rig.publish(&[successor()]);
-    assert_eq!(rig.verify(&successor().token()).await, Ok(()));
-    assert_eq!(rig.source.fetches(), 4);
+    assert_eq!(harness.source.fetches(), 3);
+    assert_eq!(harness.verify(&stranger(0)).await, Err(VerifyErrorKind::UnknownKey));
+    harness.publish(&[successor()]);
+    assert_eq!(harness.verify(&successor().token()).await, Ok(()));
+    assert_eq!(harness.source.fetches(), 4);
 }
 
 #[tokio::test]
 async fn a_refresh_that_fails_or_brings_the_same_key_leaves_it_bad() {
     let token = forged();
     for answer in [
-        Answer::Failure,
-        Answer::FailureUntil(secs(60)),
-        Answer::Panic,
-        Answer::PanicInCall,
-        Answer::document(""),
-        Answer::document(r#"{"keys":[]}"#),
-        Answer::keys(&[key(0)]),
-        Answer::keys(&[key(1), key(0)]),
-        Answer::keys(&[key(2).under("ins_0")]),
+        Reply::Failure,
+        Reply::FailureUntil(secs(60)),
+        Reply::Panic,
+        Reply::PanicInCall,
+        Reply::document(""),
+        Reply::document(r#"{"keys":[]}"#),
+        Reply::keys(&[key(0)]),
+        Reply::keys(&[key(1), key(0)]),
+        Reply::keys(&[key(2).under("ins_0")]),
     ] {
-        let rig = Rig::warm().await;
-        rig.pass(secs(31)).await;
-        rig.source.always(answer);
-        let (mut own, mut joined) = (Box::pin(rig.verify(&token)), Box::pin(rig.verify(&token)));
+        let harness = Harness::warm().await;
+        harness.pass(secs(31)).await;
+        harness.source.always(answer);
+        let (mut own, mut joined) = (Box::pin(harness.verify(&token)), Box::pin(harness.verify(&token)));
         assert_eq!((at_once(own.as_mut()), at_once(joined.as_mut())), (None, None));
         assert_eq!((own.await, joined.await), (REFUSED, REFUSED));
-        assert_eq!(at_once(rig.verify(&token)), Some(REFUSED));
-        assert_eq!(rig.source.fetches(), 2);
+        assert_eq!(at_once(harness.verify(&token)), Some(REFUSED));
+        assert_eq!(harness.source.fetches(), 2);
     }
 }
 
 #[tokio::test]
 async fn a_token_by_another_algorithm_than_its_keys_is_worth_none() {
-    let rig = Rig::warm().await;
-    rig.pass(secs(31)).await;
+    let harness = Harness::warm().await;
+    harness.pass(secs(31)).await;
     let other = with_header(r#"{"alg":"RS512","kid":"ins_0"}"#);
-    assert_eq!(at_once(rig.verify(&other)), Some(Err(VerifyErrorKind::AlgorithmMismatch)));
+    assert_eq!(at_once(harness.verify(&other)), Some(Err(VerifyErrorKind::AlgorithmMismatch)));
     settle().await;
-    assert_eq!(rig.source.fetches(), 1);
+    assert_eq!(harness.source.fetches(), 1);
 }
 
 #[tokio::test]
 async fn if_the_key_has_left_the_set_its_kid_is_unknown() {
-    let rig = Rig::warm().await;
-    rig.pass(secs(31)).await;
-    rig.publish(&[key(1)]);
-    assert_eq!(rig.verify(&forged()).await, Err(VerifyErrorKind::UnknownKey));
+    let harness = Harness::warm().await;
+    harness.pass(secs(31)).await;
+    harness.publish(&[key(1)]);
+    assert_eq!(harness.verify(&forged()).await, Err(VerifyErrorKind::UnknownKey));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_refresh_that_never_ends_leaves_it_bad() {
-    let rig = Rig::warm_with(|config| config.jwks_timeout(secs(3))).await;
-    rig.pass(secs(31)).await;
-    rig.source.hold();
+    let harness = Harness::warm_with(|config| config.jwks_timeout(secs(3))).await;
+    harness.pass(secs(31)).await;
+    harness.source.hold();
     let start = tokio::time::Instant::now();
-    assert_eq!(rig.verify(&forged()).await, REFUSED);
+    assert_eq!(harness.verify(&forged()).await, REFUSED);
     assert!(start.elapsed() >= secs(3) && start.elapsed() < millis(3100));
 }
 
 #[tokio::test]
 async fn while_backing_off_it_is_refused_at_once() {
-    let rig = Rig::warm().await;
-    rig.pass(secs(31)).await;
-    rig.source.always(Answer::FailureUntil(secs(60)));
-    assert_eq!(rig.verify(&stranger(0)).await, Err(VerifyErrorKind::KeysUnavailable));
-    assert_eq!(at_once(rig.verify(&forged())), Some(REFUSED));
+    let harness = Harness::warm().await;
+    harness.pass(secs(31)).await;
+    harness.source.always(Reply::FailureUntil(secs(60)));
+    assert_eq!(harness.verify(&stranger(0)).await, Err(VerifyErrorKind::KeysUnavailable));
+    assert_eq!(at_once(harness.verify(&forged())), Some(REFUSED));
     settle().await;
-    assert_eq!(rig.source.fetches(), 2);
+    assert_eq!(harness.source.fetches(), 2);
 }
 
 #[tokio::test]
 async fn with_too_many_waiting_it_is_refused_at_once() {
-    let rig = Rig::warm().await;
-    rig.pass(secs(31)).await;
-    rig.source.hold();
+    let harness = Harness::warm().await;
+    harness.pass(secs(31)).await;
+    harness.source.hold();
     let strange = stranger(0);
-    let mut waiting: Vec<_> = (0..16_384).map(|_| Box::pin(rig.verify(&strange))).collect();
+    let mut waiting: Vec<_> = (0..16_384).map(|_| Box::pin(harness.verify(&strange))).collect();
     for waiting in &mut waiting {
         assert_eq!(at_once(waiting.as_mut()), None);
     }
-    assert_eq!(at_once(rig.verify(&forged())), Some(REFUSED));
+    assert_eq!(at_once(harness.verify(&forged())), Some(REFUSED));
 }

@@ -2,34 +2,31 @@ use std::collections::HashMap;
 
 use tower_clerk::{jwks::FetchErrorKind, verify::VerifyErrorKind};
 
-use super::{
-    source::Answer,
-    support::{Rig, at_once, key, millis, secs, settle, with_header},
-};
+use crate::support::{Harness, Reply, at_once, key, millis, secs, settle, with_header};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ten_thousand_requests_on_a_cold_cache_are_one_fetch() {
-    let (rig, token) = (Rig::cold(), key(0).token());
+    let (harness, token) = (Harness::cold(), key(0).token());
     let publish = async || {
-        rig.source.started(1).await;
-        rig.source.once(Answer::keys(&[key(0)]));
+        harness.source.started(1).await;
+        harness.source.once(Reply::keys(&[key(0)]));
     };
-    let verdicts = rig.herd(vec![token; 10_000], publish).await;
+    let verdicts = harness.herd(vec![token; 10_000], publish).await;
     assert_eq!(verdicts, HashMap::from([(Ok(()), 10_000)]));
     settle().await;
-    assert_eq!(rig.source.fetches(), 1);
+    assert_eq!(harness.source.fetches(), 1);
 }
 
 #[tokio::test]
 async fn beyond_16384_who_wait_the_surplus_is_answered_at_once() {
-    let (rig, token) = (Rig::cold(), key(0).token());
+    let (harness, token) = (Harness::cold(), key(0).token());
     let wait = || {
-        let mut waiting = Box::pin(rig.verify(&token));
+        let mut waiting = Box::pin(harness.verify(&token));
         assert_eq!(at_once(waiting.as_mut()), None);
         waiting
     };
     let assert_there_is_no_room = || {
-        let error = rig.verify_at_once(&token).expect("an answer").expect_err("no room");
+        let error = harness.verify_at_once(&token).expect("an answer").expect_err("no room");
         assert_eq!(error.kind(), VerifyErrorKind::KeysUnavailable);
         assert_eq!(error.fetch_error(), Some(FetchErrorKind::TooManyWaiting));
         assert_eq!(error.retry_after(), Some(secs(1)));
@@ -43,16 +40,16 @@ async fn beyond_16384_who_wait_the_surplus_is_answered_at_once() {
     waiting.push(wait());
     assert_there_is_no_room();
 
-    rig.source.once(Answer::keys(&[key(0)]));
+    harness.source.once(Reply::keys(&[key(0)]));
     for waiting in waiting {
         assert_eq!(waiting.await, Ok(()));
     }
-    assert_eq!(rig.source.fetches(), 1);
+    assert_eq!(harness.source.fetches(), 1);
 }
 
 #[tokio::test]
 async fn what_can_be_refused_without_keys_starts_no_fetch() {
-    let rig = Rig::cold();
+    let harness = Harness::cold();
     for (token, kind) in [
         (String::new(), VerifyErrorKind::Malformed),
         ("a.b".to_owned(), VerifyErrorKind::Malformed),
@@ -64,60 +61,60 @@ async fn what_can_be_refused_without_keys_starts_no_fetch() {
         (with_header(r#"{"alg":"RS256","kid":"ins_0","typ":"at+jwt"}"#), VerifyErrorKind::UnsupportedType),
         (with_header(r#"{"alg":"RS256","kid":"ins_0","crit":[]}"#), VerifyErrorKind::CriticalHeader),
     ] {
-        assert_eq!(rig.verify(&token).await, Err(kind), "{token:.60}");
+        assert_eq!(harness.verify(&token).await, Err(kind), "{token:.60}");
     }
     settle().await;
-    assert_eq!(rig.source.fetches(), 0);
-    assert_eq!(at_once(rig.verify(&with_header(r#"{"alg":"RS256","kid":"ins_0"}"#))), None);
+    assert_eq!(harness.source.fetches(), 0);
+    assert_eq!(at_once(harness.verify(&with_header(r#"{"alg":"RS256","kid":"ins_0"}"#))), None);
     settle().await;
-    assert_eq!(rig.source.fetches(), 1);
+    assert_eq!(harness.source.fetches(), 1);
 }
 
 #[tokio::test]
 async fn requests_one_after_another_are_one_fetch_for_each_back_off() {
-    let (rig, token) = (Rig::cold(), key(0).token());
-    rig.source.always(Answer::Failure);
-    assert_eq!(rig.verify(&token).await, Err(VerifyErrorKind::KeysUnavailable));
+    let (harness, token) = (Harness::cold(), key(0).token());
+    harness.source.always(Reply::Failure);
+    assert_eq!(harness.verify(&token).await, Err(VerifyErrorKind::KeysUnavailable));
     for _ in 0..299 {
-        let error = rig.verify_at_once(&token).expect("an answer").expect_err("no keys");
+        let error = harness.verify_at_once(&token).expect("an answer").expect_err("no keys");
         assert_eq!(error.kind(), VerifyErrorKind::KeysUnavailable);
         assert_eq!(error.fetch_error(), Some(FetchErrorKind::Source));
         assert!(error.retry_after().is_some_and(|delay| !delay.is_zero() && delay <= millis(250)));
     }
     settle().await;
-    assert_eq!(rig.source.fetches(), 1);
+    assert_eq!(harness.source.fetches(), 1);
 
     for _ in 0..300 {
-        assert_eq!(rig.verify(&token).await, Err(VerifyErrorKind::KeysUnavailable));
-        rig.clock.advance(millis(10));
+        assert_eq!(harness.verify(&token).await, Err(VerifyErrorKind::KeysUnavailable));
+        harness.clock.advance(millis(10));
     }
     // Three seconds of back-off: 0.25, 0.5, 1, 1 and 1 s, each up to a quarter shorter.
-    assert!((5..=6).contains(&rig.source.fetches()), "{}", rig.source.fetches());
+    assert!((5..=6).contains(&harness.source.fetches()), "{}", harness.source.fetches());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_herd_on_a_failing_source_is_one_fetch() {
-    let (rig, token) = (Rig::cold(), key(0).token());
-    rig.source.always(Answer::Failure);
-    let verdicts = rig.herd(vec![token; 1_000], async || {}).await;
+    let (harness, token) = (Harness::cold(), key(0).token());
+    harness.source.always(Reply::Failure);
+    let verdicts = harness.herd(vec![token; 1_000], async || {}).await;
     assert_eq!(verdicts, HashMap::from([(Err(VerifyErrorKind::KeysUnavailable), 1_000)]));
-    assert_eq!(rig.source.fetches(), 1);
+    assert_eq!(harness.source.fetches(), 1);
 }
 
 #[tokio::test]
 async fn requests_are_good_within_a_second_of_the_sources_recovery() {
-    let (rig, token) = (Rig::cold(), key(0).token());
-    rig.source.always(Answer::Failure);
+    let (harness, token) = (Harness::cold(), key(0).token());
+    harness.source.always(Reply::Failure);
     for _ in 0..600 {
-        assert_eq!(rig.verify(&token).await, Err(VerifyErrorKind::KeysUnavailable));
-        rig.clock.advance(millis(100));
+        assert_eq!(harness.verify(&token).await, Err(VerifyErrorKind::KeysUnavailable));
+        harness.clock.advance(millis(100));
     }
-    assert!(rig.source.fetches() <= 60 * 4 / 3 + 3, "{}", rig.source.fetches());
+    assert!(harness.source.fetches() <= 60 * 4 / 3 + 3, "{}", harness.source.fetches());
 
-    rig.publish(&[key(0)]);
+    harness.publish(&[key(0)]);
     let mut downtime = millis(0);
-    while rig.verify(&token).await.is_err() {
-        rig.clock.advance(millis(10));
+    while harness.verify(&token).await.is_err() {
+        harness.clock.advance(millis(10));
         downtime += millis(10);
         assert!(downtime <= secs(1));
     }
@@ -125,10 +122,10 @@ async fn requests_are_good_within_a_second_of_the_sources_recovery() {
 
 #[tokio::test]
 async fn trying_on_a_cold_cache_starts_the_fetch_for_those_who_come_later() {
-    let (rig, token) = (Rig::cold(), key(0).token());
-    rig.publish(&[key(0)]);
+    let (harness, token) = (Harness::cold(), key(0).token());
+    harness.publish(&[key(0)]);
     for _ in 0..3 {
-        let error = rig.verifier.try_verify(&token).expect_err("no keys yet");
+        let error = harness.verifier.try_verify(&token).expect_err("no keys yet");
         assert_eq!(
             (error.kind(), error.fetch_error()),
             (VerifyErrorKind::KeysUnavailable, Some(FetchErrorKind::InFlight))
@@ -136,6 +133,6 @@ async fn trying_on_a_cold_cache_starts_the_fetch_for_those_who_come_later() {
         assert_eq!(error.retry_after(), Some(secs(1)));
     }
     settle().await;
-    assert_eq!(rig.try_verify(&token), Ok(()));
-    assert_eq!(rig.source.fetches(), 1);
+    assert_eq!(harness.try_verify(&token), Ok(()));
+    assert_eq!(harness.source.fetches(), 1);
 }

@@ -2,107 +2,104 @@ use std::collections::HashMap;
 
 use tower_clerk::verify::VerifyErrorKind;
 
-use super::{
-    source::Answer,
-    support::{Rig, at_once, key, kind_of, millis, secs, settle, stranger},
-};
+use crate::support::{Harness, Reply, at_once, key, kind_of, millis, secs, settle, stranger};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ten_thousand_unknown_kids_at_once_are_two_fetches_at_most() {
-    let rig = Rig::warm().await;
-    let verdicts = rig.herd((0..10_000).map(stranger), async || {}).await;
+    let harness = Harness::warm().await;
+    let verdicts = harness.herd((0..10_000).map(stranger), async || {}).await;
     assert_eq!(verdicts, HashMap::from([(Err(VerifyErrorKind::UnknownKey), 10_000)]));
     settle().await;
-    assert!(rig.source.fetches() <= 3, "{}", rig.source.fetches());
+    assert!(harness.source.fetches() <= 3, "{}", harness.source.fetches());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn on_a_cold_cache_they_are_two_besides_the_first_load() {
-    let rig = Rig::cold();
-    rig.publish(&[key(0)]);
-    let verdicts = rig.herd((0..1_000).map(stranger), async || {}).await;
+    let harness = Harness::cold();
+    harness.publish(&[key(0)]);
+    let verdicts = harness.herd((0..1_000).map(stranger), async || {}).await;
     assert_eq!(verdicts, HashMap::from([(Err(VerifyErrorKind::UnknownKey), 1_000)]));
     settle().await;
-    assert!(rig.source.fetches() <= 3, "{}", rig.source.fetches());
-    assert_eq!(rig.try_verify(&key(0).token()), Ok(()));
+    assert!(harness.source.fetches() <= 3, "{}", harness.source.fetches());
+    assert_eq!(harness.try_verify(&key(0).token()), Ok(()));
 }
 
 #[tokio::test]
 async fn unknown_kids_over_time_are_two_fetches_and_one_more_each_ten_seconds() {
-    let rig = Rig::warm().await;
+    let harness = Harness::warm().await;
     for number in 0..10_000 {
-        assert_eq!(rig.verify(&stranger(number)).await, Err(VerifyErrorKind::UnknownKey));
+        assert_eq!(harness.verify(&stranger(number)).await, Err(VerifyErrorKind::UnknownKey));
         let seconds = number / 100;
-        assert_eq!(rig.source.fetches(), if number == 0 { 2 } else { 3 + seconds / 10 }, "after {seconds} s");
-        rig.clock.advance(millis(10));
+        assert_eq!(harness.source.fetches(), if number == 0 { 2 } else { 3 + seconds / 10 }, "after {seconds} s");
+        harness.clock.advance(millis(10));
     }
 }
 
 #[tokio::test]
 async fn a_rotation_under_a_flood_is_picked_up_within_ten_seconds() {
-    let (rig, rotated) = (Rig::warm().await, key(1).token());
+    let (harness, rotated) = (Harness::warm().await, key(1).token());
     let mut number = 0;
     let mut flood = async || {
         for _ in 0..10 {
             number += 1;
-            assert_eq!(rig.verify(&stranger(number)).await, Err(VerifyErrorKind::UnknownKey));
+            assert_eq!(harness.verify(&stranger(number)).await, Err(VerifyErrorKind::UnknownKey));
         }
-        rig.clock.advance(millis(100));
+        harness.clock.advance(millis(100));
     };
     for _ in 0..333 {
         flood().await;
     }
-    rig.publish(&[key(1)]);
+    harness.publish(&[key(1)]);
     let mut delay = millis(0);
-    while rig.verify(&rotated).await.is_err() {
+    while harness.verify(&rotated).await.is_err() {
         flood().await;
         delay += millis(100);
         assert!(delay <= secs(10));
     }
     let elapsed = 34 + delay.as_secs();
-    assert!(u64::try_from(rig.source.fetches()).is_ok_and(|fetches| fetches <= 3 + elapsed / 10));
+    assert!(u64::try_from(harness.source.fetches()).is_ok_and(|fetches| fetches <= 3 + elapsed / 10));
 }
 
 #[tokio::test]
 async fn with_the_source_down_a_flood_is_refused_at_once_and_makes_no_storm() {
-    let (rig, known) = (Rig::warm().await, key(0).token());
-    rig.source.always(Answer::Failure);
+    let (harness, known) = (Harness::warm().await, key(0).token());
+    harness.source.always(Reply::Failure);
     let mut waited = 0;
     for number in 0..6_000 {
-        match rig.verify_at_once(&stranger(number)) {
+        match harness.verify_at_once(&stranger(number)) {
             Some(verified) => assert!(matches!(
                 kind_of(verified),
                 Err(VerifyErrorKind::UnknownKey | VerifyErrorKind::KeysUnavailable)
             )),
             None => waited += 1,
         }
-        assert_eq!(rig.try_verify(&known), Ok(()));
+        assert_eq!(harness.try_verify(&known), Ok(()));
         settle().await;
-        rig.clock.advance(millis(10));
+        harness.clock.advance(millis(10));
     }
     // Two, and one more after each ten seconds of the minute.
-    assert_eq!((waited, rig.source.fetches()), (7, 8));
-    assert_eq!(rig.try_verify(&known), Ok(()));
+    assert_eq!((waited, harness.source.fetches()), (7, 8));
+    assert_eq!(harness.try_verify(&known), Ok(()));
 }
 
 #[tokio::test]
 async fn known_keys_never_wait_while_a_fetch_for_unknown_ones_hangs() {
-    let (rig, known) = (Rig::warm().await, key(0).token());
-    rig.source.hold();
+    let (harness, known) = (Harness::warm().await, key(0).token());
+    harness.source.hold();
     // A refresh is due as well, and has to do with the fetch that is under way.
-    rig.pass(secs(270)).await;
+    harness.pass(secs(270)).await;
     let tokens: Vec<_> = (0..100).map(stranger).collect();
-    let mut waiting: Vec<_> = tokens.iter().map(|token| Box::pin(rig.verify(token))).collect();
+    let mut waiting: Vec<_> = tokens.iter().map(|token| Box::pin(harness.verify(token))).collect();
     for waiting in &mut waiting {
         assert_eq!(at_once(waiting.as_mut()), None);
-        assert_eq!((rig.try_verify(&known), rig.try_verify(&key(0).token())), (Ok(()), Ok(())));
-        assert!(rig.verify_at_once(&known).is_some_and(|verified| verified.is_ok()));
+        assert_eq!((harness.try_verify(&known), harness.try_verify(&key(0).token())), (Ok(()), Ok(())));
+        assert!(harness.verify_at_once(&known).is_some_and(|verified| verified.is_ok()));
         settle().await;
     }
-    assert_eq!((rig.source.fetches(), rig.source.ended()), (2, 1));
-    rig.source.once(Answer::Failure);
+    assert_eq!((harness.source.fetches(), harness.source.ended()), (2, 1));
+    harness.source.once(Reply::Failure);
     for waiting in waiting {
         assert_eq!(waiting.await, Err(VerifyErrorKind::KeysUnavailable));
-        assert_eq!(rig.try_verify(&known), Ok(()));
+        assert_eq!(harness.try_verify(&known), Ok(()));
     }
 }

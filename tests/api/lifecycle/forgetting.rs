@@ -9,54 +9,54 @@ use tower_clerk::{
     verify::{VerifyError, VerifyErrorKind},
 };
 
-use super::support::{Key, Rig, at_once, key, kind_of, secs, settle};
+use crate::support::{Harness, Key, at_once, key, kind_of, secs, settle};
 
 #[tokio::test]
 async fn forgotten_keys_are_fetched_anew_for_the_next_token() {
-    let (rig, token) = (Rig::warm().await, key(0).token());
-    rig.publish(&[key(1)]);
-    rig.pass(secs(5)).await;
-    rig.verifier.forget_keys();
-    let status = rig.verifier.keys_status();
+    let (harness, token) = (Harness::warm().await, key(0).token());
+    harness.publish(&[key(1)]);
+    harness.pass(secs(5)).await;
+    harness.verifier.forget_keys();
+    let status = harness.verifier.keys_status();
     assert_eq!((status.age, status.keys, status.last_error, status.last_success), (None, 0, None, Some(secs(5))));
     settle().await;
-    assert_eq!(rig.source.fetches(), 1);
-    assert_eq!(rig.verify(&key(1).token()).await, Ok(()));
-    assert_eq!(rig.source.fetches(), 2);
-    assert_eq!(rig.verify(&token).await, Err(VerifyErrorKind::UnknownKey));
+    assert_eq!(harness.source.fetches(), 1);
+    assert_eq!(harness.verify(&key(1).token()).await, Ok(()));
+    assert_eq!(harness.source.fetches(), 2);
+    assert_eq!(harness.verify(&token).await, Err(VerifyErrorKind::UnknownKey));
 }
 
 #[tokio::test]
 async fn forgetting_bypasses_the_budgets_and_does_not_spend_them() {
-    let rig = Rig::warm().await;
+    let harness = Harness::warm().await;
     for fetches in 2..20 {
-        rig.verifier.forget_keys();
-        assert_eq!(rig.verify(&key(0).token()).await, Ok(()));
-        assert_eq!(rig.source.fetches(), fetches);
+        harness.verifier.forget_keys();
+        assert_eq!(harness.verify(&key(0).token()).await, Ok(()));
+        assert_eq!(harness.source.fetches(), fetches);
     }
     for rotated in [1, 2] {
-        rig.publish(&[key(rotated)]);
-        assert_eq!(rig.verify(&key(rotated).token()).await, Ok(()));
+        harness.publish(&[key(rotated)]);
+        assert_eq!(harness.verify(&key(rotated).token()).await, Ok(()));
     }
 }
 
 #[tokio::test]
 async fn what_a_fetch_brings_that_was_in_flight_is_forgotten_too() {
-    let (rig, withdrawn, rotated) = (Rig::cold(), key(0).token(), key(1).token());
-    let mut waiting = [&withdrawn, &rotated, &rotated].map(|token| Box::pin(rig.verify(token)));
+    let (harness, withdrawn, rotated) = (Harness::cold(), key(0).token(), key(1).token());
+    let mut waiting = [&withdrawn, &rotated, &rotated].map(|token| Box::pin(harness.verify(token)));
     for waiting in &mut waiting {
         assert_eq!(at_once(waiting.as_mut()), None);
     }
-    rig.source.started(1).await;
-    rig.verifier.forget_keys();
+    harness.source.started(1).await;
+    harness.verifier.forget_keys();
     settle().await;
-    assert_eq!(rig.source.ended(), 1);
-    rig.publish(&[key(1)]);
+    assert_eq!(harness.source.ended(), 1);
+    harness.publish(&[key(1)]);
     let [first, second, third] = waiting;
     assert_eq!((second.await, third.await), (Ok(()), Ok(())));
     assert_eq!(first.await, Err(VerifyErrorKind::UnknownKey));
     // One for all, and one of its own for the key that was withdrawn.
-    assert_eq!((rig.source.fetches(), rig.verifier.keys_status().last_error), (3, None));
+    assert_eq!((harness.source.fetches(), harness.verifier.keys_status().last_error), (3, None));
 }
 
 /// The fetch is already answering when its verifier forgets, too late to be stopped.
@@ -83,40 +83,40 @@ async fn what_a_fetch_brings_that_was_given_up_does_not_count() {
 
 #[tokio::test]
 async fn forgetting_leaves_no_operator_waiting() {
-    let rig = Rig::cold();
+    let harness = Harness::cold();
     let forget_under = async |mut waiting: Pin<Box<dyn Future<Output = Result<(), VerifyError>> + '_>>, fetches| {
         assert!(at_once(waiting.as_mut()).is_none());
-        rig.source.started(fetches).await;
-        rig.verifier.forget_keys();
+        harness.source.started(fetches).await;
+        harness.verifier.forget_keys();
         assert_eq!(kind_of(waiting.await), Err(VerifyErrorKind::KeysUnavailable));
     };
-    forget_under(Box::pin(rig.verifier.warm_up()), 1).await;
-    forget_under(Box::pin(rig.verifier.refresh()), 2).await;
-    rig.publish(&[key(0)]);
-    rig.verifier.warm_up().await.expect("keys");
-    assert_eq!((rig.source.fetches(), rig.verifier.keys_status().last_error), (3, None));
+    forget_under(Box::pin(harness.verifier.warm_up()), 1).await;
+    forget_under(Box::pin(harness.verifier.refresh()), 2).await;
+    harness.publish(&[key(0)]);
+    harness.verifier.warm_up().await.expect("keys");
+    assert_eq!((harness.source.fetches(), harness.verifier.keys_status().last_error), (3, None));
 }
 
 #[tokio::test]
 async fn forgetting_during_a_background_refresh_stops_it() {
-    let (rig, token) = (Rig::warm().await, key(0).token());
-    rig.source.hold();
-    rig.pass(secs(270)).await;
-    assert_eq!(rig.try_verify(&token), Ok(()));
-    rig.source.started(2).await;
-    rig.verifier.forget_keys();
+    let (harness, token) = (Harness::warm().await, key(0).token());
+    harness.source.hold();
+    harness.pass(secs(270)).await;
+    assert_eq!(harness.try_verify(&token), Ok(()));
+    harness.source.started(2).await;
+    harness.verifier.forget_keys();
     settle().await;
-    assert_eq!(rig.source.ended(), 2);
-    rig.publish(&[key(1)]);
-    assert_eq!(rig.verify(&key(1).token()).await, Ok(()));
-    assert_eq!((rig.source.fetches(), rig.verifier.keys_status().last_error), (3, None));
+    assert_eq!(harness.source.ended(), 2);
+    harness.publish(&[key(1)]);
+    assert_eq!(harness.verify(&key(1).token()).await, Ok(()));
+    assert_eq!((harness.source.fetches(), harness.verifier.keys_status().last_error), (3, None));
 }
 
 #[tokio::test]
 async fn forgetting_what_is_not_there_does_nothing() {
-    let (rig, token) = (Rig::cold(), key(0).token());
-    rig.verifier.forget_keys();
-    rig.publish(&[key(0)]);
-    assert_eq!(rig.verify(&token).await, Ok(()));
-    assert_eq!(rig.source.fetches(), 1);
+    let (harness, token) = (Harness::cold(), key(0).token());
+    harness.verifier.forget_keys();
+    harness.publish(&[key(0)]);
+    assert_eq!(harness.verify(&token).await, Ok(()));
+    assert_eq!(harness.source.fetches(), 1);
 }

@@ -8,19 +8,19 @@ use tower::{ServiceExt, service_fn};
 use tower_clerk::{ClerkAuthLayer, verify::Clock};
 use tower_layer::Layer;
 
-use super::support::{NANO, Rig, forged, key, millis, secs, settle, with_header};
+use crate::support::{Harness, NANO, forged, key, millis, secs, settle, with_header};
 
 #[tokio::test]
 async fn a_fresh_set_is_used_without_another_fetch() {
-    let (rig, token) = (Rig::warm().await, key(0).token());
+    let (harness, token) = (Harness::warm().await, key(0).token());
     for _ in 0..239 {
-        rig.pass(secs(1)).await;
-        assert_eq!((rig.try_verify(&token), rig.try_verify(&key(0).token())), (Ok(()), Ok(())));
+        harness.pass(secs(1)).await;
+        assert_eq!((harness.try_verify(&token), harness.try_verify(&key(0).token())), (Ok(()), Ok(())));
     }
-    rig.pass(secs(1) - NANO).await;
-    assert_eq!((rig.try_verify(&token), rig.try_verify(&key(0).token())), (Ok(()), Ok(())));
+    harness.pass(secs(1) - NANO).await;
+    assert_eq!((harness.try_verify(&token), harness.try_verify(&key(0).token())), (Ok(()), Ok(())));
     settle().await;
-    assert_eq!(rig.source.fetches(), 1);
+    assert_eq!(harness.source.fetches(), 1);
 }
 
 #[tokio::test]
@@ -28,12 +28,12 @@ async fn a_refresh_is_due_at_nine_tenths_of_the_interval_and_jitter_only_brings_
     let token = key(0).token();
     let mut early = 0;
     for _ in 0..40 {
-        let rig = Rig::warm().await;
+        let harness = Harness::warm().await;
         let fetches_after = async |time| {
-            rig.pass(time).await;
-            assert_eq!(rig.try_verify(&token), Ok(()));
+            harness.pass(time).await;
+            assert_eq!(harness.try_verify(&token), Ok(()));
             settle().await;
-            rig.source.fetches()
+            harness.source.fetches()
         };
         assert_eq!(fetches_after(secs(240) - NANO).await, 1);
         early += fetches_after(secs(15) + NANO).await - 1;
@@ -44,52 +44,52 @@ async fn a_refresh_is_due_at_nine_tenths_of_the_interval_and_jitter_only_brings_
 
 #[tokio::test]
 async fn the_interval_can_be_a_second() {
-    let rig = Rig::warm_with(|config| config.jwks_refresh_interval(secs(1))).await;
+    let harness = Harness::warm_with(|config| config.jwks_refresh_interval(secs(1))).await;
     let token = key(0).token();
     for fetches in 1..20 {
-        rig.pass(millis(800) - NANO).await;
-        assert_eq!(rig.try_verify(&token), Ok(()));
+        harness.pass(millis(800) - NANO).await;
+        assert_eq!(harness.try_verify(&token), Ok(()));
         settle().await;
-        assert_eq!(rig.source.fetches(), fetches);
-        rig.pass(millis(100) + NANO).await;
-        assert_eq!(rig.try_verify(&token), Ok(()));
-        rig.source.over(fetches + 1).await;
+        assert_eq!(harness.source.fetches(), fetches);
+        harness.pass(millis(100) + NANO).await;
+        assert_eq!(harness.try_verify(&token), Ok(()));
+        harness.source.over(fetches + 1).await;
     }
 }
 
 #[tokio::test]
 async fn one_refresh_runs_in_the_background_and_nobody_waits_for_it() {
-    let (rig, token) = (Rig::warm().await, key(0).token());
-    rig.source.hold();
-    rig.pass(secs(270)).await;
+    let (harness, token) = (Harness::warm().await, key(0).token());
+    harness.source.hold();
+    harness.pass(secs(270)).await;
     for _ in 0..100 {
-        assert!(rig.verify_at_once(&token).is_some_and(|verified| verified.is_ok()));
-        assert_eq!((rig.try_verify(&token), rig.try_verify(&key(0).token())), (Ok(()), Ok(())));
+        assert!(harness.verify_at_once(&token).is_some_and(|verified| verified.is_ok()));
+        assert_eq!((harness.try_verify(&token), harness.try_verify(&key(0).token())), (Ok(()), Ok(())));
         settle().await;
-        assert_eq!((rig.source.fetches(), rig.source.ended()), (2, 1));
+        assert_eq!((harness.source.fetches(), harness.source.ended()), (2, 1));
     }
-    rig.publish(&[key(0), key(1)]);
+    harness.publish(&[key(0), key(1)]);
     settle().await;
-    let status = rig.verifier.keys_status();
+    let status = harness.verifier.keys_status();
     assert_eq!((status.keys, status.age), (2, Some(Duration::ZERO)));
 
-    rig.pass(secs(240) - NANO).await;
-    assert_eq!(rig.try_verify(&token), Ok(()));
+    harness.pass(secs(240) - NANO).await;
+    assert_eq!(harness.try_verify(&token), Ok(()));
     settle().await;
-    assert_eq!(rig.source.fetches(), 2);
+    assert_eq!(harness.source.fetches(), 2);
 }
 
 #[tokio::test]
 async fn only_use_starts_a_refresh() {
-    let rig = Rig::warm().await;
+    let harness = Harness::warm().await;
     for _ in 0..48 {
-        rig.pass(secs(1800)).await;
-        let _ = rig.verifier.keys_status();
+        harness.pass(secs(1800)).await;
+        let _ = harness.verifier.keys_status();
     }
-    assert_eq!(rig.source.fetches(), 1);
-    assert!(rig.try_verify("no token").is_err());
+    assert_eq!(harness.source.fetches(), 1);
+    assert!(harness.try_verify("no token").is_err());
     settle().await;
-    assert_eq!(rig.source.fetches(), 1);
+    assert_eq!(harness.source.fetches(), 1);
 }
 
 /// A token that was verified before costs no signature and is use of the keys all the same.
@@ -97,49 +97,49 @@ async fn only_use_starts_a_refresh() {
 async fn each_way_of_using_the_keys_starts_a_refresh() {
     let remembered = key(0).token();
     for token in [remembered.clone(), key(0).token(), forged(), with_header(r#"{"alg":"RS256","kid":"ins_0"}"#)] {
-        let rig = Rig::warm().await;
-        assert_eq!(rig.try_verify(&remembered), Ok(()));
-        rig.pass(secs(270)).await;
-        let _ = rig.try_verify(&token);
+        let harness = Harness::warm().await;
+        assert_eq!(harness.try_verify(&remembered), Ok(()));
+        harness.pass(secs(270)).await;
+        let _ = harness.try_verify(&token);
         settle().await;
-        assert_eq!((rig.source.fetches(), rig.source.ended()), (2, 2));
-        assert_eq!(rig.verifier.keys_status().age, Some(Duration::ZERO));
+        assert_eq!((harness.source.fetches(), harness.source.ended()), (2, 2));
+        assert_eq!(harness.verifier.keys_status().age, Some(Duration::ZERO));
     }
 }
 
 #[tokio::test]
 async fn a_verifier_that_is_not_used_never_fetches() {
-    let rig = Rig::cold();
-    let layer = ClerkAuthLayer::from(rig.verifier.clone());
+    let harness = Harness::cold();
+    let layer = ClerkAuthLayer::from(harness.verifier.clone());
     let inner = service_fn(|_: Request<()>| async { Ok::<_, Infallible>(Response::new(String::new())) });
     let mut service = layer.clone().layer(inner);
     for _ in 0..3 {
-        rig.pass(secs(24 * 60 * 60)).await;
+        harness.pass(secs(24 * 60 * 60)).await;
         service.ready().await.expect("ready");
         let status = layer.verifier().keys_status();
         assert_eq!((status.age, status.keys, status.last_error, status.last_success), (None, 0, None, None));
-        rig.verifier.forget_keys();
+        harness.verifier.forget_keys();
     }
     let anonymous = service.oneshot(Request::new(())).await.expect("infallible");
     assert_eq!(anonymous.status(), 401);
     settle().await;
-    assert_eq!(rig.source.fetches(), 0);
+    assert_eq!(harness.source.fetches(), 0);
 }
 
 #[tokio::test]
 async fn setting_the_wall_clock_neither_starts_a_refresh_nor_keeps_one_off() {
-    let (rig, token) = (Rig::warm().await, key(0).token());
-    let (start, year) = (rig.clock.now(), secs(365 * 24 * 60 * 60));
+    let (harness, token) = (Harness::warm().await, key(0).token());
+    let (start, year) = (harness.clock.now(), secs(365 * 24 * 60 * 60));
     for now in [start + 10 * year, SystemTime::UNIX_EPOCH, start - secs(1), start + secs(300), start - 20 * year] {
-        rig.clock.set(now);
-        assert_eq!(rig.try_verify(&token), Ok(()));
+        harness.clock.set(now);
+        assert_eq!(harness.try_verify(&token), Ok(()));
         settle().await;
-        assert_eq!((rig.source.fetches(), rig.verifier.keys_status().age), (1, Some(Duration::ZERO)));
+        assert_eq!((harness.source.fetches(), harness.verifier.keys_status().age), (1, Some(Duration::ZERO)));
     }
     for (fetches, jump) in [(2, start - 20 * year), (3, start + 10 * year)] {
-        rig.pass(secs(270)).await;
-        rig.clock.set(jump);
-        assert_eq!(rig.try_verify(&token), Ok(()));
-        rig.source.over(fetches).await;
+        harness.pass(secs(270)).await;
+        harness.clock.set(jump);
+        assert_eq!(harness.try_verify(&token), Ok(()));
+        harness.source.over(fetches).await;
     }
 }

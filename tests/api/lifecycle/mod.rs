@@ -1,4 +1,4 @@
-//! How keys are held over time: fetched, refreshed, served on, asked for again and given up.
+//! How keys are held over time: fetched, refreshed, served while stale, fetched again after a failure, and dropped.
 
 mod back_off;
 mod bad_signature;
@@ -13,9 +13,7 @@ mod operators;
 mod replacement;
 mod runtimes;
 mod sharing;
-mod source;
 mod source_faults;
 mod stale;
 mod stress;
-mod support;
 mod unknown_kid;

@@ -3,10 +3,7 @@ use std::collections::HashMap;
 use tokio::runtime::{Builder, Runtime};
 use tower_clerk::jwks::FetchErrorKind;
 
-use super::{
-    source::Answer,
-    support::{Rig, at_once, key, millis, runtime, secs, settle},
-};
+use crate::support::{Harness, Reply, at_once, key, millis, runtime, secs, settle};
 
 fn paused_runtime() -> Runtime {
     Builder::new_current_thread().enable_all().start_paused(true).build().expect("a runtime")
@@ -14,101 +11,101 @@ fn paused_runtime() -> Runtime {
 
 #[test]
 fn when_the_runtime_of_a_fetch_ends_those_who_wait_on_another_start_a_new_one() {
-    let (rig, token) = (Rig::cold(), key(0).token());
+    let (harness, token) = (Harness::cold(), key(0).token());
     let (first, second) = (runtime(), runtime());
     first.block_on(async {
-        assert!(rig.try_verify(&token).is_err());
-        rig.source.started(1).await;
+        assert!(harness.try_verify(&token).is_err());
+        harness.source.started(1).await;
     });
     second.block_on(async {
-        let mut waiting: Vec<_> = (0..10).map(|_| Box::pin(rig.verify(&token))).collect();
+        let mut waiting: Vec<_> = (0..10).map(|_| Box::pin(harness.verify(&token))).collect();
         for waiting in &mut waiting {
             assert_eq!(at_once(waiting.as_mut()), None);
         }
         // A runtime must not be dropped within another.
         std::thread::spawn(move || drop(first)).join().expect("no panic");
-        assert_eq!(rig.source.ended(), 1);
-        rig.source.once(Answer::keys(&[key(0)]));
+        assert_eq!(harness.source.ended(), 1);
+        harness.source.once(Reply::keys(&[key(0)]));
         for waiting in waiting {
             assert_eq!(waiting.await, Ok(()));
         }
     });
-    assert_eq!((rig.source.fetches(), rig.verifier.keys_status().last_error), (2, None));
+    assert_eq!((harness.source.fetches(), harness.verifier.keys_status().last_error), (2, None));
 }
 
 #[test]
 fn whenever_that_runtime_ends_no_one_who_waits_goes_without_keys() {
     let token = key(0).token();
     for _ in 0..50 {
-        let rig = Rig::cold();
+        let harness = Harness::cold();
         let [first, second] = [1, 2].map(|threads| {
             let mut builder = Builder::new_multi_thread();
             builder.worker_threads(threads).enable_all().build().expect("a runtime")
         });
         first.block_on(async {
-            assert!(rig.try_verify(&token).is_err());
-            rig.source.started(1).await;
+            assert!(harness.try_verify(&token).is_err());
+            harness.source.started(1).await;
         });
         let end = async || {
             std::thread::spawn(move || drop(first)).join().expect("no panic");
-            rig.publish(&[key(0)]);
+            harness.publish(&[key(0)]);
         };
-        let verdicts = second.block_on(rig.herd(vec![token.clone(); 20], end));
+        let verdicts = second.block_on(harness.herd(vec![token.clone(); 20], end));
         assert_eq!(verdicts, HashMap::from([(Ok(()), 20)]));
-        assert_eq!(rig.source.fetches(), 2);
+        assert_eq!(harness.source.fetches(), 2);
     }
 }
 
 #[test]
 fn when_the_runtime_of_a_refresh_ends_the_next_use_starts_a_new_one() {
-    let (rig, token) = (runtime().block_on(Rig::warm()), key(0).token());
-    rig.source.hold();
-    rig.clock.advance(secs(270));
+    let (harness, token) = (runtime().block_on(Harness::warm()), key(0).token());
+    harness.source.hold();
+    harness.clock.advance(secs(270));
     runtime().block_on(async {
-        assert_eq!(rig.try_verify(&token), Ok(()));
-        rig.source.started(2).await;
+        assert_eq!(harness.try_verify(&token), Ok(()));
+        harness.source.started(2).await;
     });
-    assert_eq!(rig.source.ended(), 2);
-    rig.publish(&[key(1)]);
+    assert_eq!(harness.source.ended(), 2);
+    harness.publish(&[key(1)]);
     runtime().block_on(async {
-        assert_eq!(rig.try_verify(&token), Ok(()));
-        rig.source.over(3).await;
-        assert_eq!(rig.try_verify(&key(1).token()), Ok(()));
+        assert_eq!(harness.try_verify(&token), Ok(()));
+        harness.source.over(3).await;
+        assert_eq!(harness.try_verify(&key(1).token()), Ok(()));
     });
 }
 
 #[test]
 fn a_fetch_on_a_runtime_that_no_one_drives_is_given_up() {
-    let (rig, token) = (Rig::cold_with(|config| config.jwks_timeout(secs(3))), key(0).token());
+    let (harness, token) = (Harness::cold_with(|config| config.jwks_timeout(secs(3))), key(0).token());
     let undriven = runtime();
-    undriven.block_on(async { assert!(rig.try_verify(&token).is_err()) });
+    undriven.block_on(async { assert!(harness.try_verify(&token).is_err()) });
     paused_runtime().block_on(async {
         let start = tokio::time::Instant::now();
-        let error = rig.verifier.verify(&token).await.expect_err("no keys");
+        let error = harness.verifier.verify(&token).await.expect_err("no keys");
         assert_eq!(error.fetch_error(), Some(FetchErrorKind::Timeout));
         assert!(start.elapsed() >= secs(3) && start.elapsed() < secs(4));
-        rig.publish(&[key(0)]);
-        rig.clock.advance(millis(250));
-        assert_eq!(rig.verify(&token).await, Ok(()));
+        harness.publish(&[key(0)]);
+        harness.clock.advance(millis(250));
+        assert_eq!(harness.verify(&token).await, Ok(()));
     });
     undriven.block_on(settle());
-    assert_eq!((rig.source.fetches(), rig.verifier.keys_status().last_error), (1, None));
+    assert_eq!((harness.source.fetches(), harness.verifier.keys_status().last_error), (1, None));
 }
 
 #[test]
 fn a_refresh_on_a_runtime_that_no_one_drives_keeps_no_other_from_refreshing() {
     let token = key(0).token();
-    let rig = runtime().block_on(Rig::warm_with(|config| config.jwks_timeout(secs(3))));
+    let harness = runtime().block_on(Harness::warm_with(|config| config.jwks_timeout(secs(3))));
     let undriven = runtime();
-    rig.clock.advance(secs(270));
-    undriven.block_on(async { assert_eq!(rig.try_verify(&token), Ok(())) });
+    harness.clock.advance(secs(270));
+    undriven.block_on(async { assert_eq!(harness.try_verify(&token), Ok(())) });
     paused_runtime().block_on(async {
         for _ in 0..10 {
             tokio::time::advance(secs(1)).await;
-            rig.pass(secs(1)).await;
-            assert_eq!(rig.try_verify(&token), Ok(()));
+            harness.pass(secs(1)).await;
+            assert_eq!(harness.try_verify(&token), Ok(()));
             settle().await;
         }
-        assert_eq!(rig.source.ended(), 2);
+        assert_eq!(harness.source.ended(), 2);
     });
 }

@@ -2,14 +2,11 @@ use std::slice;
 
 use tower_clerk::{ClerkAuthLayer, verify::VerifyErrorKind};
 
-use super::{
-    source::{Answer, GatedSource},
-    support::{Rig, key, kind_of, secs, settle},
-};
+use crate::support::{GatedSource, Harness, Reply, key, kind_of, secs, settle};
 
 #[tokio::test]
 async fn two_verifiers_never_share_keys() {
-    let (one, other) = (Rig::cold(), Rig::cold());
+    let (one, other) = (Harness::cold(), Harness::cold());
     one.publish(&[key(0)]);
     other.publish(&[key(1)]);
     for _ in 0..2 {
@@ -22,7 +19,7 @@ async fn two_verifiers_never_share_keys() {
 
 #[tokio::test]
 async fn two_verifiers_under_one_kid_never_vouch_for_each_other() {
-    let (one, other) = (Rig::warm().await, Rig::cold());
+    let (one, other) = (Harness::warm().await, Harness::cold());
     let impostor = key(1).under("ins_0");
     other.publish(slice::from_ref(&impostor));
     assert_eq!(other.verify(&impostor.token()).await, Ok(()));
@@ -33,10 +30,10 @@ async fn two_verifiers_under_one_kid_never_vouch_for_each_other() {
 #[tokio::test]
 async fn two_verifiers_over_one_source_fetch_forget_and_back_off_alone() {
     let source = GatedSource::new();
-    let (one, other, token) = (Rig::over(source.clone(), Ok), Rig::over(source.clone(), Ok), key(0).token());
-    source.always(Answer::Failure);
+    let (one, other, token) = (Harness::over(source.clone(), Ok), Harness::over(source.clone(), Ok), key(0).token());
+    source.always(Reply::Failure);
     assert_eq!(one.verify(&token).await, Err(VerifyErrorKind::KeysUnavailable));
-    source.always(Answer::keys(&[key(0)]));
+    source.always(Reply::keys(&[key(0)]));
     assert_eq!(other.verify(&token).await, Ok(()));
     assert_eq!(one.try_verify(&token), Err(VerifyErrorKind::KeysUnavailable));
     assert_eq!(source.fetches(), 2);
@@ -51,28 +48,28 @@ async fn two_verifiers_over_one_source_fetch_forget_and_back_off_alone() {
 
 #[tokio::test]
 async fn clones_and_layers_share_one_set() {
-    let (rig, token) = (Rig::cold(), key(0).token());
-    rig.publish(&[key(0)]);
-    let clone = rig.verifier.clone();
+    let (harness, token) = (Harness::cold(), key(0).token());
+    harness.publish(&[key(0)]);
+    let clone = harness.verifier.clone();
     let layer = ClerkAuthLayer::from(clone.clone()).allow_anonymous_requests();
     clone.warm_up().await.expect("keys");
-    for verifier in [&rig.verifier, &clone, layer.verifier(), layer.clone().verifier()] {
+    for verifier in [&harness.verifier, &clone, layer.verifier(), layer.clone().verifier()] {
         assert_eq!(kind_of(verifier.try_verify(&token)), Ok(()));
         assert_eq!(verifier.keys_status(), clone.keys_status());
     }
     layer.verifier().forget_keys();
-    assert_eq!((rig.verifier.keys_status().keys, clone.keys_status().keys), (0, 0));
+    assert_eq!((harness.verifier.keys_status().keys, clone.keys_status().keys), (0, 0));
     settle().await;
-    assert_eq!(rig.source.fetches(), 1);
+    assert_eq!(harness.source.fetches(), 1);
 }
 
 #[tokio::test]
 async fn clones_share_budgets() {
-    let rig = Rig::warm().await;
+    let harness = Harness::warm().await;
     for number in 1..4 {
-        rig.publish(&[key(number)]);
-        let verified = rig.verifier.clone().verify(&key(number).token()).await;
+        harness.publish(&[key(number)]);
+        let verified = harness.verifier.clone().verify(&key(number).token()).await;
         assert_eq!(kind_of(verified), if number < 3 { Ok(()) } else { Err(VerifyErrorKind::UnknownKey) });
     }
-    assert_eq!(rig.source.fetches(), 3);
+    assert_eq!(harness.source.fetches(), 3);
 }

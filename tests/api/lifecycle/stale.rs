@@ -6,10 +6,7 @@ use tower_clerk::{
     verify::VerifyErrorKind,
 };
 
-use super::{
-    source::Answer,
-    support::{NANO, Rig, at_once, key, secs, settle},
-};
+use crate::support::{Harness, NANO, Reply, at_once, key, secs, settle};
 
 fn short(config: ClerkConfig) -> Result<ClerkConfig, ConfigError> {
     config.jwks_refresh_interval(secs(60))?.jwks_stale_limit(secs(300))
@@ -17,22 +14,22 @@ fn short(config: ClerkConfig) -> Result<ClerkConfig, ConfigError> {
 
 type Figures = (Option<Duration>, usize, Option<FetchErrorKind>, Option<Duration>);
 
-fn figures(rig: &Rig) -> Figures {
-    let KeysStatus { age, keys, last_error, last_success, .. } = rig.verifier.keys_status();
+fn figures(harness: &Harness) -> Figures {
+    let KeysStatus { age, keys, last_error, last_success, .. } = harness.verifier.keys_status();
     (age, keys, last_error, last_success)
 }
 
 #[tokio::test]
 async fn the_last_good_set_is_served_while_refreshing_fails_up_to_the_hard_limit() {
-    let (rig, token) = (Rig::warm_with(short).await, key(0).token());
-    rig.source.always(Answer::Failure);
+    let (harness, token) = (Harness::warm_with(short).await, key(0).token());
+    harness.source.always(Reply::Failure);
     for second in 1..300 {
-        rig.pass(secs(1)).await;
+        harness.pass(secs(1)).await;
         for token in [&token, &key(0).token()] {
-            assert!(rig.verify_at_once(token).is_some_and(|verified| verified.is_ok()), "{second}");
+            assert!(harness.verify_at_once(token).is_some_and(|verified| verified.is_ok()), "{second}");
         }
         settle().await;
-        let (age, keys, last_error, last_success) = figures(&rig);
+        let (age, keys, last_error, last_success) = figures(&harness);
         assert_eq!((age, keys, last_success), (Some(secs(second)), 1, Some(secs(second))));
         match second {
             ..48 => assert_eq!(last_error, None, "{second}"),
@@ -40,97 +37,97 @@ async fn the_last_good_set_is_served_while_refreshing_fails_up_to_the_hard_limit
             48..54 => {}
         }
     }
-    rig.pass(secs(1) - NANO).await;
-    assert_eq!((rig.try_verify(&token), rig.try_verify(&key(0).token())), (Ok(()), Ok(())));
+    harness.pass(secs(1) - NANO).await;
+    assert_eq!((harness.try_verify(&token), harness.try_verify(&key(0).token())), (Ok(()), Ok(())));
     settle().await;
-    rig.pass(NANO).await;
-    assert_eq!(rig.verify(&key(0).token()).await, Err(VerifyErrorKind::KeysUnavailable));
-    let error = rig.verifier.verify(&token).await.expect_err("no keys");
+    harness.pass(NANO).await;
+    assert_eq!(harness.verify(&key(0).token()).await, Err(VerifyErrorKind::KeysUnavailable));
+    let error = harness.verifier.verify(&token).await.expect_err("no keys");
     assert_eq!((error.kind(), error.fetch_error()), (VerifyErrorKind::KeysUnavailable, Some(FetchErrorKind::Source)));
     assert!(error.retry_after().is_some_and(|delay| delay > Duration::ZERO && delay <= secs(1)));
-    assert_eq!(figures(&rig), (None, 0, Some(FetchErrorKind::Source), Some(secs(300))));
+    assert_eq!(figures(&harness), (None, 0, Some(FetchErrorKind::Source), Some(secs(300))));
 
-    rig.pass(secs(1)).await;
-    assert_eq!(rig.verify(&token).await, Err(VerifyErrorKind::KeysUnavailable));
-    assert_eq!(figures(&rig), (None, 0, Some(FetchErrorKind::Source), Some(secs(301))));
+    harness.pass(secs(1)).await;
+    assert_eq!(harness.verify(&token).await, Err(VerifyErrorKind::KeysUnavailable));
+    assert_eq!(figures(&harness), (None, 0, Some(FetchErrorKind::Source), Some(secs(301))));
 
-    rig.publish(&[key(0)]);
-    rig.pass(secs(1)).await;
-    assert_eq!(rig.verify(&token).await, Ok(()));
-    assert_eq!(figures(&rig), (Some(Duration::ZERO), 1, None, Some(Duration::ZERO)));
+    harness.publish(&[key(0)]);
+    harness.pass(secs(1)).await;
+    assert_eq!(harness.verify(&token).await, Ok(()));
+    assert_eq!(figures(&harness), (Some(Duration::ZERO), 1, None, Some(Duration::ZERO)));
 }
 
 #[tokio::test]
 async fn by_default_the_hard_limit_is_a_day() {
-    let (rig, token) = (Rig::warm().await, key(0).token());
-    rig.source.always(Answer::Failure);
-    assert_eq!(rig.try_verify(&token), Ok(()));
-    rig.pass(secs(24 * 60 * 60) - NANO).await;
-    assert_eq!((rig.try_verify(&token), rig.try_verify(&key(0).token())), (Ok(()), Ok(())));
+    let (harness, token) = (Harness::warm().await, key(0).token());
+    harness.source.always(Reply::Failure);
+    assert_eq!(harness.try_verify(&token), Ok(()));
+    harness.pass(secs(24 * 60 * 60) - NANO).await;
+    assert_eq!((harness.try_verify(&token), harness.try_verify(&key(0).token())), (Ok(()), Ok(())));
     settle().await;
-    rig.pass(NANO).await;
+    harness.pass(NANO).await;
     for token in [token, key(0).token()] {
-        assert_eq!(rig.verify(&token).await, Err(VerifyErrorKind::KeysUnavailable));
+        assert_eq!(harness.verify(&token).await, Err(VerifyErrorKind::KeysUnavailable));
     }
 }
 
 #[tokio::test]
 async fn a_hard_limit_before_the_first_refresh_is_one_too() {
     let day = |config: ClerkConfig| config.jwks_refresh_interval(secs(24 * 60 * 60))?.jwks_stale_limit(secs(300));
-    let (rig, token) = (Rig::warm_with(day).await, key(0).token());
-    assert_eq!(rig.try_verify(&token), Ok(()));
-    rig.source.always(Answer::Failure);
-    rig.pass(secs(300) - NANO).await;
-    assert_eq!((rig.try_verify(&token), rig.try_verify(&key(0).token())), (Ok(()), Ok(())));
-    rig.source.over(2).await;
-    rig.pass(NANO).await;
+    let (harness, token) = (Harness::warm_with(day).await, key(0).token());
+    assert_eq!(harness.try_verify(&token), Ok(()));
+    harness.source.always(Reply::Failure);
+    harness.pass(secs(300) - NANO).await;
+    assert_eq!((harness.try_verify(&token), harness.try_verify(&key(0).token())), (Ok(()), Ok(())));
+    harness.source.over(2).await;
+    harness.pass(NANO).await;
     for token in [&token, &key(0).token()] {
-        assert_eq!(rig.verify(token).await, Err(VerifyErrorKind::KeysUnavailable));
+        assert_eq!(harness.verify(token).await, Err(VerifyErrorKind::KeysUnavailable));
     }
-    assert_eq!(rig.verifier.keys_status().keys, 0);
+    assert_eq!(harness.verifier.keys_status().keys, 0);
 }
 
 #[tokio::test]
 async fn a_set_is_refreshed_before_its_hard_limit_however_long_the_interval() {
     let day = |config: ClerkConfig| config.jwks_refresh_interval(secs(24 * 60 * 60))?.jwks_stale_limit(secs(300));
-    let (rig, token) = (Rig::warm_with(day).await, key(0).token());
-    rig.pass(secs(270)).await;
-    assert_eq!(rig.try_verify(&token), Ok(()));
-    rig.source.over(2).await;
-    rig.pass(secs(270)).await;
-    assert_eq!(rig.try_verify(&token), Ok(()));
+    let (harness, token) = (Harness::warm_with(day).await, key(0).token());
+    harness.pass(secs(270)).await;
+    assert_eq!(harness.try_verify(&token), Ok(()));
+    harness.source.over(2).await;
+    harness.pass(secs(270)).await;
+    assert_eq!(harness.try_verify(&token), Ok(()));
 }
 
 #[tokio::test]
 async fn a_refresh_that_succeeds_after_failures_makes_the_set_fresh_again() {
-    let (rig, token) = (Rig::warm_with(short).await, key(0).token());
-    rig.source.once(Answer::Failure);
-    rig.source.once(Answer::Failure);
-    rig.pass(secs(54)).await;
+    let (harness, token) = (Harness::warm_with(short).await, key(0).token());
+    harness.source.once(Reply::Failure);
+    harness.source.once(Reply::Failure);
+    harness.pass(secs(54)).await;
     for fetches in [2, 3] {
-        assert_eq!(rig.try_verify(&token), Ok(()));
-        rig.source.over(fetches).await;
-        assert_eq!(rig.verifier.keys_status().last_error, Some(FetchErrorKind::Source));
-        rig.pass(secs(1)).await;
+        assert_eq!(harness.try_verify(&token), Ok(()));
+        harness.source.over(fetches).await;
+        assert_eq!(harness.verifier.keys_status().last_error, Some(FetchErrorKind::Source));
+        harness.pass(secs(1)).await;
     }
-    assert_eq!(rig.try_verify(&token), Ok(()));
-    rig.source.over(4).await;
-    assert_eq!(figures(&rig), (Some(Duration::ZERO), 1, None, Some(Duration::ZERO)));
-    rig.pass(secs(299)).await;
-    assert_eq!(rig.try_verify(&token), Ok(()));
+    assert_eq!(harness.try_verify(&token), Ok(()));
+    harness.source.over(4).await;
+    assert_eq!(figures(&harness), (Some(Duration::ZERO), 1, None, Some(Duration::ZERO)));
+    harness.pass(secs(299)).await;
+    assert_eq!(harness.try_verify(&token), Ok(()));
 }
 
 #[tokio::test]
 async fn at_the_hard_limit_requests_wait_for_the_refresh_in_flight() {
-    let (rig, token) = (Rig::warm_with(short).await, key(0).token());
-    rig.source.hold();
-    rig.pass(secs(300) - NANO).await;
-    assert_eq!(rig.try_verify(&token), Ok(()));
-    rig.source.started(2).await;
-    rig.pass(NANO).await;
-    let mut waiting = Box::pin(rig.verify(&token));
+    let (harness, token) = (Harness::warm_with(short).await, key(0).token());
+    harness.source.hold();
+    harness.pass(secs(300) - NANO).await;
+    assert_eq!(harness.try_verify(&token), Ok(()));
+    harness.source.started(2).await;
+    harness.pass(NANO).await;
+    let mut waiting = Box::pin(harness.verify(&token));
     assert_eq!(at_once(waiting.as_mut()), None);
-    rig.source.once(Answer::keys(&[key(0)]));
+    harness.source.once(Reply::keys(&[key(0)]));
     assert_eq!(waiting.await, Ok(()));
-    assert_eq!(rig.source.fetches(), 2);
+    assert_eq!(harness.source.fetches(), 2);
 }

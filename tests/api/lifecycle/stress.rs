@@ -10,10 +10,7 @@ use tower_clerk::{
 };
 use tower_layer::Layer;
 
-use super::{
-    source::{Answer, GatedSource},
-    support::{Rig, Verdict, at_once, forged, key, kind_of, millis, secs, stranger},
-};
+use crate::support::{GatedSource, Harness, Reply, Verdict, at_once, forged, key, kind_of, millis, secs, stranger};
 
 const TASKS: u64 = 64;
 const ROUNDS: u64 = 300;
@@ -67,7 +64,7 @@ impl Client {
                     1 => drop(self.verifier.refresh().await),
                     _ => drop(self.verifier.warm_up().await),
                 },
-                _ => drop(at_once(Rig::cold().verify(&tokens.steady))),
+                _ => drop(at_once(Harness::cold().verify(&tokens.steady))),
             }
         }
     }
@@ -107,11 +104,11 @@ impl Client {
     async fn publish(&mut self) {
         let rotating = usize::from(self.dice.roll(2) == 0) + 1;
         let answer = match self.dice.roll(12) {
-            0..4 => Answer::Failure,
-            4 => Answer::document(r#"{"keys":[]}"#),
-            5 => Answer::Panic,
-            6 => Answer::keys(&[key(0)]),
-            _ => Answer::keys(&[key(0), key(rotating)]),
+            0..4 => Reply::Failure,
+            4 => Reply::document(r#"{"keys":[]}"#),
+            5 => Reply::Panic,
+            6 => Reply::keys(&[key(0)]),
+            _ => Reply::keys(&[key(0), key(rotating)]),
         };
         if self.dice.roll(4) == 0 {
             self.source.hold();
@@ -125,44 +122,44 @@ impl Client {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn no_answer_is_wrong_while_keys_rotate_and_the_source_fails() {
-    let rig = Rig::warm().await;
-    storm(&rig, false).await;
-    let elapsed = rig.clock.monotonic().as_secs();
+    let harness = Harness::warm().await;
+    storm(&harness, false).await;
+    let elapsed = harness.clock.monotonic().as_secs();
     assert_eq!(elapsed, 96);
     // The first load, two unknown kids and one more each ten seconds, a bad signature each minute.
-    assert!((3..=1 + 2 + 9 + 2).contains(&rig.source.fetches()), "{}", rig.source.fetches());
-    assert_is_sound(&rig).await;
+    assert!((3..=1 + 2 + 9 + 2).contains(&harness.source.fetches()), "{}", harness.source.fetches());
+    assert_is_sound(&harness).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn no_answer_is_wrong_while_operators_forget_and_refresh() {
-    let rig = Rig::cold_with(|config| config.jwks_refresh_interval(secs(1)));
-    rig.publish(&[key(0)]);
-    storm(&rig, true).await;
-    assert_is_sound(&rig).await;
+    let harness = Harness::cold_with(|config| config.jwks_refresh_interval(secs(1)));
+    harness.publish(&[key(0)]);
+    storm(&harness, true).await;
+    assert_is_sound(&harness).await;
 }
 
-async fn assert_is_sound(rig: &Rig) {
-    rig.publish(&[key(0), key(1)]);
-    rig.verifier.refresh().await.expect("keys");
-    assert_eq!((rig.try_verify(&key(0).token()), rig.try_verify(&key(1).token())), (Ok(()), Ok(())));
-    assert_eq!((rig.verifier.keys_status().keys, rig.verifier.keys_status().last_error), (2, None));
+async fn assert_is_sound(harness: &Harness) {
+    harness.publish(&[key(0), key(1)]);
+    harness.verifier.refresh().await.expect("keys");
+    assert_eq!((harness.try_verify(&key(0).token()), harness.try_verify(&key(1).token())), (Ok(()), Ok(())));
+    assert_eq!((harness.verifier.keys_status().keys, harness.verifier.keys_status().last_error), (2, None));
 }
 
 fn is_unknown(verdict: Verdict) -> bool {
     [VerifyErrorKind::UnknownKey, VerifyErrorKind::KeysUnavailable].map(Err).contains(&verdict)
 }
 
-async fn storm(rig: &Rig, has_operator: bool) {
+async fn storm(harness: &Harness, has_operator: bool) {
     let tokens = Tokens { forged: forged(), rotating: [key(1).token(), key(2).token()], steady: key(0).token() };
     let mut clients = JoinSet::new();
     for seed in 0..TASKS {
         let client = Client {
-            clock: rig.clock.clone(),
+            clock: harness.clock.clone(),
             dice: Dice(seed),
             has_operator,
-            source: rig.source.clone(),
-            verifier: rig.verifier.clone(),
+            source: harness.source.clone(),
+            verifier: harness.verifier.clone(),
         };
         clients.spawn(client.run(tokens.clone()));
     }

@@ -10,10 +10,9 @@ use axum::{
 use hyper::upgrade::OnUpgrade;
 use tower_clerk::{ClerkAuth, ClerkAuthLayer};
 
-use super::{
-    sockets::{connect_http1, serve_axum},
-    support::{Answer, arms, ask, cold, get, good, hot, with_body},
-};
+use super::arms;
+use crate::support::sockets::{connect_http1, serve_axum};
+use crate::support::{Answer, cold_layer, get_path, good, layer, send, with_body};
 
 #[derive(Clone, Debug, PartialEq)]
 struct Theirs(&'static str);
@@ -48,7 +47,7 @@ async fn extensions_of_others_pass_untouched_over_a_socket() {
         let request = with_body("GET", "/api/users/7", &headers, Body::empty());
         let answer = Answer::of(client.send_request(request).await.expect("an answer")).await;
         let expected = "user_ada /api/users/{id} /api/users/7 theirs 127.0.0.1 upgradable";
-        assert_eq!(answer.seen(), (200, expected), "{arm}");
+        assert_eq!(answer.outcome(), (200, expected), "{arm}");
     }
 }
 
@@ -56,7 +55,7 @@ async fn extensions_of_others_pass_untouched_over_a_socket() {
 async fn an_extension_that_the_layer_does_not_know_is_not_made_up() {
     for (arm, clerk) in arms() {
         let app = Router::new().route("/", route(inventory)).layer(clerk);
-        assert_eq!(ask(&app, get("/", Some(&good()))).await.seen(), (200, "user_ada / / - - -"), "{arm}");
+        assert_eq!(send(&app, get_path("/", Some(&good()))).await.outcome(), (200, "user_ada / / - - -"), "{arm}");
     }
 }
 
@@ -71,9 +70,9 @@ async fn headers_uri_and_version_pass_unchanged() {
         let app = Router::new().fallback(echo).layer(clerk);
         let bearer = good();
         let headers = [("x-many", "1"), ("x-many", "2"), ("authorization", bearer.as_str()), ("cookie", "a=b")];
-        let answer = ask(&app, with_body("BREW", "/a%2Fb?q=1&q=2", &headers, Body::empty())).await;
-        assert_eq!(answer.seen(), (200, "BREW /a%2Fb?q=1&q=2 HTTP/1.1"), "{arm}");
-        let many: Vec<_> = answer.headers.get_all("x-many").iter().collect();
+        let answer = send(&app, with_body("BREW", "/a%2Fb?q=1&q=2", &headers, Body::empty())).await;
+        assert_eq!(answer.outcome(), (200, "BREW /a%2Fb?q=1&q=2 HTTP/1.1"), "{arm}");
+        let many: Vec<_> = answer.parts.headers.get_all("x-many").iter().collect();
         assert_eq!(many, ["1", "2"], "{arm}");
         assert_eq!(answer.header("authorization"), Some(bearer.as_str()), "{arm}");
         assert_eq!(answer.header("cookie"), Some("a=b"), "{arm}");
@@ -91,10 +90,10 @@ async fn a_response_passes_with_status_headers_and_extensions() {
     }
     for (arm, clerk) in arms() {
         let app = Router::new().route("/", route(handler)).layer(clerk);
-        let response = tower::ServiceExt::oneshot(app, get("/", Some(&good()))).await.expect("an answer");
+        let response = tower::ServiceExt::oneshot(app, get_path("/", Some(&good()))).await.expect("an answer");
         assert_eq!(response.extensions().get(), Some(&Theirs("response")), "{arm}");
         let answer = Answer::of(response).await;
-        assert_eq!(answer.seen(), (418, "body"), "{arm}");
+        assert_eq!(answer.outcome(), (418, "body"), "{arm}");
         assert_eq!(answer.header("x-theirs"), Some("yes"), "{arm}");
         assert_eq!(answer.header("www-authenticate"), Some("Basic"), "{arm}");
     }
@@ -106,11 +105,11 @@ async fn the_user_is_there_for_layers_and_extractors_behind() {
         assert_eq!(request.extensions().get::<ClerkAuth>().map(|user| user.user_id()), Some("user_ada"));
         next.run(request).await
     }
-    let (clerk, gate) = cold();
+    let (clerk, gate) = cold_layer();
     gate.open();
-    for clerk in [hot(), clerk] {
+    for clerk in [layer(), clerk] {
         let handler = |Extension(user): Extension<ClerkAuth>| async move { user.user_id().to_owned() };
         let app = Router::new().route("/", route(handler)).layer(axum::middleware::from_fn(check)).layer(clerk);
-        assert_eq!(ask(&app, get("/", Some(&good()))).await.seen(), (200, "user_ada"));
+        assert_eq!(send(&app, get_path("/", Some(&good()))).await.outcome(), (200, "user_ada"));
     }
 }

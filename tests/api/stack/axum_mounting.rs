@@ -14,10 +14,9 @@ use tower_clerk::{
 };
 use tower_layer::Layer;
 
-use super::{
-    sockets::{connect_http1, listen, serve_axum},
-    support::{Answer, BAD, arms, ask, cold, get, good, hot, layer, request},
-};
+use super::arms;
+use crate::support::sockets::{connect_http1, listen, serve_axum};
+use crate::support::{Answer, BAD, cold_layer, get_path, good, layer, layer_of, request, send};
 
 async fn me(user: ClerkAuth) -> String {
     user.user_id().to_owned()
@@ -31,14 +30,14 @@ fn routes() -> Router {
 async fn layer_guards_every_path_known_or_not() {
     for (arm, clerk) in arms() {
         let app = routes().layer(clerk);
-        assert_eq!(ask(&app, get("/me", Some(&good()))).await.seen(), (200, "user_ada"), "{arm}");
+        assert_eq!(send(&app, get_path("/me", Some(&good()))).await.outcome(), (200, "user_ada"), "{arm}");
         for path in ["/me", "/unknown", "/", "/me/"] {
-            ask(&app, get(path, None)).await.assert_refused(401, "missing_token");
-            ask(&app, get(path, Some(BAD))).await.assert_refused(401, "invalid_token");
+            send(&app, get_path(path, None)).await.assert_rejected(401, "missing_token");
+            send(&app, get_path(path, Some(BAD))).await.assert_rejected(401, "invalid_token");
         }
-        assert_eq!(ask(&app, get("/unknown", Some(&good()))).await.status, 404, "{arm}");
-        assert_eq!(ask(&app, request("POST", "/me", &[])).await.status, 401, "{arm}");
-        assert_eq!(ask(&app, request("POST", "/me", &[("authorization", &good())])).await.status, 405, "{arm}");
+        assert_eq!(send(&app, get_path("/unknown", Some(&good()))).await.status(), 404, "{arm}");
+        assert_eq!(send(&app, request("POST", "/me", &[])).await.status(), 401, "{arm}");
+        assert_eq!(send(&app, request("POST", "/me", &[("authorization", &good())])).await.status(), 405, "{arm}");
     }
 }
 
@@ -46,12 +45,12 @@ async fn layer_guards_every_path_known_or_not() {
 async fn route_layer_leaves_unknown_paths_alone() {
     for (arm, clerk) in arms() {
         let app = routes().route_layer(clerk).route("/open", route(|| async { "open" }));
-        assert_eq!(ask(&app, get("/me", Some(&good()))).await.seen(), (200, "user_ada"), "{arm}");
-        ask(&app, get("/me", None)).await.assert_refused(401, "missing_token");
-        ask(&app, request("POST", "/me", &[])).await.assert_refused(401, "missing_token");
+        assert_eq!(send(&app, get_path("/me", Some(&good()))).await.outcome(), (200, "user_ada"), "{arm}");
+        send(&app, get_path("/me", None)).await.assert_rejected(401, "missing_token");
+        send(&app, request("POST", "/me", &[])).await.assert_rejected(401, "missing_token");
         for authorization in [None, Some(BAD), Some(good().as_str())] {
-            assert_eq!(ask(&app, get("/unknown", authorization)).await.status, 404, "{arm}");
-            assert_eq!(ask(&app, get("/open", authorization)).await.seen(), (200, "open"), "{arm}");
+            assert_eq!(send(&app, get_path("/unknown", authorization)).await.status(), 404, "{arm}");
+            assert_eq!(send(&app, get_path("/open", authorization)).await.outcome(), (200, "open"), "{arm}");
         }
     }
 }
@@ -59,8 +58,8 @@ async fn route_layer_leaves_unknown_paths_alone() {
 #[tokio::test]
 async fn a_fallback_is_guarded_by_layer_and_not_by_route_layer() {
     let app = || routes().fallback(|| async { "fallback" });
-    ask(&app().layer(hot()), get("/unknown", None)).await.assert_refused(401, "missing_token");
-    assert_eq!(ask(&app().route_layer(hot()), get("/unknown", None)).await.seen(), (200, "fallback"));
+    send(&app().layer(layer()), get_path("/unknown", None)).await.assert_rejected(401, "missing_token");
+    assert_eq!(send(&app().route_layer(layer()), get_path("/unknown", None)).await.outcome(), (200, "fallback"));
 }
 
 #[tokio::test]
@@ -68,10 +67,10 @@ async fn a_method_router_guards_its_own_methods_alone() {
     for (arm, clerk) in arms() {
         let guarded = route(me).layer(clerk).merge(post(|| async { "posted" }));
         let app = Router::new().route("/me", guarded).route("/open", route(|| async { "open" }));
-        assert_eq!(ask(&app, get("/me", Some(&good()))).await.seen(), (200, "user_ada"), "{arm}");
-        ask(&app, get("/me", None)).await.assert_refused(401, "missing_token");
-        assert_eq!(ask(&app, request("POST", "/me", &[])).await.seen(), (200, "posted"), "{arm}");
-        assert_eq!(ask(&app, get("/open", None)).await.seen(), (200, "open"), "{arm}");
+        assert_eq!(send(&app, get_path("/me", Some(&good()))).await.outcome(), (200, "user_ada"), "{arm}");
+        send(&app, get_path("/me", None)).await.assert_rejected(401, "missing_token");
+        assert_eq!(send(&app, request("POST", "/me", &[])).await.outcome(), (200, "posted"), "{arm}");
+        assert_eq!(send(&app, get_path("/open", None)).await.outcome(), (200, "open"), "{arm}");
     }
 }
 
@@ -80,13 +79,17 @@ async fn a_nested_router_is_guarded_and_its_neighbours_are_not() {
     for (arm, clerk) in arms() {
         let nested = routes().fallback(|| async { "nested fallback" }).layer(clerk);
         let app = Router::new().nest("/api", nested).route("/open", route(|| async { "open" }));
-        assert_eq!(ask(&app, get("/api/me", Some(&good()))).await.seen(), (200, "user_ada"), "{arm}");
-        assert_eq!(ask(&app, get("/api/unknown", Some(&good()))).await.seen(), (200, "nested fallback"), "{arm}");
+        assert_eq!(send(&app, get_path("/api/me", Some(&good()))).await.outcome(), (200, "user_ada"), "{arm}");
+        assert_eq!(
+            send(&app, get_path("/api/unknown", Some(&good()))).await.outcome(),
+            (200, "nested fallback"),
+            "{arm}"
+        );
         for path in ["/api/me", "/api/unknown"] {
-            ask(&app, get(path, None)).await.assert_refused(401, "missing_token");
+            send(&app, get_path(path, None)).await.assert_rejected(401, "missing_token");
         }
-        assert_eq!(ask(&app, get("/open", None)).await.seen(), (200, "open"), "{arm}");
-        assert_eq!(ask(&app, get("/me", None)).await.status, 404, "{arm}");
+        assert_eq!(send(&app, get_path("/open", None)).await.outcome(), (200, "open"), "{arm}");
+        assert_eq!(send(&app, get_path("/me", None)).await.status(), 404, "{arm}");
     }
 }
 
@@ -94,37 +97,37 @@ async fn a_nested_router_is_guarded_and_its_neighbours_are_not() {
 async fn a_nested_service_is_guarded_whole() {
     for (arm, clerk) in arms() {
         let app = Router::new().nest_service("/api", clerk.layer(routes())).route("/open", route(|| async { "open" }));
-        assert_eq!(ask(&app, get("/api/me", Some(&good()))).await.seen(), (200, "user_ada"), "{arm}");
-        assert_eq!(ask(&app, get("/api/unknown", Some(&good()))).await.status, 404, "{arm}");
+        assert_eq!(send(&app, get_path("/api/me", Some(&good()))).await.outcome(), (200, "user_ada"), "{arm}");
+        assert_eq!(send(&app, get_path("/api/unknown", Some(&good()))).await.status(), 404, "{arm}");
         for path in ["/api", "/api/", "/api/me", "/api/unknown"] {
-            ask(&app, get(path, None)).await.assert_refused(401, "missing_token");
+            send(&app, get_path(path, None)).await.assert_rejected(401, "missing_token");
         }
-        assert_eq!(ask(&app, get("/open", None)).await.seen(), (200, "open"), "{arm}");
+        assert_eq!(send(&app, get_path("/open", None)).await.outcome(), (200, "open"), "{arm}");
     }
 }
 
 #[tokio::test]
 async fn a_merged_router_keeps_its_guard_to_itself() {
-    let app = routes().route_layer(hot()).merge(Router::new().route("/open", route(|| async { "open" })));
-    ask(&app, get("/me", None)).await.assert_refused(401, "missing_token");
-    assert_eq!(ask(&app, get("/open", None)).await.seen(), (200, "open"));
-    let around_both = routes().merge(Router::new().route("/open", route(|| async { "open" }))).layer(hot());
-    ask(&around_both, get("/open", None)).await.assert_refused(401, "missing_token");
+    let app = routes().route_layer(layer()).merge(Router::new().route("/open", route(|| async { "open" })));
+    send(&app, get_path("/me", None)).await.assert_rejected(401, "missing_token");
+    assert_eq!(send(&app, get_path("/open", None)).await.outcome(), (200, "open"));
+    let around_both = routes().merge(Router::new().route("/open", route(|| async { "open" }))).layer(layer());
+    send(&around_both, get_path("/open", None)).await.assert_rejected(401, "missing_token");
 }
 
 #[tokio::test]
 async fn around_a_whole_router_it_decides_before_routing() {
     for (arm, clerk) in arms() {
         let app = clerk.layer(routes());
-        assert_eq!(ask(&app, get("/me", Some(&good()))).await.seen(), (200, "user_ada"), "{arm}");
-        assert_eq!(ask(&app, get("/unknown", Some(&good()))).await.status, 404, "{arm}");
-        ask(&app, get("/unknown", None)).await.assert_refused(401, "missing_token");
+        assert_eq!(send(&app, get_path("/me", Some(&good()))).await.outcome(), (200, "user_ada"), "{arm}");
+        assert_eq!(send(&app, get_path("/unknown", Some(&good()))).await.status(), 404, "{arm}");
+        send(&app, get_path("/unknown", None)).await.assert_rejected(401, "missing_token");
     }
 }
 
 #[tokio::test]
 async fn around_a_whole_router_it_is_served_by_axum() {
-    let (clerk, gate) = cold();
+    let (clerk, gate) = cold_layer();
     // `axum::serve` takes axum's own response body alone.
     let service = ServiceExt::<Request>::map_response(clerk.layer(routes()), IntoResponse::into_response);
     let (listener, address) = listen().await;
@@ -134,8 +137,8 @@ async fn around_a_whole_router_it_is_served_by_axum() {
     for (path, authorization, status) in
         [("/me", Some(good()), 200), ("/unknown", Some(good()), 404), ("/me", None, 401), ("/unknown", None, 401)]
     {
-        let response = client.send_request(get(path, authorization.as_deref())).await.expect("an answer");
-        assert_eq!(Answer::of(response).await.status, status, "{path}");
+        let response = client.send_request(get_path(path, authorization.as_deref())).await.expect("an answer");
+        assert_eq!(Answer::of(response).await.status(), status, "{path}");
     }
 }
 
@@ -143,17 +146,17 @@ async fn around_a_whole_router_it_is_served_by_axum() {
 async fn keys_come_from_the_issuers_socket_when_the_first_request_does() {
     let issuer = TestIssuer::start().await.expect("a socket").clock(ManualClock::new());
     let config = issuer.config().jwks_timeout(Duration::from_secs(60)).expect("a timeout");
-    let address = serve_axum(routes().route_layer(layer(config))).await;
+    let address = serve_axum(routes().route_layer(layer_of(config))).await;
     let mut client = connect_http1::<Body>(address).await;
     let mut ask = async |authorization: Option<String>| {
-        let response = client.send_request(get("/me", authorization.as_deref())).await.expect("an answer");
+        let response = client.send_request(get_path("/me", authorization.as_deref())).await.expect("an answer");
         Answer::of(response).await
     };
-    ask(None).await.assert_refused(401, "missing_token");
+    ask(None).await.assert_rejected_over_socket(401, "missing_token");
     assert_eq!(issuer.fetches(), 0);
     let bearer = format!("Bearer {}", issuer.token("user_ada").sign());
     for _ in 0..2 {
-        assert_eq!(ask(Some(bearer.clone())).await.seen(), (200, "user_ada"));
+        assert_eq!(ask(Some(bearer.clone())).await.outcome(), (200, "user_ada"));
     }
     assert_eq!(issuer.fetches(), 1);
 }
@@ -161,8 +164,8 @@ async fn keys_come_from_the_issuers_socket_when_the_first_request_does() {
 #[tokio::test]
 async fn a_handler_is_not_reached_by_a_refused_request() {
     let reached = async |_: Request| -> String { panic!("a refused request came through") };
-    let app = Router::new().route("/me", route(reached)).layer(hot());
+    let app = Router::new().route("/me", route(reached)).layer(layer());
     for authorization in [None, Some(BAD), Some("Bearer")] {
-        assert!([400, 401].contains(&ask(&app, get("/me", authorization)).await.status));
+        assert!([400, 401].contains(&send(&app, get_path("/me", authorization)).await.status()));
     }
 }

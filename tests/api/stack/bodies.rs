@@ -16,7 +16,8 @@ use http_body_util::{BodyExt, Full};
 use tower::{Service, ServiceExt, service_fn};
 use tower_layer::Layer;
 
-use super::support::{Answer, BAD, arms, cold, good, poll_once, whoami, with_body, without_keys};
+use super::arms;
+use crate::support::{Answer, BAD, cold_layer, good, layer_without_keys, poll_once, whoami, with_body};
 
 /// Neither `Error` nor anything else.
 #[derive(Clone, Debug, PartialEq)]
@@ -144,7 +145,7 @@ async fn a_request_body_arrives_untouched() {
         });
         let request = with_body("POST", "/", &[("authorization", &good())], Scripted::with_trailers());
         let response = clerk.layer(inner).oneshot(request).await.expect("an answer");
-        assert_eq!(Answer::of(response).await.seen(), (200, plain.join("\n").as_str()), "{arm}");
+        assert_eq!(Answer::of(response).await.outcome(), (200, plain.join("\n").as_str()), "{arm}");
     }
 }
 
@@ -154,7 +155,7 @@ async fn the_body_of_a_refused_request_is_never_polled() {
         (arms()[0].1.clone(), BAD.to_owned(), 401),
         (arms()[0].1.clone(), "Basic eDp5".to_owned(), 401),
         (arms()[0].1.clone(), "Bearer".to_owned(), 400),
-        (without_keys(), good(), 503),
+        (layer_without_keys(), good(), 503),
     ] {
         let held = Arc::new(());
         let body = Untouchable { _held: Arc::clone(&held) };
@@ -167,7 +168,7 @@ async fn the_body_of_a_refused_request_is_never_polled() {
 
 #[tokio::test]
 async fn the_body_of_a_parked_request_is_not_polled_by_the_wait() {
-    let (clerk, gate) = cold();
+    let (clerk, gate) = cold_layer();
     let body = Untouchable { _held: Arc::new(()) };
     let request = with_body("POST", "/", &[("authorization", &good())], body);
     let mut future = pin!(clerk.layer(service_fn(whoami)).oneshot(request));
@@ -175,12 +176,12 @@ async fn the_body_of_a_parked_request_is_not_polled_by_the_wait() {
         assert!(poll_once(future.as_mut()).is_pending());
     }
     gate.open();
-    assert_eq!(Answer::of(future.await.expect("an answer")).await.seen(), (200, "user_ada"));
+    assert_eq!(Answer::of(future.await.expect("an answer")).await.outcome(), (200, "user_ada"));
 }
 
 #[tokio::test]
 async fn dropping_a_waiting_call_drops_its_request_and_the_service_goes_on() {
-    let (clerk, gate) = cold();
+    let (clerk, gate) = cold_layer();
     let held = Arc::new(());
     let mut service = clerk.layer(service_fn(whoami));
     let request = || {
@@ -194,14 +195,14 @@ async fn dropping_a_waiting_call_drops_its_request_and_the_service_goes_on() {
     assert_eq!(Arc::strong_count(&held), 1);
     let again = service.ready().await.expect("ready").call(request());
     gate.open();
-    assert_eq!(Answer::of(again.await.expect("an answer")).await.seen(), (200, "user_ada"));
+    assert_eq!(Answer::of(again.await.expect("an answer")).await.outcome(), (200, "user_ada"));
     gate.reached().await;
     assert_eq!(gate.arrivals(), 0, "the end of a request stopped the fetch");
 }
 
 #[tokio::test]
 async fn a_call_that_is_never_polled_is_dropped_without_harm() {
-    let (clerk, gate) = cold();
+    let (clerk, gate) = cold_layer();
     let held = Arc::new(());
     let mut service = clerk.layer(service_fn(whoami));
     let body = Untouchable { _held: Arc::clone(&held) };

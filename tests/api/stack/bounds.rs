@@ -18,7 +18,8 @@ use tower_clerk::{
 };
 use tower_layer::Layer;
 
-use super::support::{Answer, BAD, arms, cold, get, good, hot, whoami, with_body};
+use super::arms;
+use crate::support::{Answer, BAD, cold_layer, get_path, good, layer, whoami, with_body};
 
 type Plain = fn(Request<Body>) -> Ready<Result<Response<Full<Bytes>>, Infallible>>;
 /// `Send` but not `Sync`.
@@ -51,10 +52,11 @@ async fn tasks_of_several_threads_share_a_service() {
     let runtime = runtime.expect("a runtime");
     for (arm, clerk) in arms() {
         let service = clerk.layer(service_fn(whoami::<Body>));
-        let tasks: Vec<_> = (0..8).map(|_| runtime.spawn(service.clone().oneshot(get("/", Some(&good()))))).collect();
+        let tasks: Vec<_> =
+            (0..8).map(|_| runtime.spawn(service.clone().oneshot(get_path("/", Some(&good()))))).collect();
         for task in tasks {
             let response = task.await.expect("no panic").expect("infallible");
-            assert_eq!(Answer::of(response).await.seen(), (200, "user_ada"), "{arm}");
+            assert_eq!(Answer::of(response).await.outcome(), (200, "user_ada"), "{arm}");
         }
     }
     runtime.shutdown_background();
@@ -95,19 +97,19 @@ fn a_service_that_stays_on_its_thread_is_served_there() {
         }
     });
     LocalSet::new().block_on(&runtime, async {
-        let (clerk, gate) = cold();
+        let (clerk, gate) = cold_layer();
         let service = clerk.layer(inner.clone());
         let waiting: Vec<_> =
-            (0..2).map(|_| tokio::task::spawn_local(service.clone().oneshot(get("/", Some(&good()))))).collect();
+            (0..2).map(|_| tokio::task::spawn_local(service.clone().oneshot(get_path("/", Some(&good()))))).collect();
         gate.reached().await;
         assert_eq!(calls.get(), 0);
         gate.open();
         for task in waiting {
             let response = task.await.expect("no panic").expect("infallible");
-            assert_eq!(Answer::of(response).await.seen(), (200, "user_ada"));
+            assert_eq!(Answer::of(response).await.outcome(), (200, "user_ada"));
         }
-        let hot = hot().layer(inner).oneshot(get("/", Some(&good()))).await.expect("infallible");
-        assert_eq!(Answer::of(hot).await.seen(), (200, "user_ada"));
+        let hot = layer().layer(inner).oneshot(get_path("/", Some(&good()))).await.expect("infallible");
+        assert_eq!(Answer::of(hot).await.outcome(), (200, "user_ada"));
     });
     assert_eq!(calls.get(), 3);
 }
@@ -127,18 +129,18 @@ async fn a_borrowing_service_needs_no_static_lifetime() {
 
 #[tokio::test]
 async fn the_wrapped_service_can_be_reached_and_taken_back() {
-    let mut service = ClerkAuthService::new(service_fn(whoami::<Body>), &hot());
+    let mut service = ClerkAuthService::new(service_fn(whoami::<Body>), &layer());
     let _: &tower::util::ServiceFn<_> = service.get_ref();
-    let response = service.get_mut().ready().await.expect("ready").call(get("/", None)).await.expect("infallible");
-    assert_eq!(Answer::of(response).await.seen(), (200, "nobody"));
-    let response = service.into_inner().oneshot(get("/", None)).await.expect("infallible");
+    let response = service.get_mut().ready().await.expect("ready").call(get_path("/", None)).await.expect("infallible");
+    assert_eq!(Answer::of(response).await.outcome(), (200, "nobody"));
+    let response = service.into_inner().oneshot(get_path("/", None)).await.expect("infallible");
     assert_eq!(response.status(), 200);
 }
 
 #[test]
 fn a_known_key_needs_no_runtime() {
-    let mut service = hot().layer(service_fn(whoami::<Body>));
-    let mut future = std::pin::pin!(service.call(get("/", Some(&good()))));
+    let mut service = layer().layer(service_fn(whoami::<Body>));
+    let mut future = std::pin::pin!(service.call(get_path("/", Some(&good()))));
     let mut context = std::task::Context::from_waker(std::task::Waker::noop());
     let std::task::Poll::Ready(response) = future.as_mut().poll(&mut context) else { panic!("it waits") };
     assert_eq!(response.expect("infallible").status(), 200);
@@ -146,9 +148,9 @@ fn a_known_key_needs_no_runtime() {
 
 #[test]
 fn without_a_runtime_an_unknown_key_is_an_outage_and_no_panic() {
-    let (clerk, _gate) = cold();
+    let (clerk, _gate) = cold_layer();
     let mut service = clerk.layer(service_fn(whoami::<Body>));
-    let mut future = std::pin::pin!(service.call(get("/", Some(&good()))));
+    let mut future = std::pin::pin!(service.call(get_path("/", Some(&good()))));
     let mut context = std::task::Context::from_waker(std::task::Waker::noop());
     let std::task::Poll::Ready(response) = future.as_mut().poll(&mut context) else { panic!("it waits") };
     assert_eq!(response.expect("infallible").status(), 503);

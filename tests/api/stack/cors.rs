@@ -4,7 +4,8 @@ use tower_clerk::{ClerkAuth, ClerkAuthLayer};
 use tower_http::cors::CorsLayer;
 use tower_layer::Layer;
 
-use super::support::{Answer, BAD, arms, ask, cold, good, hot, request, whoami, without_keys};
+use super::arms;
+use crate::support::{Answer, BAD, cold_layer, good, layer, layer_without_keys, request, send, whoami};
 
 const ORIGIN: &str = "https://app.test.example";
 const PREFLIGHT: [(&str, &str); 3] =
@@ -23,15 +24,15 @@ fn app(clerk: ClerkAuthLayer) -> Router {
 async fn cross_origin(clerk: ClerkAuthLayer, authorization: Option<&str>) -> Answer {
     let mut headers = vec![("origin", ORIGIN)];
     headers.extend(authorization.map(|value| ("authorization", value)));
-    ask(&app(clerk), request("GET", "/me", &headers)).await
+    send(&app(clerk), request("GET", "/me", &headers)).await
 }
 
 #[tokio::test]
 async fn a_preflight_without_a_token_is_answered_and_fetches_no_keys() {
-    let (clerk, gate) = cold();
-    for clerk in [clerk, hot()] {
-        let answer = ask(&app(clerk), request("OPTIONS", "/me", &PREFLIGHT)).await;
-        assert_eq!(answer.seen(), (200, ""));
+    let (clerk, gate) = cold_layer();
+    for clerk in [clerk, layer()] {
+        let answer = send(&app(clerk), request("OPTIONS", "/me", &PREFLIGHT)).await;
+        assert_eq!(answer.outcome(), (200, ""));
         assert_eq!(answer.header("access-control-allow-origin"), Some(ORIGIN));
         assert_eq!(answer.header("access-control-allow-headers"), Some("authorization"));
     }
@@ -41,13 +42,13 @@ async fn a_preflight_without_a_token_is_answered_and_fetches_no_keys() {
 #[tokio::test]
 async fn a_cross_origin_refusal_can_be_read_by_the_page() {
     for (clerk, authorization, status, code) in [
-        (hot(), None, 401, "missing_token"),
-        (hot(), Some(BAD), 401, "invalid_token"),
-        (hot(), Some("Bearer"), 400, "malformed_request"),
-        (without_keys(), Some(good().as_str()), 503, "keys_unavailable"),
+        (layer(), None, 401, "missing_token"),
+        (layer(), Some(BAD), 401, "invalid_token"),
+        (layer(), Some("Bearer"), 400, "malformed_request"),
+        (layer_without_keys(), Some(good().as_str()), 503, "keys_unavailable"),
     ] {
         let answer = cross_origin(clerk, authorization).await;
-        answer.assert_refused(status, code);
+        answer.assert_rejected(status, code);
         assert_eq!(answer.header("access-control-allow-origin"), Some(ORIGIN), "{code}");
     }
 }
@@ -56,7 +57,7 @@ async fn a_cross_origin_refusal_can_be_read_by_the_page() {
 async fn a_cross_origin_request_with_a_token_is_served() {
     for (arm, clerk) in arms() {
         let answer = cross_origin(clerk, Some(&good())).await;
-        assert_eq!(answer.seen(), (200, "user_ada"), "{arm}");
+        assert_eq!(answer.outcome(), (200, "user_ada"), "{arm}");
         assert_eq!(answer.header("access-control-allow-origin"), Some(ORIGIN), "{arm}");
     }
 }
@@ -64,8 +65,8 @@ async fn a_cross_origin_request_with_a_token_is_served() {
 #[tokio::test]
 async fn another_origin_gets_the_refusal_without_leave_to_read_it() {
     let headers = [("origin", "https://evil.example")];
-    let answer = ask(&app(hot()), request("GET", "/me", &headers)).await;
-    answer.assert_refused(401, "missing_token");
+    let answer = send(&app(layer()), request("GET", "/me", &headers)).await;
+    answer.assert_rejected(401, "missing_token");
     assert_ne!(answer.header("access-control-allow-origin"), Some("https://evil.example"));
 }
 
@@ -74,17 +75,17 @@ async fn options_is_not_exempt_where_no_cors_layer_stands_outside() {
     for (arm, clerk) in arms() {
         let app = clerk.layer(tower::service_fn(whoami));
         for headers in [&PREFLIGHT[..], &PREFLIGHT[..1], &[]] {
-            ask(&app, request("OPTIONS", "/me", headers)).await.assert_refused(401, "missing_token");
+            send(&app, request("OPTIONS", "/me", headers)).await.assert_rejected(401, "missing_token");
         }
         let with_token = request("OPTIONS", "/me", &[("authorization", &good())]);
-        assert_eq!(ask(&app, with_token).await.seen(), (200, "user_ada"), "{arm}");
+        assert_eq!(send(&app, with_token).await.outcome(), (200, "user_ada"), "{arm}");
     }
 }
 
 #[tokio::test]
 async fn in_the_wrong_order_a_preflight_is_refused() {
-    let wrong = Router::new().route("/me", route(|| async { "me" })).layer(cors()).layer(hot());
-    let answer = ask(&wrong, request("OPTIONS", "/me", &PREFLIGHT)).await;
-    answer.assert_refused(401, "missing_token");
+    let wrong = Router::new().route("/me", route(|| async { "me" })).layer(cors()).layer(layer());
+    let answer = send(&wrong, request("OPTIONS", "/me", &PREFLIGHT)).await;
+    answer.assert_rejected(401, "missing_token");
     assert_eq!(answer.header("access-control-allow-origin"), None);
 }

@@ -6,7 +6,7 @@ use http_body::Body;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use tonic::{
-    Code, Request, Status,
+    Code, Request,
     transport::{Channel, Endpoint, Server, server::TcpIncoming},
 };
 use tonic_health::{
@@ -16,9 +16,12 @@ use tonic_health::{
 };
 use tower_clerk::ClerkAuthLayer;
 
-use super::{
-    sockets::{connect_http2, listen},
-    support::{BAD, arms, cold, good, hot, with_body, without_keys},
+use super::arms;
+use crate::support::sockets::{connect_http2, listen};
+use crate::support::{
+    BAD, cold_layer, good,
+    grpc::{self, codes},
+    layer, layer_without_keys, with_body,
 };
 
 /// The health service behind the layer, over a socket.
@@ -39,21 +42,13 @@ pub(crate) async fn connect(address: SocketAddr) -> HealthClient<Channel> {
     HealthClient::new(endpoint.connect().await.expect("a connection"))
 }
 
-/// A call with these `authorization` entries.
+/// A health check with these `authorization` entries.
 pub(crate) fn call(authorization: &[&str]) -> Request<HealthCheckRequest> {
-    let mut request = Request::new(HealthCheckRequest { service: String::new() });
-    for value in authorization {
-        request.metadata_mut().append("authorization", value.parse().expect("a value"));
-    }
-    request
+    grpc::call(HealthCheckRequest { service: String::new() }, authorization)
 }
 
 pub(crate) fn serving() -> i32 {
     health_check_response::ServingStatus::Serving.into()
-}
-
-fn code(status: &Status) -> (Code, Option<&str>) {
-    (status.code(), status.metadata().get("clerk-error-code").map(|code| code.to_str().expect("ASCII")))
 }
 
 #[tokio::test]
@@ -84,28 +79,28 @@ async fn a_stream_of_replies_goes_on_after_its_call_was_admitted() {
 async fn each_refusal_is_a_status_that_the_client_reads() {
     let bearer = good();
     for (clerk, authorization, expected) in [
-        (hot(), vec![], (Code::Unauthenticated, Some("missing_token"))),
-        (hot(), vec!["Basic eDp5"], (Code::Unauthenticated, Some("missing_token"))),
-        (hot(), vec![BAD], (Code::Unauthenticated, Some("invalid_token"))),
-        (hot(), vec![bearer.as_str(), &bearer], (Code::InvalidArgument, Some("malformed_request"))),
-        (hot(), vec!["Bearer"], (Code::InvalidArgument, Some("malformed_request"))),
-        (without_keys(), vec![&bearer], (Code::Unavailable, Some("keys_unavailable"))),
+        (layer(), vec![], (Code::Unauthenticated, Some("missing_token"))),
+        (layer(), vec!["Basic eDp5"], (Code::Unauthenticated, Some("missing_token"))),
+        (layer(), vec![BAD], (Code::Unauthenticated, Some("invalid_token"))),
+        (layer(), vec![bearer.as_str(), &bearer], (Code::InvalidArgument, Some("malformed_request"))),
+        (layer(), vec!["Bearer"], (Code::InvalidArgument, Some("malformed_request"))),
+        (layer_without_keys(), vec![&bearer], (Code::Unavailable, Some("keys_unavailable"))),
     ] {
         let (address, _reporter) = serve(clerk).await;
         let mut client = connect(address).await;
         let unary = client.check(call(&authorization)).await.expect_err("a refusal");
-        assert_eq!(code(&unary), expected);
+        assert_eq!(codes(&unary), expected);
         assert!(!unary.message().is_empty());
         let pushback = unary.metadata().get("grpc-retry-pushback-ms").map(|value| value.to_str().expect("ASCII"));
         assert_eq!(pushback, (expected.0 == Code::Unavailable).then_some("1000"));
         let streaming = client.watch(call(&authorization)).await.expect_err("a refusal");
-        assert_eq!(code(&streaming), expected);
+        assert_eq!(codes(&streaming), expected);
     }
 }
 
 #[tokio::test]
 async fn a_channel_goes_on_after_refusals_while_a_call_waits() {
-    let (clerk, gate) = cold();
+    let (clerk, gate) = cold_layer();
     let (address, _reporter) = serve(clerk).await;
     let client = connect(address).await;
     let mut waiting_client = client.clone();
@@ -113,7 +108,7 @@ async fn a_channel_goes_on_after_refusals_while_a_call_waits() {
     gate.reached().await;
     for _ in 0..3 {
         let status = client.clone().check(call(&[BAD])).await.expect_err("a refusal");
-        assert_eq!(code(&status), (Code::Unauthenticated, Some("invalid_token")));
+        assert_eq!(codes(&status), (Code::Unauthenticated, Some("invalid_token")));
     }
     assert!(!waiting.is_finished());
     gate.open();
@@ -123,7 +118,7 @@ async fn a_channel_goes_on_after_refusals_while_a_call_waits() {
 
 #[tokio::test]
 async fn an_unknown_service_is_guarded_too() {
-    let (address, _reporter) = serve(hot()).await;
+    let (address, _reporter) = serve(layer()).await;
     for (authorization, expected) in [(None, "16"), (Some(good()), "12")] {
         let headers: Vec<_> = authorization.iter().map(|value| ("authorization", value.as_str())).collect();
         let response = raw(address, "/no.such.Service/Call", &headers).await;
@@ -133,7 +128,7 @@ async fn an_unknown_service_is_guarded_too() {
 
 #[tokio::test]
 async fn a_wait_for_keys_ends_at_the_deadline_of_the_server() {
-    let (clerk, gate) = cold();
+    let (clerk, gate) = cold_layer();
     let server = Server::builder().timeout(Duration::from_millis(100));
     let (address, _reporter) = serve_with(server, clerk.clone()).await;
     let mut client = connect(address).await;
@@ -146,7 +141,7 @@ async fn a_wait_for_keys_ends_at_the_deadline_of_the_server() {
 
 #[tokio::test]
 async fn a_wait_for_keys_ends_at_the_deadline_of_the_call() {
-    let (clerk, _gate) = cold();
+    let (clerk, _gate) = cold_layer();
     let (address, _reporter) = serve(clerk).await;
     let bearer = good();
     let headers = [("authorization", bearer.as_str()), ("grpc-timeout", "100m")];
@@ -180,10 +175,10 @@ pub(crate) async fn raw(address: SocketAddr, path: &str, headers: &[(&str, &str)
 async fn a_refusal_is_trailers_only_on_the_wire() {
     let bearer = good();
     for (clerk, authorization, status) in [
-        (hot(), None, "16"),
-        (hot(), Some(BAD), "16"),
-        (hot(), Some("Bearer"), "3"),
-        (without_keys(), Some(bearer.as_str()), "14"),
+        (layer(), None, "16"),
+        (layer(), Some(BAD), "16"),
+        (layer(), Some("Bearer"), "3"),
+        (layer_without_keys(), Some(bearer.as_str()), "14"),
     ] {
         let (address, _reporter) = serve(clerk).await;
         let headers: Vec<_> = authorization.map(|value| ("authorization", value)).into_iter().collect();

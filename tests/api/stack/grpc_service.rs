@@ -11,11 +11,10 @@ use tower::ServiceBuilder;
 use tower_clerk::{ClerkAuth, ClerkAuthLayer};
 use tower_layer::Layer;
 
-use super::{
-    grpc::{call, connect, raw, serving},
-    sockets::{listen, serve_axum},
-    support::{BAD, arms, ask, cold, get, good, hot},
-};
+use super::arms;
+use super::grpc::{call, connect, raw, serving};
+use crate::support::sockets::{listen, serve_axum};
+use crate::support::{BAD, cold_layer, get_path, good, layer, send};
 
 const CHECK: &str = "/grpc.health.v1.Health/Check";
 
@@ -70,15 +69,15 @@ async fn one_service_is_guarded_wherever_it_is_mounted() {
 
 #[tokio::test]
 async fn what_stands_beside_a_guarded_service_is_open() {
-    let routes = serve_routes(hot()).await;
+    let routes = serve_routes(layer()).await;
     assert_eq!(raw(routes, "/no.such.Service/Call", &[]).await.headers()["grpc-status"], "12");
     let (_, health) = health_reporter();
-    let service = hot().layer(health);
+    let service = layer().layer(health);
     let app = Router::new()
         .route_service("/grpc.health.v1.Health/{*method}", service)
         .route("/open", route(|| async { "open" }));
-    assert_eq!(ask(&app, get("/open", None)).await.seen(), (200, "open"));
-    ask(&app, get(CHECK, None)).await.assert_refused(401, "missing_token");
+    assert_eq!(send(&app, get_path("/open", None)).await.outcome(), (200, "open"));
+    send(&app, get_path(CHECK, None)).await.assert_rejected(401, "missing_token");
 }
 
 #[tokio::test]
@@ -100,7 +99,7 @@ async fn the_service_behind_sees_the_user() {
 
 #[tokio::test]
 async fn one_service_that_waits_for_keys_keeps_its_deadline_and_goes_on() {
-    let (clerk, gate) = cold();
+    let (clerk, gate) = cold_layer();
     let address = serve_routes(clerk).await;
     let bearer = good();
     let headers = [("authorization", bearer.as_str()), ("grpc-timeout", "100m")];

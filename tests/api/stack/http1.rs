@@ -12,10 +12,9 @@ use tower::service_fn;
 use tower_clerk::{ClerkAuthLayer, Rejection};
 use tower_layer::Layer;
 
-use super::{
-    sockets::{connect_http1, serve_http1},
-    support::{Answer, BAD, arms, cold, good, hot, whoami, with_body, without_keys},
-};
+use super::arms;
+use crate::support::sockets::{connect_http1, serve_http1};
+use crate::support::{Answer, BAD, cold_layer, good, layer, layer_without_keys, whoami, with_body};
 
 /// Answers with the request's body.
 async fn echo(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
@@ -31,32 +30,32 @@ async fn serve(clerk: ClerkAuthLayer) -> SocketAddr {
 async fn each_outcome_has_its_status() {
     let bearer = good();
     for (clerk, headers, status, text) in [
-        (hot(), vec![("authorization", bearer.as_str())], 200, "user_ada"),
+        (layer(), vec![("authorization", bearer.as_str())], 200, "user_ada"),
         (arms()[1].1.clone(), vec![("authorization", &bearer)], 200, "user_ada"),
-        (hot(), vec![], 401, "missing_token"),
-        (hot(), vec![("authorization", BAD)], 401, "invalid_token"),
-        (hot(), vec![("authorization", &bearer), ("authorization", &bearer)], 400, "malformed_request"),
-        (hot(), vec![("authorization", "")], 400, "malformed_request"),
-        (without_keys(), vec![("authorization", &bearer)], 503, "keys_unavailable"),
+        (layer(), vec![], 401, "missing_token"),
+        (layer(), vec![("authorization", BAD)], 401, "invalid_token"),
+        (layer(), vec![("authorization", &bearer), ("authorization", &bearer)], 400, "malformed_request"),
+        (layer(), vec![("authorization", "")], 400, "malformed_request"),
+        (layer_without_keys(), vec![("authorization", &bearer)], 503, "keys_unavailable"),
     ] {
         let mut client = connect_http1::<Full<Bytes>>(serve(clerk).await).await;
         let response = client.send_request(with_body("GET", "/", &headers, Full::default())).await;
         let answer = Answer::of(response.expect("an answer")).await;
-        assert_eq!(answer.status, status, "{answer:?}");
+        assert_eq!(answer.status(), status, "{answer:?}");
         assert!(answer.text.contains(text), "{answer:?}");
     }
 }
 
 #[tokio::test]
 async fn a_hook_may_put_another_body_into_the_default_response() {
-    let clerk = hot().on_rejection(|rejection: &Rejection, _: &Parts| {
+    let clerk = layer().on_rejection(|rejection: &Rejection, _: &Parts| {
         rejection.default_response().map(|_| Bytes::from_static(b"nope"))
     });
     let mut client = connect_http1::<Full<Bytes>>(serve(clerk).await).await;
     for (method, text) in [("GET", "nope"), ("HEAD", ""), ("GET", "nope")] {
         let response = client.send_request(with_body(method, "/", &[], Full::default())).await;
         let answer = Answer::of(response.expect("an answer")).await;
-        assert_eq!((answer.seen(), answer.header("content-length")), ((401, text), Some("4")), "{method}");
+        assert_eq!((answer.outcome(), answer.header("content-length")), ((401, text), Some("4")), "{method}");
     }
 }
 
@@ -76,7 +75,7 @@ async fn a_connection_goes_on_after_refusals() {
             let headers: Vec<_> = authorization.iter().map(|value| ("authorization", value.as_str())).collect();
             let response = client.send_request(with_body(method, "/", &headers, Full::default())).await;
             let answer = Answer::of(response.expect("the connection goes on")).await;
-            assert_eq!(answer.status, status, "{arm} {method}");
+            assert_eq!(answer.status(), status, "{arm} {method}");
             assert_eq!(answer.text.is_empty(), method == "HEAD", "{arm} {method}");
         }
     }
@@ -100,7 +99,7 @@ fn expecting(authorization: &str) -> String {
 #[tokio::test]
 async fn a_refused_upload_is_not_asked_for() {
     for (clerk, authorization, status) in
-        [(hot(), BAD.to_owned(), "401"), (hot(), "Bearer".to_owned(), "400"), (without_keys(), good(), "503")]
+        [(layer(), BAD.to_owned(), "401"), (layer(), "Bearer".to_owned(), "400"), (layer_without_keys(), good(), "503")]
     {
         let mut stream =
             TcpStream::connect(serve_http1(clerk.layer(service_fn(echo))).await).await.expect("a connection");
@@ -112,7 +111,7 @@ async fn a_refused_upload_is_not_asked_for() {
 
 #[tokio::test]
 async fn an_admitted_upload_is_asked_for_only_after_the_wait() {
-    let (clerk, gate) = cold();
+    let (clerk, gate) = cold_layer();
     let mut stream = TcpStream::connect(serve_http1(clerk.layer(service_fn(echo))).await).await.expect("a connection");
     stream.write_all(expecting(&good()).as_bytes()).await.expect("sent");
     gate.reached().await;
@@ -133,7 +132,7 @@ async fn an_admitted_upload_is_asked_for_only_after_the_wait() {
 
 #[tokio::test]
 async fn pipelined_requests_are_answered_in_order() {
-    let (clerk, gate) = cold();
+    let (clerk, gate) = cold_layer();
     let mut stream = TcpStream::connect(serve(clerk).await).await.expect("a connection");
     let waits = format!("GET /1 HTTP/1.1\r\nhost: a\r\nauthorization: {}\r\n\r\n", good());
     let refused = "GET /2 HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";
@@ -148,7 +147,7 @@ async fn pipelined_requests_are_answered_in_order() {
 
 #[tokio::test]
 async fn two_authorization_lines_on_the_wire_are_a_bad_request() {
-    let mut stream = TcpStream::connect(serve(hot()).await).await.expect("a connection");
+    let mut stream = TcpStream::connect(serve(layer()).await).await.expect("a connection");
     let bearer = good();
     let request = format!(
         "GET / HTTP/1.1\r\nhost: a\r\nAuthorization: {bearer}\r\nx-between: 1\r\naUTHORIZATION: {bearer}\r\n\r\n"
@@ -160,7 +159,7 @@ async fn two_authorization_lines_on_the_wire_are_a_bad_request() {
 #[tokio::test]
 async fn a_client_that_reads_while_it_uploads_gets_its_answer_and_the_connection_ends() {
     const UPLOAD: usize = 50 * 1024 * 1024;
-    let (mut read, mut write) = TcpStream::connect(serve(hot()).await).await.expect("a connection").into_split();
+    let (mut read, mut write) = TcpStream::connect(serve(layer()).await).await.expect("a connection").into_split();
     let head = format!("POST / HTTP/1.1\r\nhost: a\r\nauthorization: {BAD}\r\ncontent-length: {UPLOAD}\r\n\r\n");
     let uploading = tokio::spawn(async move {
         write.write_all(head.as_bytes()).await.expect("the head is taken");

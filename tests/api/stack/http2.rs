@@ -8,10 +8,9 @@ use hyper::{body::Incoming, client::conn::http2::SendRequest};
 use tower::service_fn;
 use tower_layer::Layer;
 
-use super::{
-    sockets::{connect_http2, serve_axum, serve_http2},
-    support::{Answer, BAD, arms, cold, good, hot, whoami, with_body, without_keys},
-};
+use super::arms;
+use crate::support::sockets::{connect_http2, serve_axum, serve_http2};
+use crate::support::{Answer, BAD, cold_layer, good, layer, layer_without_keys, whoami, with_body};
 
 async fn ask(
     client: &mut SendRequest<Full<Bytes>>,
@@ -29,17 +28,17 @@ async fn ask(
 async fn each_outcome_has_its_status() {
     let bearer = good();
     for (clerk, headers, status, text) in [
-        (hot(), vec![("authorization", bearer.as_str())], 200, "user_ada"),
+        (layer(), vec![("authorization", bearer.as_str())], 200, "user_ada"),
         (arms()[1].1.clone(), vec![("authorization", &bearer)], 200, "user_ada"),
-        (hot(), vec![], 401, "missing_token"),
-        (hot(), vec![("authorization", BAD)], 401, "invalid_token"),
-        (hot(), vec![("authorization", &bearer), ("authorization", &bearer)], 400, "malformed_request"),
-        (without_keys(), vec![("authorization", &bearer)], 503, "keys_unavailable"),
+        (layer(), vec![], 401, "missing_token"),
+        (layer(), vec![("authorization", BAD)], 401, "invalid_token"),
+        (layer(), vec![("authorization", &bearer), ("authorization", &bearer)], 400, "malformed_request"),
+        (layer_without_keys(), vec![("authorization", &bearer)], 503, "keys_unavailable"),
     ] {
         let address = serve_http2(clerk.layer(service_fn(whoami::<Incoming>))).await;
         let mut client = connect_http2(address).await;
         let answer = ask(&mut client, address, "GET", &headers, Bytes::new()).await;
-        assert_eq!(answer.status, status, "{answer:?}");
+        assert_eq!(answer.status(), status, "{answer:?}");
         assert!(answer.text.contains(text), "{answer:?}");
     }
 }
@@ -52,10 +51,10 @@ async fn head_is_refused_with_the_headers_of_get() {
         for headers in [vec![], vec![("authorization", BAD)], vec![("authorization", "Bearer")]] {
             let mut got = ask(&mut client, address, "GET", &headers, Bytes::new()).await;
             let mut head = ask(&mut client, address, "HEAD", &headers, Bytes::new()).await;
-            got.headers.remove("date");
-            head.headers.remove("date");
-            assert_eq!((head.status, head.text.as_str()), (got.status, ""), "{arm}");
-            assert_eq!(head.headers, got.headers, "{arm}");
+            got.parts.headers.remove("date");
+            head.parts.headers.remove("date");
+            assert_eq!((head.status(), head.text.as_str()), (got.status(), ""), "{arm}");
+            assert_eq!(head.parts.headers, got.parts.headers, "{arm}");
             assert_eq!(head.header("content-length"), Some(got.text.len().to_string().as_str()), "{arm}");
         }
     }
@@ -69,7 +68,7 @@ async fn head_is_admitted() {
         let mut client = connect_http2(address).await;
         let bearer = good();
         let answer = ask(&mut client, address, "HEAD", &[("authorization", &bearer)], Bytes::new()).await;
-        assert_eq!((answer.seen(), answer.header("content-length")), ((200, ""), Some("4")), "{arm}");
+        assert_eq!((answer.outcome(), answer.header("content-length")), ((200, ""), Some("4")), "{arm}");
     }
 }
 
@@ -79,7 +78,7 @@ async fn refused_uploads_leave_their_neighbours_their_window() {
         let body = request.into_body().collect().await.expect("the body").to_bytes();
         Ok::<_, Infallible>(Response::new(Full::from(body.len().to_string())))
     });
-    let address = serve_http2(hot().layer(inner)).await;
+    let address = serve_http2(layer().layer(inner)).await;
     let mut client = connect_http2(address).await;
     let bearer = good();
     // Half of hyper's window for a whole connection each, so that what is not given back is missed.
@@ -92,13 +91,13 @@ async fn refused_uploads_leave_their_neighbours_their_window() {
         let admitted = client.send_request(with_body("POST", &url, &headers, Full::new(upload.clone())));
         let (refused, admitted) = tokio::join!(refused, admitted);
         assert_eq!(refused.expect("a refusal").status(), 401);
-        assert_eq!(Answer::of(admitted.expect("an answer")).await.seen(), (200, "524288"));
+        assert_eq!(Answer::of(admitted.expect("an answer")).await.outcome(), (200, "524288"));
     }
 }
 
 #[tokio::test]
 async fn a_stream_that_waits_holds_no_other_up() {
-    let (clerk, gate) = cold();
+    let (clerk, gate) = cold_layer();
     let address = serve_http2(clerk.layer(service_fn(whoami::<Incoming>))).await;
     let mut client = connect_http2(address).await;
     let url = format!("http://{address}/");
@@ -112,19 +111,19 @@ async fn a_stream_that_waits_holds_no_other_up() {
     for (headers, status) in
         [(vec![], 401), (vec![("authorization", BAD)], 401), (vec![("authorization", "Bearer")], 400)]
     {
-        assert_eq!(ask(&mut client, address, "GET", &headers, Bytes::new()).await.status, status);
+        assert_eq!(ask(&mut client, address, "GET", &headers, Bytes::new()).await.status(), status);
     }
     assert!(waiting.iter().all(|waiter| !waiter.is_finished()));
     gate.open();
     for waiter in waiting {
         let response = waiter.await.expect("no panic").expect("an answer");
-        assert_eq!(Answer::of(response).await.seen(), (200, "user_ada"));
+        assert_eq!(Answer::of(response).await.outcome(), (200, "user_ada"));
     }
 }
 
 #[tokio::test]
 async fn a_stream_reset_during_the_wait_leaves_its_neighbours_unharmed() {
-    let (clerk, gate) = cold();
+    let (clerk, gate) = cold_layer();
     let address = serve_http2(clerk.layer(service_fn(whoami::<Incoming>))).await;
     let mut client = connect_http2(address).await;
     let url = format!("http://{address}/");
@@ -138,5 +137,5 @@ async fn a_stream_reset_during_the_wait_leaves_its_neighbours_unharmed() {
     assert!(leaving.await.is_err_and(|error| error.is_cancelled()));
     gate.open();
     let response = staying.await.expect("no panic").expect("an answer");
-    assert_eq!(Answer::of(response).await.seen(), (200, "user_ada"));
+    assert_eq!(Answer::of(response).await.outcome(), (200, "user_ada"));
 }

@@ -28,7 +28,8 @@ use tower_clerk::{
 };
 use tower_layer::Layer;
 
-use super::support::{Answer, BAD, Gate, arms, ask, cold, gated, get, good, hot, poll_once, whoami};
+use super::arms;
+use crate::support::{Answer, BAD, Gate, cold_layer, gated_layer, get_path, good, layer, poll_once, send, whoami};
 
 type Inner = BoxCloneSyncService<Request<Body>, Response<Full<Bytes>>, BoxError>;
 
@@ -60,7 +61,7 @@ async fn half_known() -> (ClerkAuthLayer, Gate, String, String) {
     let (old, known) = (issuer.jwks(), format!("Bearer {}", issuer.token("user_ada").sign()));
     issuer.rotate();
     let unknown = format!("Bearer {}", issuer.token("user_bob").sign());
-    let (clerk, gate) = gated(vec![old, issuer.jwks()], issuer.config());
+    let (clerk, gate) = gated_layer(issuer.config(), vec![old, issuer.jwks()]);
     gate.open();
     clerk.verifier().warm_up().await.expect("keys");
     gate.reached().await;
@@ -74,24 +75,24 @@ async fn those_who_wait_for_a_key_hold_no_capacity() {
         let mut service = clerk.layer(inner);
         let mut waiting = Vec::new();
         for _ in 0..2 {
-            let future = soon(service.ready()).await.expect("capacity").call(get("/", Some(&unknown)));
+            let future = soon(service.ready()).await.expect("capacity").call(get_path("/", Some(&unknown)));
             waiting.push(tokio::spawn(future));
         }
         gate.reached().await;
-        let third = soon(service.ready()).await.expect("capacity").call(get("/", Some(&known)));
-        assert_eq!(Answer::of(soon(third).await.expect("an answer")).await.seen(), (200, "user_ada"), "{name}");
+        let third = soon(service.ready()).await.expect("capacity").call(get_path("/", Some(&known)));
+        assert_eq!(Answer::of(soon(third).await.expect("an answer")).await.outcome(), (200, "user_ada"), "{name}");
         assert!(waiting.iter().all(|waiter| !waiter.is_finished()), "{name}");
         gate.open();
         for waiter in waiting {
             let response = soon(waiter).await.expect("no panic").expect("an answer");
-            assert_eq!(Answer::of(response).await.seen(), (200, "user_bob"), "{name}");
+            assert_eq!(Answer::of(response).await.outcome(), (200, "user_bob"), "{name}");
         }
     }
 }
 
 #[tokio::test]
 async fn many_wait_behind_a_small_limit_and_all_pass_a_few_at_once() {
-    let (clerk, gate) = cold();
+    let (clerk, gate) = cold_layer();
     let (running, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
     let counted = Arc::clone(&most);
     let inner = service_fn(move |_: Request<Body>| {
@@ -104,7 +105,8 @@ async fn many_wait_behind_a_small_limit_and_all_pass_a_few_at_once() {
         }
     });
     let service = clerk.layer(ConcurrencyLimit::new(inner, 2));
-    let waiting: Vec<_> = (0..16).map(|_| tokio::spawn(service.clone().oneshot(get("/", Some(&good()))))).collect();
+    let waiting: Vec<_> =
+        (0..16).map(|_| tokio::spawn(service.clone().oneshot(get_path("/", Some(&good()))))).collect();
     gate.reached().await;
     gate.open();
     for waiter in waiting {
@@ -120,10 +122,10 @@ async fn each_limit_serves_each_arm_and_each_refusal() {
             let (arm, clerk) = arms()[arm].clone();
             let service = clerk.layer(inner);
             for _ in 0..3 {
-                let admitted = soon(ask(&service, get("/", Some(&good())))).await;
-                assert_eq!(admitted.seen(), (200, "user_ada"), "{arm} {name}");
-                soon(ask(&service, get("/", None))).await.assert_refused(401, "missing_token");
-                soon(ask(&service, get("/", Some(BAD)))).await.assert_refused(401, "invalid_token");
+                let admitted = soon(send(&service, get_path("/", Some(&good())))).await;
+                assert_eq!(admitted.outcome(), (200, "user_ada"), "{arm} {name}");
+                soon(send(&service, get_path("/", None))).await.assert_rejected(401, "missing_token");
+                soon(send(&service, get_path("/", Some(BAD)))).await.assert_rejected(401, "invalid_token");
             }
         }
     }
@@ -137,7 +139,7 @@ async fn one_service_called_again_and_again_never_runs_out_of_capacity() {
             let mut service = clerk.layer(inner);
             for authorization in [Some(good()), None, None, Some(BAD.to_owned()), Some(good()), Some(good())] {
                 let expected = if authorization == Some(good()) { 200 } else { 401 };
-                let call = soon(service.ready()).await.expect("capacity").call(get("/", authorization.as_deref()));
+                let call = soon(service.ready()).await.expect("capacity").call(get_path("/", authorization.as_deref()));
                 assert_eq!(soon(call).await.expect("an answer").status(), expected, "{arm} {name}");
             }
         }
@@ -147,21 +149,21 @@ async fn one_service_called_again_and_again_never_runs_out_of_capacity() {
 #[tokio::test]
 async fn a_service_that_is_ready_and_never_called_gives_its_capacity_back() {
     for (name, inner) in limits(1) {
-        let service = hot().layer(inner);
+        let service = layer().layer(inner);
         let mut reserved = service.clone();
         reserved.ready().await.expect("capacity");
         drop(reserved);
-        let answer = soon(ask(&service, get("/", Some(&good())))).await;
-        assert_eq!(answer.seen(), (200, "user_ada"), "{name}");
+        let answer = soon(send(&service, get_path("/", Some(&good())))).await;
+        assert_eq!(answer.outcome(), (200, "user_ada"), "{name}");
     }
 }
 
 #[tokio::test]
 async fn a_reservation_that_is_kept_is_respected() {
-    let service = hot().layer(ConcurrencyLimit::new(service_fn(whoami::<Body>), 1));
+    let service = layer().layer(ConcurrencyLimit::new(service_fn(whoami::<Body>), 1));
     let mut reserved = service.clone();
     reserved.ready().await.expect("capacity");
-    let mut other = Box::pin(service.oneshot(get("/", Some(&good()))));
+    let mut other = Box::pin(service.oneshot(get_path("/", Some(&good()))));
     assert!(poll_once(other.as_mut()).is_pending());
     drop(reserved);
     assert_eq!(soon(other).await.expect("an answer").status(), 200);
@@ -169,7 +171,7 @@ async fn a_reservation_that_is_kept_is_respected() {
 
 #[tokio::test]
 async fn a_full_service_is_found_full_only_after_the_wait() {
-    let (clerk, gate) = cold();
+    let (clerk, gate) = cold_layer();
     let leave = Arc::new(Notify::new());
     let leaving = Arc::clone(&leave);
     let inner = service_fn(move |_: Request<Body>| {
@@ -181,9 +183,9 @@ async fn a_full_service_is_found_full_only_after_the_wait() {
     });
     let mut limit = ConcurrencyLimit::new(inner, 1);
     let mut service = clerk.layer(LoadShed::new(limit.clone()));
-    let waiting = tokio::spawn(soon(service.ready()).await.expect("ready").call(get("/", Some(&good()))));
+    let waiting = tokio::spawn(soon(service.ready()).await.expect("ready").call(get_path("/", Some(&good()))));
     gate.reached().await;
-    let busy = tokio::spawn(soon(limit.ready()).await.expect("capacity").call(get("/", None)));
+    let busy = tokio::spawn(soon(limit.ready()).await.expect("capacity").call(get_path("/", None)));
     gate.open();
     let error = soon(waiting).await.expect("no panic").expect_err("no capacity");
     assert!(error.is::<Overloaded>(), "{error}");
@@ -194,11 +196,11 @@ async fn a_full_service_is_found_full_only_after_the_wait() {
 #[tokio::test]
 async fn a_refusal_keeps_no_capacity_from_a_request_that_waited() {
     for (name, inner) in limits(1) {
-        let (clerk, gate) = cold();
+        let (clerk, gate) = cold_layer();
         let mut service = clerk.layer(inner);
-        let mut waiting = Box::pin(service.ready().await.expect("capacity").call(get("/", Some(&good()))));
+        let mut waiting = Box::pin(service.ready().await.expect("capacity").call(get_path("/", Some(&good()))));
         assert!(poll_once(waiting.as_mut()).is_pending());
-        let refused = soon(service.ready()).await.expect("capacity").call(get("/", None)).await;
+        let refused = soon(service.ready()).await.expect("capacity").call(get_path("/", None)).await;
         assert_eq!(refused.expect("an answer").status(), 401, "{name}");
         gate.open();
         clerk.verifier().warm_up().await.expect("keys");
@@ -217,24 +219,24 @@ async fn limits_around_the_layer_serve_each_arm() {
             ("load shed", BoxCloneSyncService::new(LoadShed::new(whoami))),
         ];
         for (name, service) in around {
-            let admitted = soon(ask(&service, get("/", Some(&good())))).await;
-            assert_eq!(admitted.seen(), (200, "user_ada"), "{arm} {name}");
-            soon(ask(&service, get("/", None))).await.assert_refused(401, "missing_token");
+            let admitted = soon(send(&service, get_path("/", Some(&good())))).await;
+            assert_eq!(admitted.outcome(), (200, "user_ada"), "{arm} {name}");
+            soon(send(&service, get_path("/", None))).await.assert_rejected(401, "missing_token");
         }
     }
 }
 
 #[tokio::test]
 async fn one_buffered_service_has_several_requests_wait_at_once() {
-    let (clerk, gate) = cold();
+    let (clerk, gate) = cold_layer();
     let service = Buffer::new(clerk.layer(ConcurrencyLimit::new(service_fn(whoami::<Body>), 2)), 4);
-    let waiting: Vec<_> = (0..3).map(|_| tokio::spawn(service.clone().oneshot(get("/", Some(&good()))))).collect();
+    let waiting: Vec<_> = (0..3).map(|_| tokio::spawn(service.clone().oneshot(get_path("/", Some(&good()))))).collect();
     gate.reached().await;
-    soon(ask(&service, get("/", None))).await.assert_refused(401, "missing_token");
+    soon(send(&service, get_path("/", None))).await.assert_rejected(401, "missing_token");
     gate.open();
     for waiter in waiting {
         let response = soon(waiter).await.expect("no panic").expect("an answer");
-        assert_eq!(Answer::of(response).await.seen(), (200, "user_ada"));
+        assert_eq!(Answer::of(response).await.outcome(), (200, "user_ada"));
     }
     assert_eq!(gate.arrivals(), 0);
 }

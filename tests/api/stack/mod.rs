@@ -1,5 +1,5 @@
-//! The layer in real stacks: axum, tower's limits, hyper over sockets, WebSockets and tonic, with keys at
-//! hand and with keys that have to be fetched first.
+//! The layer in real stacks: axum, tower's limits, hyper over sockets, WebSockets and tonic. Keys are known, or have to
+//! be fetched first.
 
 mod axum_extensions;
 mod axum_mounting;
@@ -13,8 +13,17 @@ mod http1;
 mod http2;
 mod limits;
 mod readiness;
-mod sockets;
 mod stacked;
 mod streaming;
-mod support;
 mod websocket;
+
+use tower_clerk::ClerkAuthLayer;
+
+use crate::support::{cold_layer, layer};
+
+/// A layer that holds its key, and one whose first token waits for it.
+fn arms() -> [(&'static str, ClerkAuthLayer); 2] {
+    let (cold, gate) = cold_layer();
+    gate.open();
+    [("hot", layer()), ("cold", cold)]
+}

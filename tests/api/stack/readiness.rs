@@ -16,7 +16,8 @@ use http_body_util::Full;
 use tower::{Service, ServiceExt};
 use tower_layer::Layer;
 
-use super::support::{Answer, BAD, arms, cold, get, good, hot, poll_once, whoami, without_keys};
+use super::arms;
+use crate::support::{Answer, BAD, cold_layer, get_path, good, layer, layer_without_keys, poll_once, whoami};
 
 /// Panics if it is called without having been made ready, which no clone is.
 #[derive(Default)]
@@ -53,7 +54,8 @@ async fn only_a_service_that_was_made_ready_is_called() {
         for (authorization, status) in
             [(Some(good()), 200), (Some(good()), 200), (None, 401), (Some(BAD.to_owned()), 401), (Some(good()), 200)]
         {
-            let response = service.ready().await.expect("infallible").call(get("/", authorization.as_deref())).await;
+            let response =
+                service.ready().await.expect("infallible").call(get_path("/", authorization.as_deref())).await;
             assert_eq!(response.expect("infallible").status(), status, "{arm}");
         }
     }
@@ -61,18 +63,18 @@ async fn only_a_service_that_was_made_ready_is_called() {
 
 #[tokio::test]
 async fn a_service_goes_on_while_an_earlier_call_of_it_waits() {
-    let (clerk, gate) = cold();
+    let (clerk, gate) = cold_layer();
     let mut service = clerk.layer(Exacting::default());
     let mut waiting = Vec::new();
     for _ in 0..3 {
-        waiting.push(Box::pin(service.ready().await.expect("infallible").call(get("/", Some(&good())))));
+        waiting.push(Box::pin(service.ready().await.expect("infallible").call(get_path("/", Some(&good())))));
     }
     assert!(waiting.iter_mut().all(|future| poll_once(future.as_mut()).is_pending()));
-    let refused = service.ready().await.expect("infallible").call(get("/", None)).await;
+    let refused = service.ready().await.expect("infallible").call(get_path("/", None)).await;
     assert_eq!(refused.expect("infallible").status(), 401);
     gate.open();
     for future in waiting {
-        assert_eq!(Answer::of(future.await.expect("infallible")).await.seen(), (200, "user_ada"));
+        assert_eq!(Answer::of(future.await.expect("infallible")).await.outcome(), (200, "user_ada"));
     }
 }
 
@@ -120,8 +122,8 @@ impl Service<Request<Body>> for Scripted {
 
 #[tokio::test]
 async fn poll_ready_asks_the_inner_service_and_does_nothing_else() {
-    let (clerk, gate) = cold();
-    for clerk in [clerk, hot(), without_keys()] {
+    let (clerk, gate) = cold_layer();
+    for clerk in [clerk, layer(), layer_without_keys()] {
         let inner = Scripted::default();
         let mut service = clerk.layer(inner.clone());
         let mut context = Context::from_waker(Waker::noop());
@@ -143,11 +145,11 @@ async fn poll_ready_asks_the_inner_service_and_does_nothing_else() {
 #[tokio::test]
 async fn a_call_with_a_known_key_polls_no_readiness_of_its_own() {
     let inner = Scripted::default();
-    let mut service = hot().layer(inner.clone());
+    let mut service = layer().layer(inner.clone());
     for authorization in [Some(good()), None] {
         service.ready().await.expect("ready");
         let polls = inner.polls();
-        service.call(get("/", authorization.as_deref())).await.expect("an answer");
+        service.call(get_path("/", authorization.as_deref())).await.expect("an answer");
         assert_eq!(inner.polls(), polls);
     }
 }
@@ -157,17 +159,17 @@ async fn an_inner_service_that_breaks_says_so_through_both_arms() {
     for (arm, clerk) in arms() {
         let inner = Scripted::default();
         inner.breaks_when_called.store(true, Ordering::SeqCst);
-        let outcome = clerk.layer(inner).oneshot(get("/", Some(&good()))).await;
+        let outcome = clerk.layer(inner).oneshot(get_path("/", Some(&good()))).await;
         assert_eq!(outcome.err(), Some(Broken("when called")), "{arm}");
     }
 }
 
 #[tokio::test]
 async fn a_service_that_breaks_during_the_wait_fails_the_call_and_not_the_client() {
-    let (clerk, gate) = cold();
+    let (clerk, gate) = cold_layer();
     let inner = Scripted::default();
     let mut service = clerk.layer(inner.clone());
-    let future = service.ready().await.expect("ready").call(get("/", Some(&good())));
+    let future = service.ready().await.expect("ready").call(get_path("/", Some(&good())));
     let mut future = pin!(future);
     assert!(poll_once(future.as_mut()).is_pending());
     inner.is_broken.store(true, Ordering::SeqCst);
@@ -178,8 +180,8 @@ async fn a_service_that_breaks_during_the_wait_fails_the_call_and_not_the_client
 #[tokio::test]
 async fn a_refusal_after_a_wait_does_not_ask_the_inner_service() {
     let inner = Scripted::default();
-    let mut service = without_keys().layer(inner.clone());
-    let future = service.ready().await.expect("ready").call(get("/", Some(&good())));
+    let mut service = layer_without_keys().layer(inner.clone());
+    let future = service.ready().await.expect("ready").call(get_path("/", Some(&good())));
     inner.is_broken.store(true, Ordering::SeqCst);
     assert_eq!(future.await.expect("a refusal is a response").status(), 503);
     assert_eq!(inner.polls(), 1);
@@ -187,10 +189,10 @@ async fn a_refusal_after_a_wait_does_not_ask_the_inner_service() {
 
 #[tokio::test]
 async fn after_the_wait_a_busy_service_is_waited_for() {
-    let (clerk, gate) = cold();
+    let (clerk, gate) = cold_layer();
     let inner = Scripted::default();
     let mut service = clerk.layer(inner.clone());
-    let future = service.ready().await.expect("ready").call(get("/", Some(&good())));
+    let future = service.ready().await.expect("ready").call(get_path("/", Some(&good())));
     inner.is_busy.store(true, Ordering::SeqCst);
     gate.open();
     clerk.verifier().warm_up().await.expect("keys");

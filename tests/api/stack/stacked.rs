@@ -3,7 +3,9 @@ use http::HeaderName;
 use serde::Deserialize;
 use tower_clerk::{ClerkAuth, ClerkAuthLayer, CustomClaims, Rejection, TokenSource};
 
-use super::support::{BAD, ask, cold, gated, get, good, hot, issuer, layer, other_issuer, request};
+use crate::support::{
+    BAD, cold_layer, gated_layer, get_path, good, issuer, layer, layer_of, other_issuer, request, send,
+};
 
 const SECOND: HeaderName = HeaderName::from_static("x-second");
 
@@ -31,30 +33,30 @@ fn app(inner: ClerkAuthLayer, outer: ClerkAuthLayer) -> Router {
 /// A layer for the other instance, which reads a header of its own.
 fn second() -> ClerkAuthLayer {
     let config = other_issuer().config().instance_name("second").expect("a name");
-    layer(config).token_sources([TokenSource::header(SECOND)]).expect("a source")
+    layer_of(config).token_sources([TokenSource::header(SECOND)]).expect("a source")
 }
 
 /// The same, with its key still to be fetched.
 fn second_cold() -> ClerkAuthLayer {
     let config = other_issuer().config().instance_name("second").expect("a name");
-    let (layer, gate) = gated(vec![other_issuer().jwks()], config);
+    let (layer, gate) = gated_layer(config, vec![other_issuer().jwks()]);
     gate.open();
     layer.token_sources([TokenSource::header(SECOND)]).expect("a source")
 }
 
 fn first() -> ClerkAuthLayer {
-    layer(issuer().config().instance_name("first").expect("a name"))
+    layer_of(issuer().config().instance_name("first").expect("a name"))
 }
 
 #[tokio::test]
 async fn an_inner_layer_refuses_what_the_outer_let_in() {
     for inner in [second(), second_cold()] {
         let app = app(inner, first());
-        ask(&app, get("/", Some(&good()))).await.assert_refused(401, "missing_token");
+        send(&app, get_path("/", Some(&good()))).await.assert_rejected(401, "missing_token");
         let theirs = issuer().token("user_ada").sign();
         let both = [("authorization", good()), ("x-second", theirs)];
         let both = both.each_ref().map(|(name, value)| (*name, value.as_str()));
-        ask(&app, request("GET", "/", &both)).await.assert_refused(401, "invalid_token");
+        send(&app, request("GET", "/", &both)).await.assert_rejected(401, "invalid_token");
     }
 }
 
@@ -66,7 +68,7 @@ async fn the_user_of_an_inner_layer_replaces_that_of_the_outer() {
             let app = app(inner.clone(), outer);
             let ada = good();
             let both = [("authorization", ada.as_str()), ("x-second", &bob)];
-            assert_eq!(ask(&app, request("GET", "/", &both)).await.seen(), (200, "user_bob of second"));
+            assert_eq!(send(&app, request("GET", "/", &both)).await.outcome(), (200, "user_bob of second"));
         }
     }
 }
@@ -76,7 +78,7 @@ async fn an_outer_refusal_does_not_stay_beside_the_inner_layers_user() {
     let bob = other_issuer().token("user_bob").sign();
     for inner in [second(), second_cold()] {
         let app = app(inner, first().allow_unauthenticated_requests());
-        assert_eq!(ask(&app, request("GET", "/", &[("x-second", &bob)])).await.seen(), (200, "user_bob of second"));
+        assert_eq!(send(&app, request("GET", "/", &[("x-second", &bob)])).await.outcome(), (200, "user_bob of second"));
     }
 }
 
@@ -84,30 +86,30 @@ async fn an_outer_refusal_does_not_stay_beside_the_inner_layers_user() {
 async fn a_lenient_inner_layer_leaves_no_user_of_the_outer_behind() {
     for inner in [second(), second_cold()] {
         let app = app(inner.allow_unauthenticated_requests(), first());
-        assert_eq!(ask(&app, get("/", Some(&good()))).await.seen(), (200, "missing_token"));
+        assert_eq!(send(&app, get_path("/", Some(&good()))).await.outcome(), (200, "missing_token"));
         let ada = good();
         let both = [("authorization", ada.as_str()), ("x-second", "a.b.c")];
-        assert_eq!(ask(&app, request("GET", "/", &both)).await.seen(), (200, "invalid_token"));
+        assert_eq!(send(&app, request("GET", "/", &both)).await.outcome(), (200, "invalid_token"));
     }
 }
 
 #[tokio::test]
 async fn a_strict_outer_layer_is_not_softened_by_a_lenient_inner_one() {
-    let app = app(hot().allow_unauthenticated_requests(), hot());
-    ask(&app, get("/", None)).await.assert_refused(401, "missing_token");
-    ask(&app, get("/", Some(BAD))).await.assert_refused(401, "invalid_token");
-    assert_eq!(ask(&app, get("/", Some(&good()))).await.status, 200);
+    let app = app(layer().allow_unauthenticated_requests(), layer());
+    send(&app, get_path("/", None)).await.assert_rejected(401, "missing_token");
+    send(&app, get_path("/", Some(BAD))).await.assert_rejected(401, "invalid_token");
+    assert_eq!(send(&app, get_path("/", Some(&good()))).await.status(), 200);
 }
 
 #[tokio::test]
 async fn one_layer_applied_twice_admits_its_user() {
-    let (clerk, gate) = cold();
+    let (clerk, gate) = cold_layer();
     gate.open();
-    for clerk in [hot(), clerk] {
+    for clerk in [layer(), clerk] {
         let app = app(clerk.clone(), clerk);
-        let answer = ask(&app, get("/", Some(&good()))).await;
-        assert_eq!(answer.seen(), (200, format!("user_ada of {}", issuer().url()).as_str()));
-        ask(&app, get("/", None)).await.assert_refused(401, "missing_token");
+        let answer = send(&app, get_path("/", Some(&good()))).await;
+        assert_eq!(answer.outcome(), (200, format!("user_ada of {}", issuer().url()).as_str()));
+        send(&app, get_path("/", None)).await.assert_rejected(401, "missing_token");
     }
 }
 
@@ -119,6 +121,6 @@ async fn custom_claims_of_the_outer_layers_user_do_not_outlive_that_user() {
     let token = issuer().token("user_ada").claim("email", "ada@example.com").sign();
     let inner = second().allow_unauthenticated_requests();
     let app = Router::new().route("/", route(profile)).layer(inner).layer(first().with_custom_claims::<Profile>());
-    let answer = ask(&app, get("/", Some(&format!("Bearer {token}")))).await;
-    assert_eq!(answer.seen(), (200, "nobody"));
+    let answer = send(&app, get_path("/", Some(&format!("Bearer {token}")))).await;
+    assert_eq!(answer.outcome(), (200, "nobody"));
 }

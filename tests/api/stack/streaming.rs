@@ -15,10 +15,9 @@ use tokio::sync::{Semaphore, mpsc};
 use tower::{service_fn, util::MapRequestLayer};
 use tower_layer::Layer;
 
-use super::{
-    sockets::{connect_http1, connect_http2, serve_axum, serve_http2},
-    support::{arms, cold, good, hot, with_body},
-};
+use super::arms;
+use crate::support::sockets::{connect_http1, connect_http2, serve_axum, serve_http2};
+use crate::support::{cold_layer, good, layer, with_body};
 
 /// A body that is written while it is sent.
 struct Piped(mpsc::Receiver<Bytes>);
@@ -79,7 +78,7 @@ async fn both_bodies_stream_over_http1_after_either_arm() {
 
 #[tokio::test]
 async fn what_was_sent_during_the_wait_arrives_after_it() {
-    let (clerk, gate) = cold();
+    let (clerk, gate) = cold_layer();
     let inner = service_fn(|request: http::Request<Incoming>| async {
         Ok::<_, Infallible>(Response::new(request.into_body()))
     });
@@ -99,7 +98,7 @@ async fn what_was_sent_during_the_wait_arrives_after_it() {
 
 #[tokio::test]
 async fn a_client_that_leaves_during_the_wait_does_no_harm() {
-    let (clerk, gate) = cold();
+    let (clerk, gate) = cold_layer();
     let arrived = Arc::new(Semaphore::new(0));
     let arriving = Arc::clone(&arrived);
     let note_arrival = MapRequestLayer::new(move |request: Request| {
@@ -127,7 +126,7 @@ async fn a_client_that_leaves_during_the_wait_does_no_harm() {
 
 #[tokio::test]
 async fn a_refusal_does_not_wait_for_the_rest_of_the_request() {
-    let address = serve_axum(Router::new().route("/", post(echo)).layer(hot())).await;
+    let address = serve_axum(Router::new().route("/", post(echo)).layer(layer())).await;
     let mut client = connect_http1(address).await;
     let (sender, body) = pipe();
     let response = client.send_request(with_body("POST", "/", &[], body)).await.expect("an answer");

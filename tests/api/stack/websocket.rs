@@ -27,10 +27,9 @@ use tokio_tungstenite::{
 };
 use tower_clerk::{ClerkAuth, ClerkAuthLayer};
 
-use super::{
-    sockets::serve_axum,
-    support::{BAD, arms, cold, good, hot, without_keys},
-};
+use super::arms;
+use crate::support::sockets::serve_axum;
+use crate::support::{BAD, cold_layer, good, layer, layer_without_keys};
 
 /// Repeats what it hears, after the user's id.
 async fn talk(State(upgrades): State<Arc<AtomicUsize>>, user: ClerkAuth, upgrade: WebSocketUpgrade) -> Response {
@@ -78,7 +77,7 @@ async fn an_upgrade_goes_through_either_arm() {
 
 #[tokio::test]
 async fn an_upgrade_that_waits_for_its_key_goes_through_after_it() {
-    let (clerk, gate) = cold();
+    let (clerk, gate) = cold_layer();
     let (address, upgrades) = serve(clerk).await;
     let waiting = tokio::spawn(async move { connect(address, Some(&good())).await });
     gate.reached().await;
@@ -91,10 +90,10 @@ async fn an_upgrade_that_waits_for_its_key_goes_through_after_it() {
 #[tokio::test]
 async fn a_refused_upgrade_is_an_answer_and_no_upgrade() {
     for (clerk, authorization, status) in [
-        (hot(), None, 401),
-        (hot(), Some(BAD.to_owned()), 401),
-        (hot(), Some("Bearer".to_owned()), 400),
-        (without_keys(), Some(good()), 503),
+        (layer(), None, 401),
+        (layer(), Some(BAD.to_owned()), 401),
+        (layer(), Some("Bearer".to_owned()), 400),
+        (layer_without_keys(), Some(good()), 503),
     ] {
         let (address, upgrades) = serve(clerk).await;
         match connect(address, authorization.as_deref()).await {
@@ -107,7 +106,7 @@ async fn a_refused_upgrade_is_an_answer_and_no_upgrade() {
 
 #[tokio::test]
 async fn the_connection_stays_http_after_a_refused_upgrade() {
-    let (address, upgrades) = serve(hot()).await;
+    let (address, upgrades) = serve(layer()).await;
     let mut stream = TcpStream::connect(address).await.expect("a connection");
     let upgrade = "GET /ws HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
                    sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";

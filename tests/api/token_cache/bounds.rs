@@ -1,12 +1,12 @@
 use tower_clerk::{Verifier, verify::TokenCacheStatus};
 
-use super::support::{World, verify};
+use super::{Fixture, verify};
 
 const MIB: usize = 1024 * 1024;
 
-async fn fill(world: &World, verifier: &Verifier, tokens: usize, padding: usize) -> TokenCacheStatus {
+async fn fill(fixture: &Fixture, verifier: &Verifier, tokens: usize, padding: usize) -> TokenCacheStatus {
     for index in 0..tokens {
-        let token = world.issuer.token("u").claim("n", index).claim("pad", "x".repeat(padding)).sign();
+        let token = fixture.issuer.token("u").claim("n", index).claim("pad", "x".repeat(padding)).sign();
         assert_eq!(verify(verifier, &token).await, Ok(()));
     }
     verifier.token_cache_status()
@@ -14,33 +14,33 @@ async fn fill(world: &World, verifier: &Verifier, tokens: usize, padding: usize)
 
 #[tokio::test]
 async fn entries_stay_within_their_number() {
-    let world = World::new();
-    let verifier = world.builder().token_cache(100, 32 * MIB).build().expect("a verifier");
-    let status = fill(&world, &verifier, 300, 0).await;
+    let fixture = Fixture::new();
+    let verifier = fixture.builder().token_cache(100, 32 * MIB).build().expect("a verifier");
+    let status = fill(&fixture, &verifier, 300, 0).await;
     assert!(status.entries > 50 && status.entries <= 100, "{status:?}");
     for index in 0..300 {
-        let token = world.issuer.token("u").claim("n", index).claim("pad", "").sign();
+        let token = fixture.issuer.token("u").claim("n", index).claim("pad", "").sign();
         assert_eq!(verify(&verifier, &token).await, Ok(()), "what was pushed out is verified again");
     }
 }
 
 #[tokio::test]
 async fn as_few_as_one_are_remembered() {
-    let world = World::new();
+    let fixture = Fixture::new();
     for capacity in 1..=8 {
-        let verifier = world.builder().token_cache(capacity, MIB).build().expect("a verifier");
-        let status = fill(&world, &verifier, 20, 0).await;
+        let verifier = fixture.builder().token_cache(capacity, MIB).build().expect("a verifier");
+        let status = fill(&fixture, &verifier, 20, 0).await;
         assert!((1..=capacity).contains(&status.entries), "{capacity}: {status:?}");
     }
 }
 
 #[tokio::test]
 async fn their_number_holds_where_bytes_are_no_bound() {
-    let world = World::new();
-    let tokens: Vec<String> = (0..140).map(|index| world.issuer.token("u").claim("n", index).sign()).collect();
+    let fixture = Fixture::new();
+    let tokens: Vec<String> = (0..140).map(|index| fixture.issuer.token("u").claim("n", index).sign()).collect();
     for capacity in [1, 2, 31, 32, 63, 64, 127] {
         for bytes in [usize::MAX, usize::MAX / 2, 1 << 40] {
-            let verifier = world.builder().token_cache(capacity, bytes).build().expect("a verifier");
+            let verifier = fixture.builder().token_cache(capacity, bytes).build().expect("a verifier");
             for token in &tokens {
                 assert_eq!(verify(&verifier, token).await, Ok(()));
             }
@@ -52,17 +52,17 @@ async fn their_number_holds_where_bytes_are_no_bound() {
 
 #[tokio::test]
 async fn bytes_stay_within_their_bound() {
-    let world = World::new();
-    let verifier = world.builder().token_cache(10_000, MIB).build().expect("a verifier");
-    let status = fill(&world, &verifier, 200, 10_000).await;
+    let fixture = Fixture::new();
+    let verifier = fixture.builder().token_cache(10_000, MIB).build().expect("a verifier");
+    let status = fill(&fixture, &verifier, 200, 10_000).await;
     assert!(status.bytes > 500_000 && status.bytes <= 1_048_576, "{status:?}");
     assert!(status.entries < 200, "{status:?}");
 }
 
 #[tokio::test]
 async fn tokens_of_16_kib_stay_within_32_mib_by_default() {
-    let world = World::new();
-    let status = fill(&world, &world.verifier(), 10_000, 11_700).await;
+    let fixture = Fixture::new();
+    let status = fill(&fixture, &fixture.verifier(), 10_000, 11_700).await;
     let bound = 32 * 1024 * 1024;
     assert!(status.bytes > bound / 2 && status.bytes <= bound, "{status:?}");
     assert!(status.entries < 10_000, "{status:?}");
@@ -70,22 +70,22 @@ async fn tokens_of_16_kib_stay_within_32_mib_by_default() {
 
 #[tokio::test]
 async fn masks_weigh_what_they_may_be_decoded_to() {
-    let world = World::new();
-    let verifier = world.verifier();
-    let plain = fill(&world, &verifier, 1, 900).await;
-    let other = world.verifier();
+    let fixture = Fixture::new();
+    let verifier = fixture.verifier();
+    let plain = fill(&fixture, &verifier, 1, 900).await;
+    let other = fixture.verifier();
     let masks = serde_json::json!({ "id": "org_a", "rol": "admin", "per": "a,b", "fpm": "9".repeat(900) });
-    assert_eq!(verify(&other, &world.issuer.token("u").claim("o", masks).sign()).await, Ok(()));
+    assert_eq!(verify(&other, &fixture.issuer.token("u").claim("o", masks).sign()).await, Ok(()));
     let masked = other.token_cache_status();
     assert!(masked.bytes > plain.bytes + 80_000, "{plain:?} {masked:?}");
 }
 
 #[tokio::test]
 async fn permissions_of_version_1_weigh_what_they_are_decoded_to() {
-    let world = World::new();
-    let verifier = world.verifier();
+    let fixture = Fixture::new();
+    let verifier = fixture.verifier();
     let permissions: Vec<String> = (0..500).map(|index| format!("org:a:{index}")).collect();
-    let token = world.issuer.token("u").v1().claim("org_id", "org_a").claim("org_permissions", &permissions).sign();
+    let token = fixture.issuer.token("u").v1().claim("org_id", "org_a").claim("org_permissions", &permissions).sign();
     assert_eq!(verify(&verifier, &token).await, Ok(()));
     let text: usize = permissions.iter().map(String::len).sum();
     let decoded = text + permissions.len() * size_of::<String>();
@@ -94,9 +94,9 @@ async fn permissions_of_version_1_weigh_what_they_are_decoded_to() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_token_first_seen_by_many_at_once_is_one_entry() {
-    let world = World::new();
-    let verifier = world.verifier();
-    let token = world.issuer.token("u").sign();
+    let fixture = Fixture::new();
+    let verifier = fixture.verifier();
+    let token = fixture.issuer.token("u").sign();
     let all: Vec<_> = (0..64)
         .map(|_| {
             let (verifier, token) = (verifier.clone(), token.clone());
@@ -106,5 +106,5 @@ async fn a_token_first_seen_by_many_at_once_is_one_entry() {
     for one in all {
         assert_eq!(one.await.expect("no panic"), Ok(()));
     }
-    assert_eq!((verifier.token_cache_status().entries, world.fetches()), (1, 1));
+    assert_eq!((verifier.token_cache_status().entries, fixture.fetches()), (1, 1));
 }

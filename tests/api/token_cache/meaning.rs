@@ -2,13 +2,13 @@ use std::time::Duration;
 
 use tower_clerk::{ClerkAuthLayer, ClerkConfig, ConfigError, Verifier, testing::ManualClock, verify::VerifyErrorKind};
 
-use super::support::{World, entries, verify};
+use super::{Fixture, entries, verify};
 
 #[tokio::test]
 async fn a_token_is_remembered_and_answers_the_same() {
-    let world = World::new();
-    let verifier = world.verifier();
-    let token = world.issuer.token("user_ada").organization("org_acme", "admin").permission("a", "read").sign();
+    let fixture = Fixture::new();
+    let verifier = fixture.verifier();
+    let token = fixture.issuer.token("user_ada").organization("org_acme", "admin").permission("a", "read").sign();
     let first = verifier.verify(&token).await.expect("accepted");
     assert_eq!(entries(&verifier), 1);
     let second = verifier.try_verify(&token).expect("accepted");
@@ -18,19 +18,19 @@ async fn a_token_is_remembered_and_answers_the_same() {
     assert_eq!(permissions, ["org:a:read"]);
     let clone = verifier.clone();
     assert_eq!(entries(&clone), 1, "clones share");
-    assert_eq!(entries(&world.verifier()), 0, "others do not");
+    assert_eq!(entries(&fixture.verifier()), 0, "others do not");
 }
 
 #[tokio::test]
 async fn nothing_refused_is_remembered() {
-    let world = World::new();
-    let verifier = world.verifier();
+    let fixture = Fixture::new();
+    let verifier = fixture.verifier();
     for token in [
         "a.b.c".to_owned(),
-        world.issuer.token("u").expired().sign(),
-        world.issuer.token("u").claim("iss", "https://evil.example").sign(),
-        world.issuer.token("u").header("kid", "ins_other").sign(),
-        world.issuer.token("u").claim("sts", "pending").sign(),
+        fixture.issuer.token("u").expired().sign(),
+        fixture.issuer.token("u").claim("iss", "https://evil.example").sign(),
+        fixture.issuer.token("u").header("kid", "ins_other").sign(),
+        fixture.issuer.token("u").claim("sts", "pending").sign(),
     ] {
         for _ in 0..2 {
             assert!(verify(&verifier, &token).await.is_err());
@@ -41,9 +41,9 @@ async fn nothing_refused_is_remembered() {
 
 #[tokio::test]
 async fn tokens_that_differ_in_one_bit_are_different_tokens() {
-    let world = World::new();
-    let verifier = world.verifier();
-    let token = world.issuer.token("user_ada").sign();
+    let fixture = Fixture::new();
+    let verifier = fixture.verifier();
+    let token = fixture.issuer.token("user_ada").sign();
     assert_eq!(verify(&verifier, &token).await, Ok(()));
     for (at, byte) in token.bytes().enumerate() {
         let mut changed = token.clone().into_bytes();
@@ -59,9 +59,9 @@ async fn tokens_that_differ_in_one_bit_are_different_tokens() {
 
 #[tokio::test]
 async fn a_clock_that_moves_over_a_time_is_obeyed() {
-    let world = World::new();
-    let verifier = world.verifier();
-    let token = world.issuer.token("u").sign();
+    let fixture = Fixture::new();
+    let verifier = fixture.verifier();
+    let token = fixture.issuer.token("u").sign();
     for (advance, expected) in [
         (0, Ok(())),
         (59_999, Ok(())),
@@ -70,7 +70,7 @@ async fn a_clock_that_moves_over_a_time_is_obeyed() {
         (1, Err(VerifyErrorKind::Expired)),
         (3_600_000, Err(VerifyErrorKind::Expired)),
     ] {
-        world.clock.advance(Duration::from_millis(advance));
+        fixture.clock.advance(Duration::from_millis(advance));
         assert_eq!(verify(&verifier, &token).await, expected);
         assert_eq!(verify(&verifier, &token).await, expected);
     }
@@ -80,19 +80,19 @@ async fn a_clock_that_moves_over_a_time_is_obeyed() {
 async fn a_wall_clock_that_is_set_back_is_obeyed() {
     use tower_clerk::verify::Clock;
 
-    let world = World::new();
-    let verifier = world.verifier();
-    let start = world.clock.now();
-    let token = world.issuer.token("u").without_claim("nbf").sign();
+    let fixture = Fixture::new();
+    let verifier = fixture.verifier();
+    let start = fixture.clock.now();
+    let token = fixture.issuer.token("u").without_claim("nbf").sign();
     assert_eq!(verify(&verifier, &token).await, Ok(()));
     for (back, expected) in [(5_000, Ok(())), (5_001, Err(VerifyErrorKind::IssuedInFuture))] {
-        world.clock.set(start - Duration::from_millis(back));
+        fixture.clock.set(start - Duration::from_millis(back));
         assert_eq!(verify(&verifier, &token).await, expected, "{back}");
     }
-    let nbf = world.issuer.token("u").without_claim("iat").claim("nbf", 1_800_000_000).sign();
-    world.clock.set(start);
+    let nbf = fixture.issuer.token("u").without_claim("iat").claim("nbf", 1_800_000_000).sign();
+    fixture.clock.set(start);
     assert_eq!(verify(&verifier, &nbf).await, Ok(()));
-    world.clock.set(start - Duration::from_millis(5_001));
+    fixture.clock.set(start - Duration::from_millis(5_001));
     assert_eq!(verify(&verifier, &nbf).await, Err(VerifyErrorKind::NotYetValid));
 }
 
@@ -100,8 +100,8 @@ type Change = fn(ClerkConfig) -> Result<ClerkConfig, ConfigError>;
 
 #[tokio::test]
 async fn verifiers_that_differ_in_one_option_decide_alone_in_both_orders() {
-    let world = World::new();
-    let base = || world.issuer.token("u");
+    let fixture = Fixture::new();
+    let base = || fixture.issuer.token("u");
     let strict: [(Change, String, Change); 4] = [
         (|config| config.authorized_parties(["https://other.example"]), base().sign(), Ok),
         (|config| config.audience(["api"]), base().sign(), Ok),
@@ -109,7 +109,7 @@ async fn verifiers_that_differ_in_one_option_decide_alone_in_both_orders() {
         (Ok, base().without_claim("sid").sign(), |config| Ok(config.allow_template_tokens())),
     ];
     for (refusing, token, accepting) in strict {
-        let verifier = |change: Change| world.builder_with(change).build().expect("a verifier");
+        let verifier = |change: Change| fixture.builder_with(change).build().expect("a verifier");
         let (refuses, accepts) = (verifier(refusing), verifier(accepting));
         for _ in 0..2 {
             assert!(verify(&refuses, &token).await.is_err());
@@ -125,7 +125,7 @@ async fn verifiers_that_differ_in_one_option_decide_alone_in_both_orders() {
 
 #[tokio::test]
 async fn instances_with_the_same_kid_stay_apart() {
-    let (a, b) = (World::new(), World::new());
+    let (a, b) = (Fixture::new(), Fixture::new());
     let other = b.issuer.config().issuer("https://clerk.b.example").expect("an issuer");
     let of_b = ClerkConfig::from_jwks(b.issuer.jwks()).and_then(|config| config.issuer("https://clerk.b.example"));
     let clock = ManualClock::new();
@@ -143,22 +143,24 @@ async fn instances_with_the_same_kid_stay_apart() {
 
 #[tokio::test]
 async fn modes_of_a_layer_are_no_part_of_what_is_remembered() {
-    let world = World::new();
-    let verifier = world.verifier();
+    let fixture = Fixture::new();
+    let verifier = fixture.verifier();
     let plain = ClerkAuthLayer::from(verifier.clone());
-    assert_eq!(verify(plain.verifier(), &world.issuer.token("u").sign()).await, Ok(()));
+    assert_eq!(verify(plain.verifier(), &fixture.issuer.token("u").sign()).await, Ok(()));
     let custom = ClerkAuthLayer::from(verifier).with_custom_claims::<std::collections::HashMap<String, String>>();
     assert_eq!(entries(custom.verifier()), 1);
 }
 
 #[tokio::test]
 async fn it_can_be_switched_off() {
-    let world = World::new();
-    for builder in
-        [world.builder().without_token_cache(), world.builder().token_cache(0, 1), world.builder().token_cache(1, 0)]
-    {
+    let fixture = Fixture::new();
+    for builder in [
+        fixture.builder().without_token_cache(),
+        fixture.builder().token_cache(0, 1),
+        fixture.builder().token_cache(1, 0),
+    ] {
         let verifier = builder.build().expect("a verifier");
-        let token = world.issuer.token("u").sign();
+        let token = fixture.issuer.token("u").sign();
         for _ in 0..2 {
             assert_eq!(verify(&verifier, &token).await, Ok(()));
         }

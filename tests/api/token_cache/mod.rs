@@ -1,6 +1,61 @@
-//! Remembering verified tokens changes no answer.
+//! Remembering verified tokens changes no verdict.
 
 mod bounds;
 mod keys;
 mod meaning;
-mod support;
+
+use tower_clerk::{
+    ClerkConfig, ConfigError, Verifier,
+    testing::{ManualClock, TestIssuer},
+    verify::{VerifierBuilder, VerifyErrorKind},
+};
+
+use crate::support::{GatedSource, Reply};
+
+/// An issuer, and a source that replies with the key set that the test chooses.
+struct Fixture {
+    clock: ManualClock,
+    issuer: TestIssuer,
+    source: GatedSource,
+}
+
+impl Fixture {
+    fn new() -> Self {
+        let clock = ManualClock::new();
+        let issuer = TestIssuer::new().clock(clock.clone());
+        let fixture = Self { clock, issuer, source: GatedSource::new() };
+        fixture.serve(Some(fixture.issuer.jwks()));
+        fixture
+    }
+
+    /// Replies to every fetch with this document, or with a failure.
+    fn serve(&self, document: Option<String>) {
+        self.source.always(document.map_or(Reply::Failure, Reply::document));
+    }
+
+    fn fetches(&self) -> usize {
+        self.source.fetches()
+    }
+
+    /// A builder of verifiers that fetch from the source.
+    fn builder(&self) -> VerifierBuilder {
+        self.builder_with(Ok)
+    }
+
+    fn builder_with(&self, change: impl FnOnce(ClerkConfig) -> Result<ClerkConfig, ConfigError>) -> VerifierBuilder {
+        let config = change(self.issuer.config()).expect("a configuration");
+        Verifier::builder(config).clock(self.clock.clone()).key_source(self.source.clone())
+    }
+
+    fn verifier(&self) -> Verifier {
+        self.builder().build().expect("a verifier")
+    }
+}
+
+async fn verify(verifier: &Verifier, token: &str) -> Result<(), VerifyErrorKind> {
+    verifier.verify(token).await.map(|_| ()).map_err(|error| error.kind())
+}
+
+fn entries(verifier: &Verifier) -> usize {
+    verifier.token_cache_status().entries
+}

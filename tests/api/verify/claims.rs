@@ -4,7 +4,8 @@ use serde::Deserialize;
 use serde_json::json;
 use tower_clerk::{ClerkAuth, claims::Scope};
 
-use super::support::{accepted, header, issuer, signed, token, verify};
+use super::{accepted, signed, verify};
+use crate::support::{header, issuer, token};
 
 #[test]
 fn accessors_name_every_claim() {

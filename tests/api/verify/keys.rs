@@ -4,7 +4,7 @@ use tower_clerk::{
     verify::VerifyErrorKind,
 };
 
-use super::support::{issuer, token};
+use crate::support::{header, issuer, token};
 
 fn with(config: ClerkConfig, token: &TokenBuilder) -> Result<(), VerifyErrorKind> {
     let verifier = Verifier::builder(config).clock(ManualClock::new()).build().expect("a verifier");
@@ -92,7 +92,7 @@ fn odd_keys_beside_the_good_one_change_nothing() {
     let document = format!(r#"{{"keys":[{},{key}]}}"#, odd.join(","));
     let config = ClerkConfig::from_jwks(document).and_then(|config| config.issuer(issuer().url())).expect("a document");
     assert_eq!(with(config.clone(), &token()), Ok(()));
-    let forged = stranger.sign(&super::support::header(), &token().payload());
+    let forged = stranger.sign(&header(), &token().payload());
     let verifier = Verifier::builder(config).clock(ManualClock::new()).build().expect("a verifier");
     assert!(verifier.try_verify(&forged).is_err());
 }

@@ -1,7 +1,8 @@
 use serde_json::json;
 use tower_clerk::verify::VerifyErrorKind;
 
-use super::support::{accepted, assert_refused, header, issuer, signed, token, verify, verify_with};
+use super::{accepted, assert_rejected, signed, verify, verify_with};
+use crate::support::{header, issuer, token};
 
 /// A good payload with this text after its members.
 fn payload_with(more: &str) -> String {
@@ -86,18 +87,18 @@ fn a_payload_is_one_json_object() {
 #[test]
 fn sub_is_a_user() {
     assert_eq!(accepted(&token()).user_id(), "user_ada");
-    assert_refused(&token().without_claim("sub"), VerifyErrorKind::InvalidSubject);
+    assert_rejected(&token().without_claim("sub"), VerifyErrorKind::InvalidSubject);
     for sub in [json!(""), json!("mch_a"), json!("mch_"), json!(null), json!(7), json!(["user_ada"]), json!({})] {
-        assert_refused(&token().claim("sub", sub), VerifyErrorKind::InvalidSubject);
+        assert_rejected(&token().claim("sub", sub), VerifyErrorKind::InvalidSubject);
     }
     accepted(&token().claim("sub", "mch"));
 }
 
 #[test]
 fn sid_is_there_unless_template_tokens_are_allowed() {
-    assert_refused(&token().without_claim("sid"), VerifyErrorKind::InvalidSessionId);
+    assert_rejected(&token().without_claim("sid"), VerifyErrorKind::InvalidSessionId);
     for sid in [json!(""), json!(null), json!(7), json!(["sess_a"])] {
-        assert_refused(&token().claim("sid", &sid), VerifyErrorKind::InvalidSessionId);
+        assert_rejected(&token().claim("sid", &sid), VerifyErrorKind::InvalidSessionId);
         let allowed = verify_with(&token().claim("sid", sid).sign(), |config| Ok(config.allow_template_tokens()));
         assert_eq!(allowed.err(), Some(VerifyErrorKind::InvalidSessionId));
     }
@@ -109,7 +110,7 @@ fn sid_is_there_unless_template_tokens_are_allowed() {
 #[test]
 fn iss_is_an_issuer_of_the_instance_compared_exactly() {
     let url = issuer().url();
-    assert_refused(&token().without_claim("iss"), VerifyErrorKind::InvalidIssuer);
+    assert_rejected(&token().without_claim("iss"), VerifyErrorKind::InvalidIssuer);
     for iss in [
         json!(format!("{url}/")),
         json!(format!("{url}.evil.example")),
@@ -122,7 +123,7 @@ fn iss_is_an_issuer_of_the_instance_compared_exactly() {
         json!([url]),
         json!(7),
     ] {
-        assert_refused(&token().claim("iss", iss), VerifyErrorKind::InvalidIssuer);
+        assert_rejected(&token().claim("iss", iss), VerifyErrorKind::InvalidIssuer);
     }
 }
 
@@ -138,7 +139,7 @@ fn azp_is_not_looked_at_until_parties_are_set() {
     accepted(&token().claim("azp", "https://anything.example"));
     accepted(&token().without_claim("azp"));
     for azp in [json!(null), json!(7), json!(["https://app.test.example"]), json!({})] {
-        assert_refused(&token().claim("azp", azp), VerifyErrorKind::InvalidAuthorizedParty);
+        assert_rejected(&token().claim("azp", azp), VerifyErrorKind::InvalidAuthorizedParty);
     }
 }
 
@@ -212,14 +213,14 @@ fn aud_intersects_the_audience_and_holds_only_texts() {
 #[test]
 fn a_pending_session_is_refused_unless_allowed() {
     let pending = token().claim("sts", "pending");
-    assert_refused(&pending, VerifyErrorKind::PendingSession);
+    assert_rejected(&pending, VerifyErrorKind::PendingSession);
     let allowed = verify_with(&pending.sign(), |config| Ok(config.allow_pending_sessions())).expect("accepted");
     assert_eq!(allowed.session_status(), Some("pending"));
     for sts in ["active", "", "Pending", "other"] {
         accepted(&token().claim("sts", sts));
     }
     for sts in [json!(null), json!(7), json!(["pending"])] {
-        assert_refused(&token().claim("sts", sts), VerifyErrorKind::InvalidSessionStatus);
+        assert_rejected(&token().claim("sts", sts), VerifyErrorKind::InvalidSessionStatus);
     }
 }
 
@@ -233,6 +234,6 @@ fn an_actor_is_an_object_with_a_subject() {
         ("user_root", Some("i"), Some("s"), Some("agent"))
     );
     for act in [json!(null), json!("user_root"), json!({}), json!({ "sub": 7 }), json!([{ "sub": "a" }])] {
-        assert_refused(&token().claim("act", act), VerifyErrorKind::InvalidActor);
+        assert_rejected(&token().claim("act", act), VerifyErrorKind::InvalidActor);
     }
 }

@@ -6,7 +6,8 @@ use tower_clerk::{
     verify::{Clock, VerifyErrorKind},
 };
 
-use super::support::{header, issuer, signed, token, verify};
+use super::{signed, verify};
+use crate::support::{header, issuer, token};
 
 /// Verifies `token` when the clock stands `millis` after the second in which it was issued.
 fn at(millis: i64, token: &str, skew: u64) -> Result<(), VerifyErrorKind> {

@@ -5,7 +5,7 @@ use proptest::{
     sample::{Index, select, subsequence},
 };
 
-use super::support::{HOUR, issuer};
+use super::oracle::{HOUR, issuer};
 
 /// The members of one JSON object, names and values as they are written, in their order.
 type Members = Vec<(String, String)>;

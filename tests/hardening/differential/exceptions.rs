@@ -6,7 +6,7 @@ use jsonwebtoken::errors::ErrorKind;
 use serde_json::Value;
 use tower_clerk::{Verifier, testing::ManualClock, verify::VerifyErrorKind};
 
-use super::support::{SKEW, config, header, issuer, now, payload, payload_until, rs256};
+use super::oracle::{SKEW, config, header, issuer, now, payload, payload_until, rs256};
 
 fn verdicts(header: &str, payload: &str) -> (Result<(), VerifyErrorKind>, Result<(), ErrorKind>) {
     let (ours, oracle) = rs256().verdicts(&issuer().sign(header, payload));

@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use super::{
     cases::case,
-    support::{Pair, Verdicts, now},
+    oracle::{Pair, Verdicts, now},
 };
 
 /// What both accept must be the same token to both.

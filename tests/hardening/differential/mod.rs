@@ -3,5 +3,5 @@
 mod cases;
 mod exceptions;
 mod generated;
-mod refusals;
-mod support;
+mod oracle;
+mod rejections;

@@ -1,6 +1,7 @@
 use tower_clerk::jwks::FetchErrorKind;
 
-use super::instance::{document, is_a_failure, is_accepted, issuer, response, stranger};
+use super::instance::{document, is_a_failure, is_accepted, response};
+use crate::support::{issuer, other_issuer};
 
 #[tokio::test]
 async fn html_is_a_failure() {
@@ -16,7 +17,7 @@ async fn no_body_is_a_failure() {
 
 #[tokio::test]
 async fn truncated_json_is_a_failure() {
-    let jwks = stranger().jwks();
+    let jwks = other_issuer().jwks();
     for length in [1, jwks.len() / 2, jwks.len() - 2, jwks.len() - 1] {
         is_a_failure(document(jwks.get(..length).expect("ASCII")), FetchErrorKind::Document).await;
     }
@@ -36,7 +37,7 @@ async fn an_empty_set_is_a_failure() {
 
 #[tokio::test]
 async fn a_set_without_a_usable_key_is_a_failure() {
-    let encrypting = stranger().jwks().replace("\"sig\"", "\"enc\"");
+    let encrypting = other_issuer().jwks().replace("\"sig\"", "\"enc\"");
     for other in [r#"{"keys":[{}]}"#, r#"{"keys":[{"kty":"oct","kid":"ins_test_1","k":"AAAA"}]}"#, &encrypting] {
         is_a_failure(document(other), FetchErrorKind::NoUsableKey).await;
     }
@@ -44,7 +45,7 @@ async fn a_set_without_a_usable_key_is_a_failure() {
 
 #[tokio::test]
 async fn keys_outside_of_an_object_are_a_failure() {
-    let jwks = stranger().jwks();
+    let jwks = other_issuer().jwks();
     let keys = jwks.strip_prefix("{\"keys\":").and_then(|rest| rest.strip_suffix('}')).expect("an array");
     for other in [keys.to_owned(), format!("[{keys}]"), format!("[{jwks}]")] {
         is_a_failure(document(&other), FetchErrorKind::Document).await;
@@ -53,7 +54,7 @@ async fn keys_outside_of_an_object_are_a_failure() {
 
 #[tokio::test]
 async fn more_than_one_set_is_a_failure() {
-    let (own, other) = (issuer().jwks(), stranger().jwks());
+    let (own, other) = (issuer().jwks(), other_issuer().jwks());
     let members = |jwks: &str| jwks.trim_start_matches('{').trim_end_matches('}').to_owned();
     let repeated = format!("{{{},{}}}", members(&own), members(&other));
     for text in [format!("{own}{other}"), format!("{own}\n{other}"), format!("{own} x"), repeated] {
@@ -63,7 +64,7 @@ async fn more_than_one_set_is_a_failure() {
 
 #[tokio::test]
 async fn garbage_is_a_failure() {
-    let jwks = stranger().jwks();
+    let jwks = other_issuer().jwks();
     let utf_16: Vec<u8> = jwks.encode_utf16().flat_map(u16::to_be_bytes).collect();
     let latin_1 = [b"{\"by\":\"Andr\xe9\",", jwks.trim_start_matches('{').as_bytes()].concat();
     let any: Vec<u8> = (0..=255).cycle().take(5000).collect();

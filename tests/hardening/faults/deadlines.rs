@@ -4,11 +4,13 @@ use futures_util::{FutureExt, future::join_all};
 use tokio::net::{TcpListener, TcpStream};
 use tower_clerk::jwks::FetchErrorKind;
 
-use super::{
-    instance::{
-        HASTY, Instance, PATIENT, bytes, document, held, is_accepted, issuer, keys, runs_out_of_time, successor,
-    },
-    support::{Server, Step, within},
+use super::instance::{
+    HASTY, Instance, PATIENT, bytes, document, held, is_accepted, keys, runs_out_of_time, successor,
+};
+use crate::support::issuer;
+use crate::support::{
+    server::{Server, Step},
+    within,
 };
 
 const HEAD: &str = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 100000\r\n\r\n";

@@ -11,7 +11,11 @@ use tower_clerk::{
     verify::{VerifyError, VerifyErrorKind},
 };
 
-use super::support::{Script, Server, Step, within};
+use crate::support::{
+    issuer, other_issuer,
+    server::{Script, Server, Step},
+    within,
+};
 
 /// The longest deadline there is: it ends nothing here, since [`within`] is shorter.
 pub(crate) const PATIENT: Duration = Duration::from_secs(60);
@@ -129,7 +133,7 @@ async fn leaves_no_keys(instance: &Instance, kind: FetchErrorKind) {
         let error = instance.verify_at_once().expect_err("no keys");
         assert_eq!((error.kind(), error.fetch_error()), (VerifyErrorKind::KeysUnavailable, Some(kind)));
     }
-    let forged = instance.verify(&instance.token_of(stranger())).await.expect_err("no keys");
+    let forged = instance.verify(&instance.token_of(other_issuer())).await.expect_err("no keys");
     assert_eq!(forged.kind(), VerifyErrorKind::KeysUnavailable);
     let status = instance.verifier.keys_status();
     assert_eq!((status.keys, status.age, status.last_error), (0, None, Some(kind)));
@@ -140,7 +144,7 @@ async fn leaves_the_old_keys(instance: &Instance, kind: FetchErrorKind) {
     for _ in 0..20 {
         instance.verify_at_once().expect("the old key");
     }
-    let forged = instance.verify(&instance.token_of(stranger())).await.expect_err("forged");
+    let forged = instance.verify(&instance.token_of(other_issuer())).await.expect_err("forged");
     assert_eq!(forged.kind(), VerifyErrorKind::InvalidSignature);
     let status = instance.verifier.keys_status();
     assert_eq!((status.keys, status.age, status.last_error), (1, Some(INTERVAL), Some(kind)));
@@ -150,7 +154,7 @@ async fn leaves_the_old_keys(instance: &Instance, kind: FetchErrorKind) {
 pub(crate) async fn is_accepted(script: Script) {
     let instance = Instance::cold(PATIENT, script).await;
     instance.verify(&instance.token()).await.expect("a good token");
-    let forged = instance.verify(&instance.token_of(stranger())).await.expect_err("forged");
+    let forged = instance.verify(&instance.token_of(other_issuer())).await.expect_err("forged");
     assert_eq!(forged.kind(), VerifyErrorKind::InvalidSignature);
     assert_eq!(instance.server.connections().await, 1);
 }
@@ -185,12 +189,6 @@ pub(crate) fn held(mut script: Script) -> Script {
     script
 }
 
-/// The key that signed the tokens; its clock never moves.
-pub(crate) fn issuer() -> &'static TestIssuer {
-    static ISSUER: OnceLock<TestIssuer> = OnceLock::new();
-    ISSUER.get_or_init(|| TestIssuer::new().clock(ManualClock::new()))
-}
-
 /// The instance's next key, with a `kid` of its own.
 pub(crate) fn successor() -> &'static TestIssuer {
     static SUCCESSOR: OnceLock<TestIssuer> = OnceLock::new();
@@ -199,10 +197,4 @@ pub(crate) fn successor() -> &'static TestIssuer {
         issuer.rotate();
         issuer
     })
-}
-
-/// Another key under the instance's `kid`.
-pub(crate) fn stranger() -> &'static TestIssuer {
-    static STRANGER: OnceLock<TestIssuer> = OnceLock::new();
-    STRANGER.get_or_init(|| TestIssuer::new().clock(ManualClock::new()))
 }

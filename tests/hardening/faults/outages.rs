@@ -2,10 +2,9 @@ use std::time::Duration;
 
 use tower_clerk::{jwks::FetchErrorKind, verify::VerifyErrorKind};
 
-use super::{
-    instance::{INTERVAL, Instance, PATIENT, document, issuer, keys, successor},
-    support::Server,
-};
+use super::instance::{INTERVAL, Instance, PATIENT, document, keys, successor};
+use crate::support::issuer;
+use crate::support::server::Server;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 

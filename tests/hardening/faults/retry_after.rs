@@ -2,10 +2,8 @@ use std::time::Duration;
 
 use tower_clerk::jwks::FetchErrorKind;
 
-use super::{
-    instance::{Instance, PATIENT, response},
-    support::Script,
-};
+use super::instance::{Instance, PATIENT, response};
+use crate::support::server::Script;
 
 const INSTANT: Duration = Duration::from_nanos(1);
 

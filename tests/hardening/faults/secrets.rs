@@ -6,17 +6,16 @@ use tower_clerk::{
     verify::VerifyErrorKind,
 };
 
-use super::{
-    instance::{document, issuer, response, stranger},
-    support::{Server, within},
-};
+use super::instance::{document, response};
+use crate::support::{issuer, other_issuer};
+use crate::support::{server::Server, within};
 
 /// Both instances' keys have the same `kid`.
 async fn server() -> Server {
     let server = Server::start(response("401 Unauthorized", &[], "")).await;
     server.answer_with(|head| match authorization(head) {
         Some("Bearer sk_test_one") => document(&issuer().jwks()),
-        Some("Bearer sk_test_two") => document(&stranger().jwks()),
+        Some("Bearer sk_test_two") => document(&other_issuer().jwks()),
         _ => response("401 Unauthorized", &[], ""),
     });
     server
@@ -37,11 +36,11 @@ fn token(issuer: &TestIssuer) -> String {
 
 #[tokio::test]
 async fn a_token_passes_at_the_verifier_of_its_own_instance_only() {
-    assert_eq!(issuer().kid(), stranger().kid());
+    assert_eq!(issuer().kid(), other_issuer().kid());
     let server = server().await;
     let (one, two) = (verifier(&server, "sk_test_one"), verifier(&server, "sk_test_two"));
     for _ in 0..2 {
-        for (verifier, own, other) in [(&one, issuer(), stranger()), (&two, stranger(), issuer())] {
+        for (verifier, own, other) in [(&one, issuer(), other_issuer()), (&two, other_issuer(), issuer())] {
             within(verifier.verify(&token(own))).await.expect("a good token");
             let error = within(verifier.verify(&token(other))).await.expect_err("another instance's");
             assert_eq!(error.kind(), VerifyErrorKind::InvalidSignature);

@@ -2,10 +2,9 @@ use std::sync::Arc;
 
 use tower_clerk::jwks::FetchErrorKind;
 
-use super::{
-    instance::{Instance, PATIENT, document, is_a_failure, is_accepted, issuer, response},
-    support::{Script, Step},
-};
+use super::instance::{Instance, PATIENT, document, is_a_failure, is_accepted, response};
+use crate::support::issuer;
+use crate::support::server::{Script, Step};
 
 const MIB: usize = 1024 * 1024;
 /// What a document may be long.

@@ -1,14 +1,16 @@
 use tower_clerk::jwks::FetchErrorKind;
 
-use super::{
-    instance::{Instance, PATIENT, bytes, is_a_failure, is_accepted, issuer, keys, response, stranger},
-    support::Step,
-};
+use super::instance::{Instance, PATIENT, bytes, is_a_failure, is_accepted, keys, response};
+use crate::support::server::Step;
+use crate::support::{issuer, other_issuer};
 
 /// Keys in its body make no other status than 200 good.
 async fn status_is_a_failure(status: &str) {
-    is_a_failure(response(status, &[("Content-Type", "application/json")], stranger().jwks()), FetchErrorKind::Status)
-        .await;
+    is_a_failure(
+        response(status, &[("Content-Type", "application/json")], other_issuer().jwks()),
+        FetchErrorKind::Status,
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -41,7 +43,7 @@ async fn a_success_other_than_200_is_a_failure() {
     for status in ["201 Created", "203 Non-Authoritative Information", "299 Fine"] {
         status_is_a_failure(status).await;
     }
-    let partial = response("206 Partial Content", &[("Content-Range", "bytes 0-9/10")], stranger().jwks());
+    let partial = response("206 Partial Content", &[("Content-Range", "bytes 0-9/10")], other_issuer().jwks());
     is_a_failure(partial, FetchErrorKind::Status).await;
 }
 

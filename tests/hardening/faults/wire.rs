@@ -1,8 +1,10 @@
 use tower_clerk::{ClerkConfig, Verifier, jwks::FetchErrorKind};
 
-use super::{
-    instance::{Instance, PATIENT, bytes, document, is_a_failure, is_accepted, issuer, keys, stranger},
-    support::{Script, Server, Step, within},
+use super::instance::{Instance, PATIENT, bytes, document, is_a_failure, is_accepted, keys};
+use crate::support::{issuer, other_issuer};
+use crate::support::{
+    server::{Script, Server, Step},
+    within,
 };
 
 async fn is_broken(script: Script) {
@@ -27,7 +29,7 @@ async fn a_reset_is_a_failure() {
 
 #[tokio::test]
 async fn a_reset_in_the_middle_of_the_body_is_a_failure() {
-    let jwks = stranger().jwks();
+    let jwks = other_issuer().jwks();
     let (half, _) = jwks.split_at(jwks.len() / 2);
     let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", jwks.len());
     is_broken(write_and(format!("{head}{half}"), Step::Reset)).await;
@@ -36,14 +38,14 @@ async fn a_reset_in_the_middle_of_the_body_is_a_failure() {
 
 #[tokio::test]
 async fn a_body_shorter_than_its_length_is_a_failure_even_if_it_holds_a_set() {
-    let jwks = stranger().jwks();
+    let jwks = other_issuer().jwks();
     let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", jwks.len() + 1);
     is_broken(write_and(format!("{head}{jwks}"), Step::Close)).await;
 }
 
 #[tokio::test]
 async fn chunks_without_the_last_one_are_a_failure_even_if_they_hold_a_set() {
-    let jwks = stranger().jwks();
+    let jwks = other_issuer().jwks();
     let chunk = format!("{:x}\r\n{jwks}\r\n", jwks.len());
     let head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
     is_broken(write_and(format!("{head}{chunk}"), Step::Close)).await;
@@ -52,7 +54,7 @@ async fn chunks_without_the_last_one_are_a_failure_even_if_they_hold_a_set() {
 
 #[tokio::test]
 async fn chunks_that_are_none_are_a_failure() {
-    let jwks = stranger().jwks();
+    let jwks = other_issuer().jwks();
     let head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
     for chunk in [format!("zz\r\n{jwks}\r\n0\r\n\r\n"), format!("ffffffffffffffffff\r\n{jwks}"), jwks.clone()] {
         is_broken(bytes(format!("{head}{chunk}"))).await;
@@ -61,7 +63,7 @@ async fn chunks_that_are_none_are_a_failure() {
 
 #[tokio::test]
 async fn a_length_that_is_ambiguous_is_a_failure() {
-    let jwks = stranger().jwks();
+    let jwks = other_issuer().jwks();
     for lengths in ["Content-Length: 1\r\nContent-Length: 2", "Content-Length: -1", "Content-Length: 1, 2"] {
         is_broken(bytes(format!("HTTP/1.1 200 OK\r\n{lengths}\r\n\r\n{jwks}"))).await;
     }
@@ -71,7 +73,7 @@ async fn a_length_that_is_ambiguous_is_a_failure() {
 
 #[tokio::test]
 async fn what_is_no_http_is_a_failure() {
-    let jwks = stranger().jwks();
+    let jwks = other_issuer().jwks();
     let settings_frame_of_http_2 = [0, 0, 0, 4, 0, 0, 0, 0, 0];
     let alert_of_tls = [0x15, 3, 1, 0, 2, 2, 40];
     let any: Vec<u8> = (0..=255).rev().collect();
@@ -105,7 +107,7 @@ async fn keys_in_the_clear_do_not_count_where_https_was_asked_for() {
 
 #[tokio::test]
 async fn huge_headers_are_a_failure() {
-    let jwks = stranger().jwks();
+    let jwks = other_issuer().jwks();
     let length = jwks.len();
     let one = format!("X-Long: {}", "a".repeat(1024 * 1024));
     let many: Vec<String> = (0..5000).map(|number| format!("X-{number}: 1")).collect();
@@ -125,14 +127,14 @@ async fn an_answer_in_http_1_0_is_accepted() {
 
 #[tokio::test]
 async fn a_set_that_ends_early_in_http_1_0_is_a_failure() {
-    let jwks = stranger().jwks();
+    let jwks = other_issuer().jwks();
     let (half, _) = jwks.split_at(jwks.len() - 1);
     is_a_failure(write_and(format!("HTTP/1.0 200 OK\r\n\r\n{half}"), Step::Close), FetchErrorKind::Document).await;
 }
 
 #[tokio::test]
 async fn an_answer_sent_ahead_is_never_taken_for_the_next_one() {
-    let [own, other] = [issuer(), stranger()].map(|issuer| {
+    let [own, other] = [issuer(), other_issuer()].map(|issuer| {
         let jwks = issuer.jwks();
         format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{jwks}", jwks.len())
     });
@@ -141,6 +143,6 @@ async fn an_answer_sent_ahead_is_never_taken_for_the_next_one() {
     instance.server.answer(document(&issuer().jwks()));
     within(instance.verifier.refresh()).await.expect("keys");
     instance.verify_at_once().expect("a good token");
-    assert!(instance.verifier.try_verify(&instance.token_of(stranger())).is_err());
+    assert!(instance.verifier.try_verify(&instance.token_of(other_issuer())).is_err());
     assert_eq!(instance.server.connections().await, 3);
 }

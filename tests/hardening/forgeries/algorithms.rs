@@ -13,8 +13,8 @@ use tower_clerk::verify::VerifyErrorKind::{AlgorithmMismatch, InvalidSignature, 
 
 use super::{
     forge::{attach, good, header, jwks, message, message_with_alg, payload, texts, trusted, vectors, with, without},
-    support::{Row, rows as table},
-    world::World,
+    table::{Class, Row, rows as table},
+    targets::Targets,
 };
 
 pub(crate) fn rows() -> Vec<Row> {
@@ -23,27 +23,27 @@ pub(crate) fn rows() -> Vec<Row> {
 
 #[tokio::test]
 async fn an_alg_that_is_none_is_refused_however_it_is_spelt() {
-    World::start(&jwks()).await.check(&unsigned()).await;
+    Targets::start(&jwks()).await.check(&unsigned()).await;
 }
 
 #[tokio::test]
 async fn an_alg_that_is_no_text_or_not_there_is_refused() {
-    World::start(&jwks()).await.check(&of_another_type()).await;
+    Targets::start(&jwks()).await.check(&of_another_type()).await;
 }
 
 #[tokio::test]
 async fn an_alg_that_is_nearly_rs256_is_refused() {
-    World::start(&jwks()).await.check(&misspelt()).await;
+    Targets::start(&jwks()).await.check(&misspelt()).await;
 }
 
 #[tokio::test]
 async fn a_signature_of_another_algorithm_than_the_keys_is_refused() {
-    World::start(&jwks()).await.check(&of_another_algorithm()).await;
+    Targets::start(&jwks()).await.check(&of_another_algorithm()).await;
 }
 
 #[tokio::test]
 async fn a_signature_that_fits_any_key_is_refused() {
-    World::start(&jwks()).await.check(&psychic()).await;
+    Targets::start(&jwks()).await.check(&psychic()).await;
 }
 
 fn signed_with_alg(alg: impl Serialize) -> String {
@@ -66,7 +66,7 @@ fn unsigned() -> Vec<Row> {
         ("a good token's signature".to_owned(), format!("{none}.{kept}"), UnsupportedAlgorithm),
         ("two segments".to_owned(), none, Malformed),
     ]);
-    table(1, &good(), attacks)
+    table(Class::AlgNone, &good(), attacks)
 }
 
 fn of_another_type() -> Vec<Row> {
@@ -86,7 +86,7 @@ fn of_another_type() -> Vec<Row> {
         values.into_iter().map(|alg| (alg.to_string(), signed_with_alg(&alg), UnsupportedAlgorithm)).collect();
     let absent = trusted().sign(&without(header(), "alg"), &payload());
     attacks.push(("absent".to_owned(), absent, UnsupportedAlgorithm));
-    table(2, &good(), attacks)
+    table(Class::AlgOfWrongType, &good(), attacks)
 }
 
 fn misspelt() -> Vec<Row> {
@@ -113,7 +113,7 @@ fn misspelt() -> Vec<Row> {
     ];
     let attacks = spellings.map(|alg| (format!("{alg:?}"), signed_with_alg(alg), UnsupportedAlgorithm));
     let escaped = header().to_string().replace("RS256", "\\u0052S256");
-    table(3, &trusted().sign_bytes(escaped, payload().to_string()), attacks)
+    table(Class::AlgMisspelt, &trusted().sign_bytes(escaped, payload().to_string()), attacks)
 }
 
 fn of_another_algorithm() -> Vec<Row> {
@@ -139,7 +139,7 @@ fn of_another_algorithm() -> Vec<Row> {
     attacks.extend(texts(&vectors["algorithm"]).map(|(name, signature)| {
         (format!("RS256 over {name}, a vector"), format!("{message}.{signature}"), InvalidSignature)
     }));
-    table(5, &good(), attacks)
+    table(Class::OtherAlgorithm, &good(), attacks)
 }
 
 fn psychic() -> Vec<Row> {
@@ -177,5 +177,5 @@ fn psychic() -> Vec<Row> {
         attach(&message, edwards.sign(message.as_bytes())),
         UnsupportedAlgorithm,
     ));
-    table(6, &good(), attacks)
+    table(Class::TrivialSignature, &good(), attacks)
 }

@@ -7,8 +7,8 @@ use tower_clerk::verify::VerifyErrorKind::{
 
 use super::{
     forge::{ISSUER, NOW, appended, good, header, jwks, payload, trusted, with, without},
-    support::{Row, rows as table},
-    world::World,
+    table::{Class, Row, rows as table},
+    targets::Targets,
 };
 
 pub(crate) fn rows() -> Vec<Row> {
@@ -17,17 +17,17 @@ pub(crate) fn rows() -> Vec<Row> {
 
 #[tokio::test]
 async fn an_expiry_that_is_no_time_or_has_passed_is_refused() {
-    World::start(&jwks()).await.check(&expiring()).await;
+    Targets::start(&jwks()).await.check(&expiring()).await;
 }
 
 #[tokio::test]
 async fn a_beginning_that_is_no_time_or_has_not_come_is_refused() {
-    World::start(&jwks()).await.check(&beginning()).await;
+    Targets::start(&jwks()).await.check(&beginning()).await;
 }
 
 #[tokio::test]
 async fn an_issuer_that_only_looks_like_the_right_one_is_refused() {
-    World::start(&jwks()).await.check(&issued_by_another()).await;
+    Targets::start(&jwks()).await.check(&issued_by_another()).await;
 }
 
 /// A token that says this of a claim, as it is written.
@@ -69,9 +69,9 @@ fn expiring() -> Vec<Row> {
         ("4e-9", Expired),
     ];
     let attacks = attacks.map(|(text, refused)| (format!("exp: {text}"), saying("exp", text), refused));
-    let mut rows = table(21, &saying("exp", "1.800000060e9"), attacks);
+    let mut rows = table(Class::Times, &saying("exp", "1.800000060e9"), attacks);
     let absent = [("no exp", trusted().sign(&header(), &without(payload(), "exp")), InvalidExpiry)];
-    rows.extend(table(21, &good(), absent));
+    rows.extend(table(Class::Times, &good(), absent));
     rows
 }
 
@@ -93,7 +93,7 @@ fn beginning() -> Vec<Row> {
             ("1800000005.001", early),
         ];
         let attacks = attacks.map(|(text, refused)| (format!("{name}: {text}"), saying(name, text), refused));
-        table(21, &saying(name, "1800000005"), attacks)
+        table(Class::Times, &saying(name, "1800000005"), attacks)
     };
     let mut rows = times("nbf", InvalidNotBefore, NotYetValid);
     rows.extend(times("iat", InvalidIssuedAt, IssuedInFuture));
@@ -151,5 +151,5 @@ fn issued_by_another() -> Vec<Row> {
         .collect();
     attacks.push(("no iss".to_owned(), trusted().sign(&header(), &without(payload(), "iss")), InvalidIssuer));
     let escaped = format!("\"{}\"", ISSUER.replace("https", "\\u0068ttps").replace('/', "\\/"));
-    table(22, &saying("iss", &escaped), attacks)
+    table(Class::Issuer, &saying("iss", &escaped), attacks)
 }

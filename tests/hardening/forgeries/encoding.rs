@@ -5,8 +5,8 @@ use tower_clerk::verify::VerifyErrorKind::{self, InvalidSignature, Malformed, To
 
 use super::{
     forge::{appended, attach, encode, good, header, jwks, message, payload, trusted, with},
-    support::{Row, rows as table},
-    world::World,
+    table::{Class, Row, rows as table},
+    targets::Targets,
 };
 
 pub(crate) fn rows() -> Vec<Row> {
@@ -15,17 +15,17 @@ pub(crate) fn rows() -> Vec<Row> {
 
 #[tokio::test]
 async fn deep_nesting_is_refused_and_does_no_harm() {
-    World::start(&jwks()).await.check(&deep()).await;
+    Targets::start(&jwks()).await.check(&deep()).await;
 }
 
 #[tokio::test]
 async fn a_token_beyond_the_limit_is_a_malformed_request() {
-    World::start(&jwks()).await.check(&large()).await;
+    Targets::start(&jwks()).await.check(&large()).await;
 }
 
 #[tokio::test]
 async fn segments_are_canonical_base64url_without_padding() {
-    World::start(&jwks()).await.check(&not_base64url()).await;
+    Targets::start(&jwks()).await.check(&not_base64url()).await;
 }
 
 type Attack = (String, String, VerifyErrorKind);
@@ -46,7 +46,7 @@ fn deep() -> Vec<Row> {
         ("a deep payload", format!("{}.AAAA", message(header().to_string(), "[".repeat(9000))), Malformed),
         ("closed only", unsigned("]".repeat(9000)), Malformed),
     ];
-    table(19, &signed(nested(127, "[", "]")), attacks)
+    table(Class::DepthAndSize, &signed(nested(127, "[", "]")), attacks)
 }
 
 fn large() -> Vec<Row> {
@@ -67,7 +67,7 @@ fn large() -> Vec<Row> {
         ("a long signature", attach(&message(header().to_string(), payload().to_string()), [1; 8000]), Malformed),
         ("a number without end", trusted().sign_bytes(header().to_string(), appended(&payload(), &digits)), Malformed),
     ];
-    table(19, &padded(longest), attacks)
+    table(Class::DepthAndSize, &padded(longest), attacks)
 }
 
 /// How long the token is whose payload is padded with so many letters.
@@ -99,7 +99,7 @@ fn not_base64url() -> Vec<Row> {
         attacks.push((format!("signature: {letter} at the end"), format!("{message}.{body}{letter}"), refused));
     }
     assert!(SPOILS.iter().all(|(_, spoil)| [&first, &second, third].iter().all(|segment| spoil(segment) != **segment)));
-    table(20, &token, attacks)
+    table(Class::InvalidBase64url, &token, attacks)
 }
 
 /// The same octets with another last letter, whose unused bits are not zero (RFC 4648, section 3.5).

@@ -2,15 +2,14 @@
 
 use aws_lc_rs::hmac::{HMAC_SHA256, HMAC_SHA384, HMAC_SHA512};
 use tower_clerk::{
-    ClerkConfig, Verifier,
-    testing::ManualClock,
+    ClerkConfig,
     verify::VerifyErrorKind::{self, InvalidSignature, UnsupportedAlgorithm},
 };
 
 use super::{
     forge::{ISSUER, KID, authenticated, encode, good, jwks, message_with_alg, pem_of, trusted},
-    support::{Row, rows as table},
-    world::World,
+    table::{Class, Row, rows as table},
+    targets::Targets,
 };
 
 #[tokio::test]
@@ -18,12 +17,12 @@ async fn an_hmac_with_the_public_key_in_any_form_is_refused() {
     let rows = rows();
     let config = ClerkConfig::from_jwt_key(trusted().pem()).expect("a PEM");
     let config = config.issuer(ISSUER).expect("an issuer");
-    let verifier = Verifier::builder(config).clock(ManualClock::new()).build().expect("a verifier");
+    let verifier = crate::support::verifier(config);
     for row in &rows {
         assert_eq!(verifier.try_verify(&row.attack).err().map(|error| error.kind()), row.refused, "{}", row.case);
         assert!(verifier.try_verify(&row.neighbour).is_ok(), "{}", row.case);
     }
-    World::start(&jwks()).await.check(&rows).await;
+    Targets::start(&jwks()).await.check(&rows).await;
 }
 
 pub(crate) fn rows() -> Vec<Row> {
@@ -62,5 +61,5 @@ pub(crate) fn rows() -> Vec<Row> {
         let token = authenticated(&message_with_alg("RS256"), HMAC_SHA256, secret);
         attacks.push((format!("HMAC as RS256 with {name}"), token, InvalidSignature));
     }
-    table(4, &good(), attacks)
+    table(Class::HmacWithPublicKey, &good(), attacks)
 }

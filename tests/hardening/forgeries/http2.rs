@@ -5,13 +5,14 @@ use http_body_util::{BodyExt, Empty};
 use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::TcpStream;
-use tower_clerk::{ClerkAuthLayer, ClerkConfig, TokenSource, Verifier, testing::ManualClock};
+use tower_clerk::{ClerkAuthLayer, ClerkConfig, TokenSource};
 
 use super::{
     forge::{ISSUER, good, header, jwks, payload, stranger, trusted, with},
-    servers::{Inner, Server},
-    support::{assert_tells_nothing, verifier_of},
+    servers::Server,
+    table::{assert_tells_nothing, verifier_of},
 };
+use crate::support::Recorder;
 
 type Fields<'a> = &'a [(&'static str, &'a str)];
 
@@ -36,7 +37,7 @@ async fn a_credential_over_http_2_counts_alone_and_in_its_place() {
         ("forged, and a cookie", &[("authorization", &wrong), ("cookie", &session)], 401),
         ("proxy", &[("proxy-authorization", &right)], 401),
     ];
-    let (layer, inner) = (ClerkAuthLayer::from(verifier_of(&jwks().to_string())), Inner::default());
+    let (layer, inner) = (ClerkAuthLayer::from(verifier_of(&jwks().to_string())), Recorder::default());
     let server = Server::axum(&layer, &inner).await;
     for (case, fields, status) in rows {
         assert_eq!(ask(&server, case, Method::GET, fields).await.0, status, "{case}");
@@ -74,10 +75,10 @@ async fn a_cookie_that_comes_apart_over_http_2_is_still_one() {
     ];
     let config = ClerkConfig::from_jwks(jwks().to_string()).and_then(|config| config.issuer(ISSUER));
     let config = config.and_then(|config| config.authorized_parties([party])).expect("a configuration");
-    let verifier = Verifier::builder(config).clock(ManualClock::new()).build().expect("a verifier");
+    let verifier = crate::support::verifier(config);
     let sources = [TokenSource::authorization(), TokenSource::session_cookie()];
     let layer = ClerkAuthLayer::from(verifier).token_sources(sources).expect("a layer");
-    let inner = Inner::default();
+    let inner = Recorder::default();
     let server = Server::axum(&layer, &inner).await;
     for (case, method, fields, status) in rows {
         assert_eq!(ask(&server, case, method, fields).await.0, status, "{case}");

@@ -12,8 +12,8 @@ use super::{
         without,
     },
     servers::Endpoint,
-    support::{Row, rows as table, verifier_at},
-    world::World,
+    table::{Class, Row, rows as table, verifier_at},
+    targets::Targets,
 };
 
 pub(crate) fn rows(evil: &str) -> Vec<Row> {
@@ -23,21 +23,21 @@ pub(crate) fn rows(evil: &str) -> Vec<Row> {
 #[tokio::test]
 async fn key_material_in_a_token_is_not_looked_at() {
     let evil = evil().await;
-    World::start(&jwks()).await.check(&with_key_material(&evil.authority())).await;
+    Targets::start(&jwks()).await.check(&with_key_material(&evil.authority())).await;
     assert_eq!(evil.connections().await, 0);
 }
 
 #[tokio::test]
 async fn an_address_in_a_token_is_not_asked() {
     let evil = evil().await;
-    World::start(&jwks()).await.check(&with_addresses(&evil.authority())).await;
+    Targets::start(&jwks()).await.check(&with_addresses(&evil.authority())).await;
     assert_eq!(evil.connections().await, 0);
 }
 
 #[tokio::test]
 async fn a_kid_is_a_name_and_nothing_else() {
     let evil = evil().await;
-    World::start(&jwks()).await.check(&with_injecting_kids(&evil.authority())).await;
+    Targets::start(&jwks()).await.check(&with_injecting_kids(&evil.authority())).await;
     assert_eq!(evil.connections().await, 0);
 }
 
@@ -90,7 +90,7 @@ fn with_key_material(evil: &str) -> Vec<Row> {
             (format!("{name}, own kid"), forged(&with(header.clone(), "kid", "ins_stranger")), UnknownKey),
             (format!("{name}, no kid"), forged(&without(header, "kid")), InvalidKeyId),
         ];
-        rows.extend(table(10, &neighbour, attacks));
+        rows.extend(table(Class::EmbeddedKey, &neighbour, attacks));
     }
     rows
 }
@@ -117,7 +117,7 @@ fn with_addresses(evil: &str) -> Vec<Row> {
         ("iss in the header", stranger().sign(&in_header, &payload()), InvalidSignature),
         ("addresses in the payload", stranger().sign(&header(), &in_payload), InvalidSignature),
     ];
-    table(11, &trusted().sign(&in_header, &in_payload), attacks)
+    table(Class::KeyAddress, &trusted().sign(&in_header, &in_payload), attacks)
 }
 
 fn with_injecting_kids(evil: &str) -> Vec<Row> {
@@ -180,7 +180,11 @@ fn with_injecting_kids(evil: &str) -> Vec<Row> {
         attacks.push((case, trusted().sign(&with(header(), "kid", kid), &payload()), InvalidKeyId));
     }
     let escaped = header().to_string().replace(KID, "\\u0069ns_trusted");
-    let mut rows = table(12, &trusted().sign_bytes(escaped, payload().to_string()), attacks);
-    rows.extend(table(12, &good(), [("no kid", trusted().sign(&without(header(), "kid"), &payload()), InvalidKeyId)]));
+    let mut rows = table(Class::KidInjection, &trusted().sign_bytes(escaped, payload().to_string()), attacks);
+    rows.extend(table(
+        Class::KidInjection,
+        &good(),
+        [("no kid", trusted().sign(&without(header(), "kid"), &payload()), InvalidKeyId)],
+    ));
     rows
 }

@@ -13,9 +13,10 @@ use tower_layer::Layer;
 
 use super::{
     forge::{ISSUER, KID, Signer, header, jwks_of, payload, stranger, trusted, with},
-    servers::{Endpoint, Inner},
-    support::{verifier_at, verifier_of},
+    servers::Endpoint,
+    table::{verifier_at, verifier_of},
 };
+use crate::support::Recorder;
 
 const OTHER_ISSUER: &str = "https://clerk.other.example";
 
@@ -48,7 +49,7 @@ async fn layers_of_two_instances_in_one_process_keep_their_users_apart() {
     let layers = [trusted(), stranger()].map(|signer| ClerkAuthLayer::from(verifier_of(&set_of(signer))));
     for (at, layer) in layers.iter().enumerate() {
         for (by, signer) in [trusted(), stranger()].into_iter().enumerate() {
-            let inner = Inner::default();
+            let inner = Recorder::default();
             let request = Request::get("/").header(AUTHORIZATION, format!("Bearer {}", token(signer)));
             let request = request.body(()).expect("a request");
             let response = layer.layer(inner.clone()).oneshot(request).await.expect("infallible");

@@ -5,8 +5,8 @@ use tower_clerk::verify::VerifyErrorKind::{self, Malformed};
 
 use super::{
     forge::{KID, NOW, appended, header, jwks, payload, trusted, with, without},
-    support::{Row, rows as table},
-    world::World,
+    table::{Class, Row, rows as table},
+    targets::Targets,
 };
 
 pub(crate) fn rows() -> Vec<Row> {
@@ -15,17 +15,17 @@ pub(crate) fn rows() -> Vec<Row> {
 
 #[tokio::test]
 async fn duplicate_members_are_refused_whichever_of_them_is_good() {
-    World::start(&jwks()).await.check(&with_duplicates()).await;
+    Targets::start(&jwks()).await.check(&with_duplicates()).await;
 }
 
 #[tokio::test]
 async fn a_header_or_payload_that_is_not_one_json_object_is_refused() {
-    World::start(&jwks()).await.check(&not_json()).await;
+    Targets::start(&jwks()).await.check(&not_json()).await;
 }
 
 #[tokio::test]
 async fn a_header_or_payload_that_is_not_unicode_is_refused() {
-    World::start(&jwks()).await.check(&not_unicode()).await;
+    Targets::start(&jwks()).await.check(&not_unicode()).await;
 }
 
 type Attack = (String, String, VerifyErrorKind);
@@ -84,7 +84,7 @@ fn with_duplicates() -> Vec<Row> {
         attacks.push((members.to_owned(), with_payload(appended(&payload(), members)), Malformed));
     }
     let same_but_for_case = appended(&payload(), r#""Sub":"user_eve","x":{"sub":1,"sub":2},"sub ":7"#);
-    table(16, &with_payload(same_but_for_case), attacks)
+    table(Class::DuplicateMembers, &with_payload(same_but_for_case), attacks)
 }
 
 fn not_json() -> Vec<Row> {
@@ -150,7 +150,7 @@ fn not_json() -> Vec<Row> {
         attacks.push((format!("{part}: UTF-16, little end first"), sign(utf16(u16::to_le_bytes)), Malformed));
     }
     let spaced = |text: &str| format!("\r\n\t {} \n", text.replace(",\"", " ,\n\t\"").replace("\":", "\" : "));
-    table(17, &trusted().sign_bytes(spaced(&header), spaced(&payload)), attacks)
+    table(Class::InvalidJson, &trusted().sign_bytes(spaced(&header), spaced(&payload)), attacks)
 }
 
 fn not_unicode() -> Vec<Row> {
@@ -185,5 +185,5 @@ fn not_unicode() -> Vec<Row> {
         attacks.push((format!("sub: {case}"), with_payload(sub), Malformed));
     }
     let unicode = appended(&with(payload(), "name", "Ada \u{1f600} \u{e4}"), r#""x":"\ud83d\ude00 \u0000""#);
-    table(18, &with_payload(unicode), attacks)
+    table(Class::InvalidUtf8, &with_payload(unicode), attacks)
 }

@@ -14,20 +14,20 @@ use tower_clerk::{
 use super::{
     forge::{ISSUER, KID, certificate, encode, good, header, payload, stranger, trusted, vectors, with, without},
     odd_keys::{odd_members, of_stranger},
-    support::{Row, rows as table, verifier_of},
-    world::World,
+    table::{Class, Row, rows as table, verifier_of},
+    targets::Targets,
 };
 
 pub(crate) fn rows() -> Vec<Row> {
     let attacks = odd_members().into_iter().map(|odd| (odd.case, odd.forged, odd.refused));
-    table(9, &good(), attacks)
+    table(Class::BadKeys, &good(), attacks)
 }
 
 #[tokio::test]
 async fn odd_members_of_a_set_are_no_keys_and_spoil_none() {
     let members = odd_members().into_iter().map(|odd| odd.member);
     let set = set_of(members.chain([trusted().jwk(KID).to_string()]));
-    World::start(&set).await.check(&rows()).await;
+    Targets::start(&set).await.check(&rows()).await;
 }
 
 #[test]

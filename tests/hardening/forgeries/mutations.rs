@@ -2,18 +2,19 @@
 
 use super::{
     forge::{good, jwks},
-    support::Row,
-    world::World,
+    table::{Class, Row},
+    targets::Targets,
 };
 
 #[tokio::test]
 async fn a_token_that_was_changed_anywhere_is_refused() {
-    World::start(&jwks()).await.check(&rows()).await;
+    Targets::start(&jwks()).await.check(&rows()).await;
 }
 
 pub(crate) fn rows() -> Vec<Row> {
     let (token, mut dice) = (good(), Dice(0x5eed));
-    let row = |case: String, attack: String| Row { class: 24, case, attack, refused: None, neighbour: good() };
+    let row =
+        |case: String, attack: String| Row { class: Class::Mutation, case, attack, refused: None, neighbour: good() };
     let mut rows = Vec::new();
     for round in 0..30 {
         let (at, other) = (dice.below(token.len()), dice.below(token.len()));

@@ -4,8 +4,8 @@ use tower_clerk::verify::VerifyErrorKind::InvalidSignature;
 
 use super::{
     forge::{jwks, texts, vectors},
-    support::{Row, rows as table},
-    world::World,
+    table::{Class, Row, rows as table},
+    targets::Targets,
 };
 
 pub(crate) fn rows() -> Vec<Row> {
@@ -13,11 +13,11 @@ pub(crate) fn rows() -> Vec<Row> {
     let [message, signature] = ["message", "good"].map(|name| vectors[name].as_str().expect("a text"));
     let attacks =
         texts(&vectors["padding"]).map(|(name, signature)| (name, format!("{message}.{signature}"), InvalidSignature));
-    table(8, &format!("{message}.{signature}"), attacks)
+    table(Class::Pkcs1Padding, &format!("{message}.{signature}"), attacks)
 }
 
 /// RFC 8017, section 8.2.2: a signature holds if its block is the one encoding of the digest, octet by octet.
 #[tokio::test]
 async fn only_the_one_padding_of_the_digest_is_accepted() {
-    World::start(&jwks()).await.check(&rows()).await;
+    Targets::start(&jwks()).await.check(&rows()).await;
 }

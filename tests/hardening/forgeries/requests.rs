@@ -2,7 +2,7 @@
 
 use super::{
     forge::good,
-    smuggling::{Exchange, Refusal, check, forged, get, request},
+    smuggling::{Exchange, Rejected, check, forged, get, request},
 };
 
 pub(crate) fn exchanges() -> Vec<Exchange> {
@@ -50,7 +50,7 @@ fn of_places() -> Vec<Exchange> {
         for value in [format!("Bearer {token}"), token.clone(), format!("__session={token}; authorization={token}")] {
             let line = format!("{name}: {value}\r\n");
             let neighbour = neighbour("GET /me HTTP/1.1", &line);
-            rows.push(Exchange { case: name, attack: get(&line), refused: Refusal::Http(401), neighbour });
+            rows.push(Exchange { case: name, attack: get(&line), refused: Rejected::Http(401), neighbour });
         }
     }
     for (case, target) in [
@@ -63,7 +63,7 @@ fn of_places() -> Vec<Exchange> {
     ] {
         let line = format!("GET {target} HTTP/1.1");
         let (attack, neighbour) = (request(&line, ""), neighbour(&line, ""));
-        rows.push(Exchange { case, attack, refused: Refusal::Http(401), neighbour });
+        rows.push(Exchange { case, attack, refused: Rejected::Http(401), neighbour });
     }
     rows
 }
@@ -79,41 +79,41 @@ fn of_forms() -> Vec<Exchange> {
     let nearly = "content-type: application/grpcs\r\ncontent-length: 0\r\n";
     let (get, post) = ("GET /me HTTP/1.1", "POST /me HTTP/1.1");
     let rows = [
-        ("gRPC, no token", post, grpc, "", Refusal::Grpc(16)),
-        ("gRPC, a forged token", post, grpc, &wrong, Refusal::Grpc(16)),
-        ("gRPC, two fields", post, grpc, &twice, Refusal::Grpc(3)),
-        ("gRPC-Web, a forged token", post, web, &wrong, Refusal::Grpc(16)),
-        ("a GET of gRPC", get, grpc, &wrong, Refusal::Http(401)),
-        ("a GET of gRPC, no token", get, grpc, "", Refusal::Http(401)),
-        ("a GET of gRPC, two fields", get, grpc, &twice, Refusal::Http(400)),
-        ("a PUT of gRPC", "PUT /me HTTP/1.1", grpc, &wrong, Refusal::Http(401)),
+        ("gRPC, no token", post, grpc, "", Rejected::Grpc(16)),
+        ("gRPC, a forged token", post, grpc, &wrong, Rejected::Grpc(16)),
+        ("gRPC, two fields", post, grpc, &twice, Rejected::Grpc(3)),
+        ("gRPC-Web, a forged token", post, web, &wrong, Rejected::Grpc(16)),
+        ("a GET of gRPC", get, grpc, &wrong, Rejected::Http(401)),
+        ("a GET of gRPC, no token", get, grpc, "", Rejected::Http(401)),
+        ("a GET of gRPC, two fields", get, grpc, &twice, Rejected::Http(400)),
+        ("a PUT of gRPC", "PUT /me HTTP/1.1", grpc, &wrong, Rejected::Http(401)),
         (
             "gRPC by override",
             get,
             "x-http-method-override: POST\r\ncontent-type: application/grpc\r\n",
             "",
-            Refusal::Http(401),
+            Rejected::Http(401),
         ),
-        ("two media types", post, two_types, &wrong, Refusal::Http(401)),
-        ("nearly gRPC", post, nearly, &wrong, Refusal::Http(401)),
-        ("OPTIONS", "OPTIONS /me HTTP/1.1", "origin: https://evil.example\r\n", "", Refusal::Http(401)),
-        ("a preflight", "OPTIONS /me HTTP/1.1", "access-control-request-method: GET\r\n", "", Refusal::Http(401)),
-        ("TRACE", "TRACE /me HTTP/1.1", "", "", Refusal::Http(401)),
-        ("an unknown method", "BREW /me HTTP/1.1", "", &wrong, Refusal::Http(401)),
-        ("method override", post, "x-http-method-override: OPTIONS\r\ncontent-length: 0\r\n", "", Refusal::Http(401)),
+        ("two media types", post, two_types, &wrong, Rejected::Http(401)),
+        ("nearly gRPC", post, nearly, &wrong, Rejected::Http(401)),
+        ("OPTIONS", "OPTIONS /me HTTP/1.1", "origin: https://evil.example\r\n", "", Rejected::Http(401)),
+        ("a preflight", "OPTIONS /me HTTP/1.1", "access-control-request-method: GET\r\n", "", Rejected::Http(401)),
+        ("TRACE", "TRACE /me HTTP/1.1", "", "", Rejected::Http(401)),
+        ("an unknown method", "BREW /me HTTP/1.1", "", &wrong, Rejected::Http(401)),
+        ("method override", post, "x-http-method-override: OPTIONS\r\ncontent-length: 0\r\n", "", Rejected::Http(401)),
         (
             "another path by header",
             get,
             "x-original-url: /public\r\nx-rewrite-url: /public\r\n",
             "",
-            Refusal::Http(401),
+            Rejected::Http(401),
         ),
-        ("a hop by hop credential", get, "connection: authorization\r\n", &wrong, Refusal::Http(401)),
-        ("an upgrade to HTTP/2", get, "upgrade: h2c\r\nhttp2-settings: AAMAAABkAAQAAP__\r\n", "", Refusal::Http(401)),
-        ("a WebSocket", get, "upgrade: websocket\r\nsec-websocket-version: 13\r\n", &wrong, Refusal::Http(401)),
-        ("HTTP/1.0, no token", "GET /me HTTP/1.0", "", "", Refusal::Http(401)),
-        ("HTTP/1.0, a forged token", "GET /me HTTP/1.0", "", &wrong, Refusal::Http(401)),
-        ("HTTP/1.0, two fields", "GET /me HTTP/1.0", "", &twice, Refusal::Http(400)),
+        ("a hop by hop credential", get, "connection: authorization\r\n", &wrong, Rejected::Http(401)),
+        ("an upgrade to HTTP/2", get, "upgrade: h2c\r\nhttp2-settings: AAMAAABkAAQAAP__\r\n", "", Rejected::Http(401)),
+        ("a WebSocket", get, "upgrade: websocket\r\nsec-websocket-version: 13\r\n", &wrong, Rejected::Http(401)),
+        ("HTTP/1.0, no token", "GET /me HTTP/1.0", "", "", Rejected::Http(401)),
+        ("HTTP/1.0, a forged token", "GET /me HTTP/1.0", "", &wrong, Rejected::Http(401)),
+        ("HTTP/1.0, two fields", "GET /me HTTP/1.0", "", &twice, Rejected::Http(400)),
     ];
     let rows = rows.map(|(case, line, lines, wrong, refused)| {
         let [attack, neighbour] = [wrong, &right].map(|credential| request(line, &format!("{lines}{credential}")));
@@ -121,7 +121,7 @@ fn of_forms() -> Vec<Exchange> {
     });
     let own = |case, line: &str| {
         let neighbour = request("GET /me HTTP/1.1", &right);
-        Exchange { case, attack: request(line, &right), refused: Refusal::Http(400), neighbour }
+        Exchange { case, attack: request(line, &right), refused: Rejected::Http(400), neighbour }
     };
     rows.into_iter()
         .chain([
@@ -156,7 +156,7 @@ fn of_bodies() -> Vec<Exchange> {
     let row = |(case, lines, body, status): (&'static str, String, String, u16)| {
         let attack = format!("{}{body}", request("POST /me HTTP/1.1", &lines));
         let neighbour = request("POST /me HTTP/1.1", &format!("{right}{}", length(&form))) + &form;
-        Exchange { case, attack, refused: Refusal::Http(status), neighbour }
+        Exchange { case, attack, refused: Rejected::Http(status), neighbour }
     };
     rows.into_iter().map(row).collect()
 }

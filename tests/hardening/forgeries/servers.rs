@@ -1,59 +1,26 @@
 //! Sockets: the service behind the layer, the endpoint that an attacker would like to be asked.
 
 use std::{
-    convert::Infallible,
-    future::{Ready, ready},
     net::SocketAddr,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
-    task::{Context, Poll},
     time::Duration,
 };
 
 use axum::Router;
-use bytes::Bytes;
-use http::{Request, Response};
-use http_body_util::Full;
 use hyper::server::conn::http1;
 use hyper_util::{rt::TokioIo, service::TowerToHyperService};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, TcpStream},
+    net::TcpStream,
     task::JoinHandle,
 };
-use tower_clerk::{ClerkAuth, ClerkAuthLayer};
+use tower_clerk::ClerkAuthLayer;
 use tower_layer::Layer;
-use tower_service::Service;
 
-/// The protected service: counts its calls and answers with the user's id.
-#[derive(Clone, Default)]
-pub(crate) struct Inner {
-    calls: Arc<AtomicUsize>,
-}
-
-impl Inner {
-    pub(crate) fn calls(&self) -> usize {
-        self.calls.load(Ordering::SeqCst)
-    }
-}
-
-impl<B> Service<Request<B>> for Inner {
-    type Response = Response<Full<Bytes>>;
-    type Error = Infallible;
-    type Future = Ready<Result<Self::Response, Infallible>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: Request<B>) -> Self::Future {
-        self.calls.fetch_add(1, Ordering::SeqCst);
-        let user = request.extensions().get::<ClerkAuth>().map_or("nobody", |user| user.user_id());
-        ready(Ok(Response::new(Full::new(Bytes::copy_from_slice(user.as_bytes())))))
-    }
-}
+use crate::support::{Recorder, sockets::listen};
 
 /// A server on a loopback socket, stopped when dropped.
 pub(crate) struct Server {
@@ -63,7 +30,7 @@ pub(crate) struct Server {
 
 impl Server {
     /// hyper's HTTP/1 server alone, with a buffer that takes heads longer than any limit of the layer's.
-    pub(crate) async fn hyper(layer: &ClerkAuthLayer, inner: &Inner) -> Self {
+    pub(crate) async fn hyper(layer: &ClerkAuthLayer, inner: &Recorder) -> Self {
         let service = TowerToHyperService::new(layer.layer(inner.clone()));
         let (listener, address) = listen().await;
         let task = tokio::spawn(async move {
@@ -79,7 +46,7 @@ impl Server {
     }
 
     /// `axum::serve`, which speaks HTTP/1 and HTTP/2.
-    pub(crate) async fn axum(layer: &ClerkAuthLayer, inner: &Inner) -> Self {
+    pub(crate) async fn axum(layer: &ClerkAuthLayer, inner: &Recorder) -> Self {
         let app = Router::new().fallback_service(inner.clone()).layer(layer.clone());
         let (listener, address) = listen().await;
         let task = tokio::spawn(async move { axum::serve(listener, app).await.expect("served") });
@@ -147,12 +114,6 @@ impl Drop for Endpoint {
     fn drop(&mut self) {
         self.task.abort();
     }
-}
-
-async fn listen() -> (TcpListener, SocketAddr) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a loopback socket");
-    let address = listener.local_addr().expect("an address");
-    (listener, address)
 }
 
 async fn exchange(address: SocketAddr, request: &[u8]) -> String {

@@ -5,8 +5,8 @@ use tower_clerk::verify::VerifyErrorKind::{InvalidSignature, Malformed, UnknownK
 
 use super::{
     forge::{attach, good, header, jwks, message, payload, stranger, texts, trusted, vectors, with},
-    support::{Row, rows as table},
-    world::World,
+    table::{Class, Row, rows as table},
+    targets::Targets,
 };
 
 pub(crate) fn rows() -> Vec<Row> {
@@ -15,17 +15,17 @@ pub(crate) fn rows() -> Vec<Row> {
 
 #[tokio::test]
 async fn a_signature_of_something_else_is_refused() {
-    World::start(&jwks()).await.check(&of_something_else()).await;
+    Targets::start(&jwks()).await.check(&of_something_else()).await;
 }
 
 #[tokio::test]
 async fn a_signature_that_is_missing_or_written_otherwise_is_refused() {
-    World::start(&jwks()).await.check(&rewritten()).await;
+    Targets::start(&jwks()).await.check(&rewritten()).await;
 }
 
 #[tokio::test]
 async fn a_signature_that_is_equal_to_a_good_one_in_some_arithmetic_is_refused() {
-    World::start(&jwks()).await.check(&changed()).await;
+    Targets::start(&jwks()).await.check(&changed()).await;
 }
 
 /// The good token's message and signature.
@@ -61,7 +61,7 @@ fn of_something_else() -> Vec<Row> {
         ("by a stranger, same payload", stranger().sign(&header(), &payload()), InvalidSignature),
         ("by a stranger under his kid", of_stranger("ins_stranger"), UnknownKey),
     ];
-    table(7, &good(), attacks)
+    table(Class::BadSignature, &good(), attacks)
 }
 
 /// The message with the trusted key's signature of another one.
@@ -89,7 +89,7 @@ fn rewritten() -> Vec<Row> {
         ("as long as no key makes", attach(&message, [7; 1025]), Malformed),
         ("as long as any key makes", attach(&message, [7; 1024]), InvalidSignature),
     ];
-    table(7, &good(), attacks)
+    table(Class::BadSignature, &good(), attacks)
 }
 
 fn changed() -> Vec<Row> {
@@ -97,5 +97,5 @@ fn changed() -> Vec<Row> {
     let [message, signature] = ["message", "good"].map(|name| vectors[name].as_str().expect("a text"));
     let attacks =
         texts(&vectors["arithmetic"]).map(|(name, changed)| (name, format!("{message}.{changed}"), InvalidSignature));
-    table(7, &format!("{message}.{signature}"), attacks)
+    table(Class::BadSignature, &format!("{message}.{signature}"), attacks)
 }

@@ -3,20 +3,20 @@
 
 use super::{
     forge::{good, header, jwks, payload, stranger},
-    support::{assert_tells_nothing, status},
-    world::World,
+    table::{assert_tells_nothing, status},
+    targets::Targets,
 };
 
 /// A request whose credential does not count, and its nearest neighbour, which is the user's.
 pub(crate) struct Exchange {
     pub(crate) case: &'static str,
     pub(crate) attack: String,
-    pub(crate) refused: Refusal,
+    pub(crate) refused: Rejected,
     pub(crate) neighbour: String,
 }
 
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Refusal {
+pub(crate) enum Rejected {
     Grpc(u8),
     Http(u16),
 }
@@ -28,7 +28,7 @@ async fn a_credential_that_is_spelt_otherwise_does_not_count() {
 
 #[tokio::test]
 async fn pipelined_requests_are_each_judged_by_their_own_credential() {
-    let world = World::start(&jwks()).await;
+    let targets = Targets::start(&jwks()).await;
     let (token, forged) = (good(), forged());
     let request =
         |credential: &str, more: &str| format!("GET /me HTTP/1.1\r\nhost: api.test\r\n{credential}{more}\r\n");
@@ -39,36 +39,36 @@ async fn pipelined_requests_are_each_judged_by_their_own_credential() {
         request(&format!("authorization: Bearer {token}\r\n"), "connection: close\r\n"),
     ]
     .concat();
-    for server in world.servers() {
-        let calls = world.calls();
+    for server in targets.servers() {
+        let calls = targets.calls();
         let answer = server.exchange(pipelined.as_bytes()).await;
         let statuses: Vec<u16> = answer.split("HTTP/1.1").skip(1).map(status).collect();
         assert_eq!(statuses, [200, 401, 401, 200], "{answer}");
-        assert_eq!(world.calls(), calls + 2);
+        assert_eq!(targets.calls(), calls + 2);
     }
 }
 
 pub(crate) async fn check(exchanges: Vec<Exchange>) {
-    let world = World::start(&jwks()).await;
+    let targets = Targets::start(&jwks()).await;
     for Exchange { case, attack, refused, neighbour } in exchanges {
-        for server in world.servers() {
-            let calls = world.calls();
+        for server in targets.servers() {
+            let calls = targets.calls();
             let answer = server.exchange(&latin_1(&attack)).await;
             let expected = match refused {
-                Refusal::Grpc(_) => 200,
-                Refusal::Http(status) => status,
+                Rejected::Grpc(_) => 200,
+                Rejected::Http(status) => status,
             };
             assert_eq!(status(&answer), expected, "{case}: {answer}");
             assert_eq!(answer.matches("HTTP/1.").count(), 1, "{case}: {answer}");
-            if let Refusal::Grpc(code) = refused {
+            if let Rejected::Grpc(code) = refused {
                 assert!(answer.contains(&format!("\r\ngrpc-status: {code}\r\n")), "{case}: {answer}");
             }
             assert_tells_nothing(case, &good(), &answer);
-            assert_eq!(world.calls(), calls, "{case}: {answer}");
+            assert_eq!(targets.calls(), calls, "{case}: {answer}");
 
             let answer = server.exchange(&latin_1(&neighbour)).await;
             assert!(status(&answer) == 200 && answer.ends_with("\r\n\r\nuser_ada"), "{case}, neighbour: {answer}");
-            assert_eq!(world.calls(), calls + 1, "{case}");
+            assert_eq!(targets.calls(), calls + 1, "{case}");
         }
     }
 }
@@ -165,7 +165,7 @@ pub(crate) fn exchanges() -> Vec<Exchange> {
     ];
     let row = |(at, (case, lines, status)): (usize, (&'static str, String, u16))| {
         let neighbour = &neighbours[at % neighbours.len()];
-        Exchange { case, attack: get(&lines), refused: Refusal::Http(status), neighbour: get(neighbour) }
+        Exchange { case, attack: get(&lines), refused: Rejected::Http(status), neighbour: get(neighbour) }
     };
     spellings.into_iter().enumerate().map(row).collect()
 }

@@ -5,8 +5,8 @@ use tower_clerk::verify::VerifyErrorKind::{InvalidSignature, UnknownKey};
 
 use super::{
     forge::{KID, good, jwks_of, texts, trusted, vectors, with},
-    support::{Row, rows as table},
-    world::World,
+    table::{Class, Row, rows as table},
+    targets::Targets,
 };
 
 pub(crate) fn rows() -> Vec<Row> {
@@ -15,12 +15,12 @@ pub(crate) fn rows() -> Vec<Row> {
 
 #[tokio::test]
 async fn a_weak_key_in_the_set_is_no_key() {
-    World::start(&hostile_jwks()).await.check(&of_weak_keys()).await;
+    Targets::start(&hostile_jwks()).await.check(&of_weak_keys()).await;
 }
 
 #[tokio::test]
 async fn a_root_is_no_signature_where_the_exponent_is_small() {
-    World::start(&hostile_jwks()).await.check(&of_small_exponents()).await;
+    Targets::start(&hostile_jwks()).await.check(&of_small_exponents()).await;
 }
 
 /// Every weak key, under its own `kid` and under the trusted one, then the good keys.
@@ -40,7 +40,7 @@ fn of_weak_keys() -> Vec<Row> {
         let [own, shared] = ["own_kid", "trusted_kid"].map(|form| weak[form].as_str().expect("a token").to_owned());
         [(format!("{name}, own kid"), own, UnknownKey), (format!("{name}, trusted kid"), shared, InvalidSignature)]
     });
-    table(9, &good(), attacks)
+    table(Class::BadKeys, &good(), attacks)
 }
 
 fn of_small_exponents() -> Vec<Row> {
@@ -48,5 +48,5 @@ fn of_small_exponents() -> Vec<Row> {
     let [message, signature] = ["message", "good"].map(|name| vectors[name].as_str().expect("a text"));
     let attacks =
         texts(&vectors["forged"]).map(|(name, signature)| (name, format!("{message}.{signature}"), InvalidSignature));
-    table(9, &format!("{message}.{signature}"), attacks)
+    table(Class::BadKeys, &format!("{message}.{signature}"), attacks)
 }

@@ -6,7 +6,8 @@ use proptest::{
 };
 use tower_clerk::{claims::Claims, verify::VerifyErrorKind};
 
-use super::support::{cases, header, issuer, token, verify, with_member};
+use super::{cases, full_token, verify};
+use crate::support::{header, issuer, with_member};
 
 /// A number of seconds, `mantissa / 10^scale`, and one of its spellings in JSON.
 #[derive(Clone, Debug)]
@@ -108,7 +109,7 @@ fn number() -> impl Strategy<Value = Number> {
 
 /// What a token comes to in which `name` is written so, and when it then says it is.
 fn verdict(name: &str, text: &str) -> Result<SystemTime, VerifyErrorKind> {
-    let payload = token().without_claim("nbf").without_claim("iat").without_claim(name).payload();
+    let payload = full_token().without_claim("nbf").without_claim("iat").without_claim(name).payload();
     let claims = verify(&issuer().sign(&header(), &with_member(&payload, name, text)))?;
     let time = match name {
         "exp" => Some(claims.expires_at()),
@@ -181,7 +182,7 @@ fn what_lies_past_the_range_by_less_than_a_thousandth_lies_past_it() {
 #[test]
 fn a_version_is_2_exactly() {
     let version = |text: &str| {
-        let payload = with_member(&token().without_claim("v").payload(), "v", text);
+        let payload = with_member(&full_token().without_claim("v").payload(), "v", text);
         verify(&issuer().sign(&header(), &payload)).expect("accepted").version()
     };
     for text in ["2", "2.0", "0.2e1", "200e-2", "2.000000000000000000000000"] {

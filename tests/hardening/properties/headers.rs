@@ -1,22 +1,15 @@
-use std::convert::Infallible;
-
-use bytes::Bytes;
-use futures_util::FutureExt;
-use http::{HeaderName, HeaderValue, Request, Response, header::AUTHORIZATION};
-use http_body_util::Empty;
+use axum::body::Body;
+use http::{HeaderName, HeaderValue, Request, header::AUTHORIZATION};
 use proptest::{
     collection::vec,
     prelude::{Just, Strategy, prop_assert, prop_assert_eq, prop_oneof, proptest},
     sample::select,
 };
-use tower::{ServiceExt, service_fn};
-use tower_clerk::{ClerkAuth, ClerkAuthLayer, TokenSource, Verifier, testing::ManualClock};
-use tower_layer::Layer;
+use tower_clerk::{ClerkAuthLayer, TokenSource};
 
-use super::{
-    mutation::near_or_any,
-    support::{cases, good_token, issuer, verifier},
-};
+use super::mutation::near_or_any;
+use super::{cases, good_token, verifier};
+use crate::support::{at_once, issuer, send_through};
 
 /// What a request came to: the status and the gRPC status, and whether the inner service saw it.
 #[derive(Debug)]
@@ -26,23 +19,19 @@ struct Outcome {
     status: u16,
 }
 
-/// Sends a request that needs no waiting, since the keys are at hand.
-fn send(layer: &ClerkAuthLayer, request: Request<Empty<Bytes>>) -> Outcome {
-    let inner = service_fn(|request: Request<Empty<Bytes>>| async move {
-        let mut response = Response::new(Empty::<Bytes>::new());
-        response.extensions_mut().insert(request.extensions().get::<ClerkAuth>().cloned().expect("a user"));
-        Ok::<_, Infallible>(response)
-    });
-    let response = layer.layer(inner).oneshot(request).now_or_never().expect("decided at once").expect("infallible");
+/// Sends a request through a layer that holds its key. A request that reaches the inner service has a user.
+fn send(layer: &ClerkAuthLayer, request: Request<Body>) -> Outcome {
+    let answer = at_once(send_through(layer, request)).expect("decided at once");
+    assert_eq!(answer.seen().is_some(), answer.user().is_some(), "a request without a user reached the service");
     Outcome {
-        grpc_status: response.headers().get("grpc-status").cloned(),
-        reached: response.extensions().get::<ClerkAuth>().is_some(),
-        status: response.status().as_u16(),
+        grpc_status: answer.parts.headers.get("grpc-status").cloned(),
+        reached: answer.seen().is_some(),
+        status: answer.status(),
     }
 }
 
-fn request(method: &str, fields: &[(HeaderName, HeaderValue)]) -> Request<Empty<Bytes>> {
-    let mut request = Request::builder().method(method).uri("/path").body(Empty::new()).expect("a request");
+fn request(method: &str, fields: &[(HeaderName, HeaderValue)]) -> Request<Body> {
+    let mut request = crate::support::request(method, "/path", &[]);
     for (name, value) in fields {
         request.headers_mut().append(name, value.clone());
     }
@@ -117,7 +106,7 @@ fn layer() -> ClerkAuthLayer {
 /// A layer that looks in three places.
 fn layer_of_three() -> ClerkAuthLayer {
     let config = issuer().config().authorized_parties(["https://app.test.example"]).expect("a party");
-    let verifier = Verifier::builder(config).clock(ManualClock::new()).build().expect("a verifier");
+    let verifier = crate::support::verifier(config);
     let token = TokenSource::header(HeaderName::from_static("x-token"));
     ClerkAuthLayer::from(verifier)
         .token_sources([TokenSource::authorization(), token, TokenSource::session_cookie()])

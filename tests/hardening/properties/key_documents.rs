@@ -7,10 +7,9 @@ use serde_json::{Value, json};
 use tokio::runtime::{Builder, Runtime};
 use tower_clerk::{ClerkConfig, Verifier, config::JwtKey, jwks::FetchError, testing::ManualClock};
 
-use super::{
-    mutation::{near_or_any, text_near},
-    support::{cases, good_token, issuer},
-};
+use super::mutation::{near_or_any, text_near};
+use super::{cases, good_token};
+use crate::support::issuer;
 
 fn documents() -> Vec<String> {
     let jwks = issuer().jwks();

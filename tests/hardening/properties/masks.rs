@@ -5,7 +5,7 @@ use proptest::{
 use serde_json::json;
 use tower_clerk::claims::Scope;
 
-use super::support::{cases, token, verify};
+use super::{cases, full_token, verify};
 
 /// The bits of a decimal number, lowest first: each is whether the number is odd, before it is halved as on paper.
 fn bits(decimal: &str, count: usize) -> Vec<bool> {
@@ -47,7 +47,7 @@ proptest! {
         let names: Vec<String> = (0..names).map(|index| format!("p{index}")).collect();
         let claim = |prefix: &str| (0..features).map(|index| format!("{prefix}{index}")).collect::<Vec<_>>();
         let organization = json!({ "id": "org_a", "rol": "admin", "per": names.join(","), "fpm": masks.join(",") });
-        let token = token().claim("o", organization).claim("fea", claim("o:f").join(","));
+        let token = full_token().claim("o", organization).claim("fea", claim("o:f").join(","));
 
         let mut expected = Vec::new();
         for (feature, mask) in claim("f").iter().zip(&masks) {
@@ -65,7 +65,7 @@ proptest! {
         fea in "([uox]{0,2}:?[a-c]?,? ?){0,6}", per in "([a-c]?,? ?){0,6}", fpm in "([0-9]{0,2},? ?){0,6}",
     ) {
         let organization = json!({ "id": "org_a", "per": per, "fpm": fpm });
-        let claims = verify(&token().claim("o", organization).claim("fea", &fea).sign()).expect("accepted");
+        let claims = verify(&full_token().claim("o", organization).claim("fea", &fea).sign()).expect("accepted");
         for permission in claims.organization().expect("an organization").permissions() {
             let features = claims.features().filter(|feature| feature.scope() != Scope::User);
             let is_granted = features.flat_map(|feature| {

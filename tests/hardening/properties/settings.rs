@@ -10,10 +10,8 @@ use tower_clerk::{
     config::{FrontendApi, GatewayPolicy, PublishableKey, SecretKey},
 };
 
-use super::{
-    mutation::text_near,
-    support::{Outcome, cases},
-};
+use super::mutation::text_near;
+use super::{Outcome, cases};
 
 fn texts(texts: &[&str]) -> Vec<String> {
     texts.iter().map(ToString::to_string).collect()

@@ -10,7 +10,8 @@ use tower_clerk::{
     verify::{Clock, VerifyErrorKind},
 };
 
-use super::support::{cases, header, issuer, token, with_member};
+use super::{cases, full_token};
+use crate::support::{header, issuer, with_member};
 
 /// Times in milliseconds.
 #[derive(Clone, Debug)]
@@ -38,7 +39,7 @@ impl Times {
     }
 
     fn token(&self) -> String {
-        let mut payload = token().without_claim("exp").without_claim("nbf").without_claim("iat").payload();
+        let mut payload = full_token().without_claim("exp").without_claim("nbf").without_claim("iat").payload();
         for (name, millis) in [("exp", Some(self.exp)), ("nbf", self.nbf), ("iat", self.iat)] {
             if let Some(millis) = millis {
                 payload = with_member(&payload, name, &seconds(millis));

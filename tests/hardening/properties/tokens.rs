@@ -7,10 +7,9 @@ use proptest::{
 };
 use serde_json::Value;
 
-use super::{
-    mutation::{near, near_or_any, text_near},
-    support::{Outcome, cases, good_token, header, issuer, summary, token, verify},
-};
+use super::mutation::{near, near_or_any, text_near};
+use super::{Outcome, cases, full_token, good_token, summary, verify};
+use crate::support::{header, issuer, with_member};
 
 /// The first two hold, the others do not.
 fn tokens() -> Vec<String> {
@@ -18,8 +17,8 @@ fn tokens() -> Vec<String> {
     vec![
         good_token().to_owned(),
         good_v1_token().to_owned(),
-        token().expired().sign(),
-        format!("{unsigned}.{}.", BASE64_URL_SAFE_NO_PAD.encode(token().payload())),
+        full_token().expired().sign(),
+        format!("{unsigned}.{}.", BASE64_URL_SAFE_NO_PAD.encode(full_token().payload())),
         format!("Bearer {}", good_token()),
         "..".to_owned(),
     ]
@@ -35,16 +34,16 @@ fn headers() -> Vec<String> {
 
 fn payloads() -> Vec<String> {
     vec![
-        token().payload(),
-        token().v1().payload(),
-        token().claim("o", serde_json::json!({ "id": 7, "fpm": ["1"], "per": null })).payload(),
+        full_token().payload(),
+        full_token().v1().payload(),
+        full_token().claim("o", serde_json::json!({ "id": 7, "fpm": ["1"], "per": null })).payload(),
         r#"{"exp":1.8e9,"nbf":-0,"iat":1e-400,"fva":[1e99,-1],"v":2.0,"act":{"sub":"a","sub":"b"}}"#.to_owned(),
     ]
 }
 
 fn good_v1_token() -> &'static str {
     static TOKEN: OnceLock<String> = OnceLock::new();
-    TOKEN.get_or_init(|| token().v1().sign())
+    TOKEN.get_or_init(|| full_token().v1().sign())
 }
 
 /// Accepted JSON as another parser reads it, unless it carries a number beyond every float, which that one refuses.
@@ -109,7 +108,7 @@ proptest! {
 
     #[test]
     fn a_signed_header_is_understood_or_refused(header in text_near(&headers())) {
-        let is_accepted = verify(&issuer().sign(&header, &token().payload())).is_ok();
+        let is_accepted = verify(&issuer().sign(&header, &full_token().payload())).is_ok();
         if let Some(header) = Some(header).filter(|_| is_accepted).as_deref().and_then(read) {
             prop_assert_eq!(header["alg"].as_str(), Some("RS256"));
             prop_assert_eq!(&header["kid"], &Value::String(issuer().kid()));
@@ -123,7 +122,7 @@ proptest! {
         name in select(&CLAIMS[..]),
         value in text_near(&VALUES.map(str::to_owned)),
     ) {
-        let payload = super::support::with_member(&token().without_claim(name).payload(), name, &value);
+        let payload = with_member(&full_token().without_claim(name).payload(), name, &value);
         if let Ok(claims) = verify(&issuer().sign(&header(), &payload)) {
             assert_believable(&payload)?;
             prop_assert!(!summary(&claims).is_empty());

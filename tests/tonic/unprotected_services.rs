@@ -12,8 +12,12 @@ use tower_clerk::ClerkAuthLayer;
 
 use crate::{
     echo::echo_client::EchoClient,
+    harness::{connect, good, issuer, layer, layer_without_keys, serve, text, token},
     routes::routes,
-    support::{BAD, bearer, call, connect, good, hot, issuer, seen, serve, text, token, without_keys},
+    support::{
+        BAD, bearer,
+        grpc::{call, codes},
+    },
     whoami::{
         CreateInvoiceRequest, Invoice, WatchRequest, WhoAmIRequest, who_am_i_client::WhoAmIClient,
         who_am_i_server::SERVICE_NAME,
@@ -34,7 +38,7 @@ async fn health(channel: Channel, service: &str, authorization: &[&str]) -> Resu
 #[tokio::test]
 async fn health_checks_need_no_token_and_no_keys() {
     let serving: i32 = ServingStatus::Serving.into();
-    for clerk in [hot(), without_keys()] {
+    for clerk in [layer(), layer_without_keys()] {
         let channel = example(&clerk).await;
         for authorization in [&[][..], &[BAD], &[BAD, BAD]] {
             for service in ["", SERVICE_NAME] {
@@ -50,7 +54,7 @@ async fn health_checks_need_no_token_and_no_keys() {
 
 #[tokio::test]
 async fn reflection_needs_no_token_in_either_version() {
-    let channel = example(&hot()).await;
+    let channel = example(&layer()).await;
     let expected = ["grpc.health.v1.Health", SERVICE_NAME];
     let ask = MessageRequest::ListServices(String::new());
     let request = ServerReflectionRequest { host: String::new(), message_request: Some(ask) };
@@ -73,7 +77,7 @@ async fn reflection_needs_no_token_in_either_version() {
 
 #[tokio::test]
 async fn every_method_of_the_service_beside_them_is_guarded() {
-    let channel = example(&hot()).await;
+    let channel = example(&layer()).await;
     let mut client = WhoAmIClient::new(channel.clone());
     for (authorization, expected) in [
         (&[][..], (Code::Unauthenticated, Some("missing_token"))),
@@ -81,21 +85,21 @@ async fn every_method_of_the_service_beside_them_is_guarded() {
         (&["Bearer"], (Code::InvalidArgument, Some("malformed_request"))),
     ] {
         let status = client.who_am_i(call(WhoAmIRequest {}, authorization)).await.expect_err("a refusal");
-        assert_eq!(seen(&status), expected);
+        assert_eq!(codes(&status), expected);
         let status = client.watch(call(WatchRequest {}, authorization)).await.expect_err("a refusal");
-        assert_eq!(seen(&status), expected);
+        assert_eq!(codes(&status), expected);
         let request = CreateInvoiceRequest::default();
         let status = client.create_invoice(call(request, authorization)).await.expect_err("a refusal");
-        assert_eq!(seen(&status), expected);
+        assert_eq!(codes(&status), expected);
     }
     // Services that there are not are tonic's business.
     let status = EchoClient::new(channel).unary(call(text("a"), &[])).await.expect_err("no such service");
-    assert_eq!(seen(&status), (Code::Unimplemented, None));
+    assert_eq!(codes(&status), (Code::Unimplemented, None));
 }
 
 #[tokio::test]
 async fn the_example_tells_callers_who_they_are() {
-    let clerk = hot();
+    let clerk = layer();
     let mut client = WhoAmIClient::new(example(&clerk).await);
     let user = client.who_am_i(call(WhoAmIRequest {}, &[&good()])).await.expect("a reply").into_inner();
     assert_eq!((user.user_id.as_str(), user.session_id.as_deref()), ("user_ada", Some("sess_test")));
@@ -112,7 +116,7 @@ async fn the_example_tells_callers_who_they_are() {
 
 #[tokio::test]
 async fn the_examples_method_behind_a_permission_asks_for_it() {
-    let mut client = WhoAmIClient::new(example(&hot()).await);
+    let mut client = WhoAmIClient::new(example(&layer()).await);
     let admin = || token().organization("org_acme", "admin");
     let invoice = || CreateInvoiceRequest { customer: "cus_1".to_owned() };
     let may = bearer(&admin().permission("invoices", "create"));
@@ -121,7 +125,7 @@ async fn the_examples_method_behind_a_permission_asks_for_it() {
     for may_not in [admin(), admin().permission("invoices", "read"), admin().permission("orders", "create")] {
         let bearer = bearer(&may_not);
         let status = client.create_invoice(call(invoice(), &[&bearer])).await.expect_err("a refusal");
-        assert_eq!(seen(&status), (Code::PermissionDenied, Some("insufficient_scope")));
+        assert_eq!(codes(&status), (Code::PermissionDenied, Some("insufficient_scope")));
         assert_eq!(status.message(), "insufficient scope");
     }
 }

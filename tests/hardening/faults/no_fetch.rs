@@ -9,10 +9,9 @@ use tower::{Service, ServiceExt, service_fn};
 use tower_clerk::{ClerkAuthLayer, ClerkConfig, Verifier, testing::TokenBuilder, verify::VerifyErrorKind};
 use tower_layer::Layer;
 
-use super::{
-    instance::{Instance, PATIENT, document, issuer, keys, stranger},
-    support::{Server, within},
-};
+use super::instance::{Instance, PATIENT, document, keys};
+use crate::support::{issuer, other_issuer};
+use crate::support::{server::Server, within};
 
 #[tokio::test]
 async fn nothing_is_fetched_before_a_token_needs_it() {
@@ -48,7 +47,7 @@ fn token() -> TokenBuilder {
 }
 
 /// Tokens that no key could make good, and what they are refused for.
-fn hopeless(url: &str) -> Vec<(String, VerifyErrorKind)> {
+fn rejected_without_keys(url: &str) -> Vec<(String, VerifyErrorKind)> {
     let signed = |header: serde_json::Value| issuer().sign(&header.to_string(), &token().payload());
     let good = token().sign();
     let (rest, signature) = good.rsplit_once('.').expect("a signature");
@@ -89,8 +88,8 @@ async fn nothing_is_fetched_for_a_token_that_no_key_could_make_good() {
     let warm = Instance::warm(PATIENT, keys()).await;
     within(warm.verifier.refresh()).await.expect("keys");
     for (instance, connections) in [(cold, 0), (warm, 2)] {
-        for (token, kind) in hopeless(&instance.server.url()) {
-            let error = instance.verify(&token).await.expect_err("hopeless");
+        for (token, kind) in rejected_without_keys(&instance.server.url()) {
+            let error = instance.verify(&token).await.expect_err("rejected");
             assert_eq!(error.kind(), kind, "{token}");
         }
         assert_eq!(instance.server.connections().await, connections);
@@ -99,9 +98,9 @@ async fn nothing_is_fetched_for_a_token_that_no_key_could_make_good() {
 
 #[tokio::test]
 async fn no_token_names_a_place_to_fetch_from() {
-    let elsewhere = Server::start(document(&stranger().jwks())).await;
+    let elsewhere = Server::start(document(&other_issuer().jwks())).await;
     let jwks = format!("{}/.well-known/jwks.json", elsewhere.url());
-    let jwk: serde_json::Value = serde_json::from_str(&stranger().jwks()).expect("JSON");
+    let jwk: serde_json::Value = serde_json::from_str(&other_issuer().jwks()).expect("JSON");
     let header = json!({
         "alg": "RS256", "typ": "JWT", "kid": issuer().kid(), "jku": jwks, "x5u": jwks, "jwk": jwk["keys"][0],
     });
@@ -109,8 +108,8 @@ async fn no_token_names_a_place_to_fetch_from() {
     let payload = |iss: String| token().claim("iss", iss).lifetime(Duration::from_secs(3600)).payload();
     let own = payload(instance.server.url());
     for (signer, payload, kind) in [
-        (stranger(), payload(elsewhere.url()), VerifyErrorKind::InvalidSignature),
-        (stranger(), own.clone(), VerifyErrorKind::InvalidSignature),
+        (other_issuer(), payload(elsewhere.url()), VerifyErrorKind::InvalidSignature),
+        (other_issuer(), own.clone(), VerifyErrorKind::InvalidSignature),
         (issuer(), payload(elsewhere.url()), VerifyErrorKind::InvalidIssuer),
     ] {
         let error = instance.verify(&signer.sign(&header.to_string(), &payload)).await.expect_err("forged");

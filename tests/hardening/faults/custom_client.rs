@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use tower_clerk::{ClerkConfig, Verifier, jwks::FetchErrorKind, testing::ManualClock, verify::VerifyErrorKind};
 
-use super::{
-    instance::{HASTY, INTERVAL, Instance, PATIENT, bytes, document, issuer, keys, response, stranger},
-    support::{Script, Server, Step, within},
+use super::instance::{HASTY, INTERVAL, Instance, PATIENT, bytes, document, keys, response};
+use crate::support::{issuer, other_issuer};
+use crate::support::{
+    server::{Script, Server, Step},
+    within,
 };
 
 fn client() -> reqwest::Client {
@@ -36,7 +38,7 @@ async fn is_a_failure(timeout: Duration, script: Script, kind: FetchErrorKind) {
     instance.server.answer(script);
     assert_eq!(instance.refresh_failure().await.fetch_error(), Some(kind));
     instance.verify_at_once().expect("the old key");
-    let forged = instance.verify(&instance.token_of(stranger())).await.expect_err("forged");
+    let forged = instance.verify(&instance.token_of(other_issuer())).await.expect_err("forged");
     assert_eq!(forged.kind(), VerifyErrorKind::InvalidSignature);
 }
 
@@ -50,7 +52,7 @@ async fn it_fetches_with_the_client_given() {
 
 #[tokio::test]
 async fn an_answer_that_was_redirected_to_another_host_does_not_count() {
-    let elsewhere = Server::start(document(&stranger().jwks())).await;
+    let elsewhere = Server::start(document(&other_issuer().jwks())).await;
     let location = format!("{}/.well-known/jwks.json", elsewhere.url());
     is_a_failure(PATIENT, response("302 Found", &[("Location", &location)], ""), FetchErrorKind::Answer).await;
     assert!(elsewhere.requests() > 0);
@@ -61,7 +63,7 @@ async fn an_answer_that_was_redirected_on_the_same_host_does_not_count() {
     let instance = instance(PATIENT, keys()).await;
     instance.server.answer_with(|head| match head.starts_with("GET /.well-known/jwks.json ") {
         true => response("302 Found", &[("Location", "/keys")], ""),
-        false => document(&stranger().jwks()),
+        false => document(&other_issuer().jwks()),
     });
     assert_eq!(instance.failure().await.fetch_error(), Some(FetchErrorKind::Answer));
     assert_eq!(instance.server.requests(), 2);
@@ -75,7 +77,7 @@ async fn a_redirect_loop_ends() {
 
 #[tokio::test]
 async fn a_secret_does_not_follow_a_redirect_to_another_host() {
-    let elsewhere = Server::start(document(&stranger().jwks())).await;
+    let elsewhere = Server::start(document(&other_issuer().jwks())).await;
     let location = format!("{}/v1/jwks", elsewhere.url());
     let server = Server::start(response("307 Temporary Redirect", &[("Location", &location)], "")).await;
     let config = ClerkConfig::from_secret_key("sk_test_abc").and_then(|config| config.api_url(server.url()));
@@ -118,12 +120,12 @@ async fn the_cap_is_ours() {
 
 #[tokio::test]
 async fn an_encoded_answer_does_not_count() {
-    let script = response("200 OK", &[("Content-Encoding", "gzip")], stranger().jwks());
+    let script = response("200 OK", &[("Content-Encoding", "gzip")], other_issuer().jwks());
     is_a_failure(PATIENT, script, FetchErrorKind::Answer).await;
 }
 
 #[tokio::test]
 async fn other_statuses_do_not_count() {
-    let script = response("500 Internal Server Error", &[], stranger().jwks());
+    let script = response("500 Internal Server Error", &[], other_issuer().jwks());
     is_a_failure(PATIENT, script, FetchErrorKind::Status).await;
 }

@@ -1,20 +1,16 @@
+//! A verifier over a gated key source, and the keys and tokens of the lifecycle tests.
+
 use std::{
     collections::HashMap,
-    future::Future,
-    pin::pin,
     sync::{
         OnceLock,
         atomic::{AtomicUsize, Ordering},
     },
-    task::{Context, Poll, Waker},
     time::Duration,
 };
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
-use tokio::{
-    runtime::{Builder, Runtime},
-    sync::watch,
-};
+use tokio::sync::watch;
 use tower_clerk::{
     ClerkConfig, ConfigError, Verifier,
     claims::Claims,
@@ -22,19 +18,23 @@ use tower_clerk::{
     verify::{VerifyError, VerifyErrorKind},
 };
 
-use super::source::{Answer, GatedSource};
+use super::{
+    issuers::numbered_issuer,
+    source::{GatedSource, Reply},
+    tasks::{at_once, secs, settle},
+};
 
 pub(crate) type Verdict = Result<(), VerifyErrorKind>;
 
-/// A verifier whose clock and key source the test holds in its hand.
-pub(crate) struct Rig {
+/// A verifier whose clock and key source the test controls.
+pub(crate) struct Harness {
     pub(crate) clock: ManualClock,
     pub(crate) source: GatedSource,
     pub(crate) verifier: Verifier,
 }
 
-impl Rig {
-    /// Without keys; fetches wait for their answers, a minute at most.
+impl Harness {
+    /// Without keys. Fetches wait for their reply for a minute at most.
     pub(crate) fn cold() -> Self {
         Self::cold_with(Ok)
     }
@@ -56,21 +56,21 @@ impl Rig {
         Self { clock, source, verifier: verifier.expect("a verifier") }
     }
 
-    /// With key 0, which was fetched just now and is published on.
+    /// With key 0, which has just been fetched and stays published.
     pub(crate) async fn warm() -> Self {
         Self::warm_with(Ok).await
     }
 
     pub(crate) async fn warm_with(change: impl FnOnce(ClerkConfig) -> Result<ClerkConfig, ConfigError>) -> Self {
-        let rig = Self::cold_with(change);
-        rig.publish(&[key(0)]);
-        rig.verifier.warm_up().await.expect("keys");
-        rig
+        let harness = Self::cold_with(change);
+        harness.publish(&[key(0)]);
+        harness.verifier.warm_up().await.expect("keys");
+        harness
     }
 
-    /// Answers every fetch from here on with these keys.
+    /// Every fetch from now on gets these keys.
     pub(crate) fn publish(&self, keys: &[Key]) {
-        self.source.always(Answer::keys(keys));
+        self.source.always(Reply::keys(keys));
     }
 
     pub(crate) async fn verify(&self, token: &str) -> Verdict {
@@ -81,19 +81,18 @@ impl Rig {
         kind_of(self.verifier.try_verify(token))
     }
 
-    /// What `verify` answers on its first poll; `None` if it waits.
+    /// The result of `verify` if it is ready on its first poll; `None` if it waits.
     pub(crate) fn verify_at_once(&self, token: &str) -> Option<Result<Claims, VerifyError>> {
         at_once(self.verifier.verify(token))
     }
 
-    /// Lets time pass, then what runs in the background and waits for nothing run.
+    /// Advances the clock, then lets background tasks run until they wait.
     pub(crate) async fn pass(&self, time: Duration) {
         self.clock.advance(time);
         settle().await;
     }
 
-    /// Verifies each token in a task of its own, all of which have started before `meanwhile` does, and counts
-    /// the verdicts.
+    /// Verifies each token in its own task and counts the verdicts. `meanwhile` runs once all tasks have started.
     pub(crate) async fn herd(
         &self,
         tokens: impl IntoIterator<Item = String>,
@@ -118,26 +117,25 @@ impl Rig {
     }
 }
 
-/// A key and the `kid` it goes by.
+/// A key and its `kid`.
 #[derive(Clone)]
 pub(crate) struct Key {
     kid: String,
     signer: &'static TestIssuer,
 }
 
-/// The key of this number, the same in all tests: making one takes a while.
+/// The key with this number and the `kid` `ins_<number>`.
 pub(crate) fn key(number: usize) -> Key {
-    static SIGNERS: [OnceLock<TestIssuer>; 4] = [const { OnceLock::new() }; 4];
-    Key { kid: format!("ins_{number}"), signer: SIGNERS[number].get_or_init(TestIssuer::new) }
+    Key { kid: format!("ins_{number}"), signer: numbered_issuer(number) }
 }
 
 impl Key {
-    /// The same key by another `kid`.
+    /// The same key under another `kid`.
     pub(crate) fn under(self, kid: &str) -> Self {
         Self { kid: kid.to_owned(), ..self }
     }
 
-    /// A token that outlives every test, whatever its clock says, and that no verifier has seen before.
+    /// A new token that is valid at every time a test sets its clock to.
     pub(crate) fn token(&self) -> String {
         static MADE: AtomicUsize = AtomicUsize::new(0);
         let token = self.signer.token("user_ada").without_claim("iat").without_claim("nbf");
@@ -154,7 +152,7 @@ impl Key {
     }
 }
 
-/// A token with this header, whose signature is someone else's.
+/// A token with this header. Its signature is that of another token.
 pub(crate) fn with_header(header: &str) -> String {
     static TOKEN: OnceLock<String> = OnceLock::new();
     let token = TOKEN.get_or_init(|| key(0).token());
@@ -162,12 +160,12 @@ pub(crate) fn with_header(header: &str) -> String {
     format!("{}.{rest}", BASE64_URL_SAFE_NO_PAD.encode(header))
 }
 
-/// A token in due form by a `kid` that no key goes by.
+/// A well-formed token whose `kid` no key has.
 pub(crate) fn stranger(number: usize) -> String {
     with_header(&format!(r#"{{"alg":"RS256","kid":"ins_stranger_{number}"}}"#))
 }
 
-/// A token by the `kid` of key 0 that another key signed.
+/// A token with the `kid` of key 0, signed by another key.
 pub(crate) fn forged() -> String {
     static TOKEN: OnceLock<String> = OnceLock::new();
     TOKEN.get_or_init(|| key(3).under("ins_0").token()).clone()
@@ -176,33 +174,3 @@ pub(crate) fn forged() -> String {
 pub(crate) fn kind_of<T>(result: Result<T, VerifyError>) -> Verdict {
     result.map(|_| ()).map_err(|error| error.kind())
 }
-
-/// What a future answers on its first poll; `None` if it waits.
-pub(crate) fn at_once<F: Future>(future: F) -> Option<F::Output> {
-    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(output) => Some(output),
-        Poll::Pending => None,
-    }
-}
-
-/// A runtime that runs only while something is run on it.
-pub(crate) fn runtime() -> Runtime {
-    Builder::new_current_thread().enable_all().build().expect("a runtime")
-}
-
-/// Lets the other tasks of a current-thread runtime run until they wait.
-pub(crate) async fn settle() {
-    for _ in 0..8 {
-        tokio::task::yield_now().await;
-    }
-}
-
-pub(crate) const fn secs(seconds: u64) -> Duration {
-    Duration::from_secs(seconds)
-}
-
-pub(crate) const fn millis(millis: u64) -> Duration {
-    Duration::from_millis(millis)
-}
-
-pub(crate) const NANO: Duration = Duration::from_nanos(1);

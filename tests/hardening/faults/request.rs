@@ -4,10 +4,9 @@ use std::process::Command;
 
 use tower_clerk::{ClerkConfig, Verifier};
 
-use super::{
-    instance::{Instance, PATIENT, document, issuer, keys, response, successor},
-    support::{Server, within},
-};
+use super::instance::{Instance, PATIENT, document, keys, response, successor};
+use crate::support::issuer;
+use crate::support::{server::Server, within};
 
 /// The request line, and the headers in alphabetical order with their names in lower case.
 fn lines(head: &str) -> Vec<String> {
@@ -104,7 +103,8 @@ async fn the_environments_proxy_is_asked_for_other_hosts_and_never_for_loopback(
     let server = Server::start(document(&issuer().jwks())).await;
     let proxy = Server::start(response("502 Bad Gateway", &[], "")).await;
     let mut command = Command::new(std::env::current_exe().expect("this test's path"));
-    command.args(["--exact", "faults::asked::the_environments_proxy_is_asked_for_other_hosts_and_never_for_loopback"]);
+    command
+        .args(["--exact", "faults::request::the_environments_proxy_is_asked_for_other_hosts_and_never_for_loopback"]);
     command.env(URL, server.url());
     for name in ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"] {
         command.env(name, proxy.url()).env(name.to_lowercase(), proxy.url());

@@ -7,13 +7,10 @@ use std::{
 
 use jsonwebtoken::{Algorithm, DecodingKey, TokenData, Validation, decode, errors::ErrorKind, jwk::JwkSet};
 use serde_json::Value;
-use tower_clerk::{ClerkConfig, Verifier, claims::Claims, testing::TestIssuer, verify::VerifyErrorKind};
+use tower_clerk::{ClerkConfig, Verifier, claims::Claims, verify::VerifyErrorKind};
 
-/// One issuer for all tests. The oracle knows no clock but the system's, so tokens are minted by that.
-pub(crate) fn issuer() -> &'static TestIssuer {
-    static ISSUER: OnceLock<TestIssuer> = OnceLock::new();
-    ISSUER.get_or_init(TestIssuer::new)
-}
+/// The oracle knows only the system clock, so tokens are minted by it.
+pub(crate) use crate::support::system_clock_issuer as issuer;
 
 /// The issuer's key as a JWKS that gives it this algorithm.
 fn jwks(algorithm: &str) -> String {

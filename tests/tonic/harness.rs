@@ -1,108 +1,66 @@
 use std::{
     future::Future,
-    net::{Ipv4Addr, SocketAddr},
+    net::SocketAddr,
     pin::Pin,
     sync::{
-        Arc, OnceLock,
+        Arc,
         atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
 };
 
-use bytes::Bytes;
 use futures_util::{Stream, StreamExt, stream};
-use tokio::{net::TcpListener, sync::Semaphore};
+use tokio::sync::Semaphore;
 use tonic::{
-    Code, Request, Response, Status, Streaming,
+    Request, Response, Status, Streaming,
     service::Routes,
     transport::{Channel, Endpoint, Server, server::TcpIncoming},
 };
 use tower::util::MapFutureLayer;
-use tower_clerk::{
-    ClerkAuth, ClerkAuthLayer, Verifier,
-    jwks::FetchError,
-    testing::{TestIssuer, TokenBuilder},
-};
+use tower_clerk::{ClerkAuth, ClerkAuthLayer, Verifier, testing::TokenBuilder};
 
 use crate::{
     echo::{Text, echo_client::EchoClient, echo_server},
     expiry::{time_left, token_expired, until_expiry},
+    support::{Gate, bearer, failing_source, patient, sockets},
 };
 
-/// One issuer for all tests. Streams end by the clock of the machine, so tokens are minted by it too.
-pub(crate) fn issuer() -> &'static TestIssuer {
-    static ISSUER: OnceLock<TestIssuer> = OnceLock::new();
-    ISSUER.get_or_init(TestIssuer::new)
-}
+/// Streams end by the system clock, so tokens are minted by it.
+pub(crate) use crate::support::system_clock_issuer as issuer;
 
-/// A token that outlives the tests.
+/// A token that is valid for longer than any test takes.
 pub(crate) fn token() -> TokenBuilder {
     issuer().token("user_ada").lifetime(Duration::from_secs(60 * 60))
 }
 
-/// The metadata of a good token.
+/// The `authorization` entry with a valid token.
 pub(crate) fn good() -> String {
     bearer(&token())
 }
 
-pub(crate) fn bearer(token: &TokenBuilder) -> String {
-    format!("Bearer {}", token.sign())
-}
-
-/// A token that is bad whatever the keys.
-pub(crate) const BAD: &str = "Bearer a.b.c";
-
 /// A layer that holds its key.
-pub(crate) fn hot() -> ClerkAuthLayer {
+pub(crate) fn layer() -> ClerkAuthLayer {
     ClerkAuthLayer::from_config(issuer().config()).expect("a layer")
 }
 
 /// A layer whose first token waits for its key until the gate is opened.
-pub(crate) fn cold() -> (ClerkAuthLayer, Arc<Gate>) {
-    let gate = Arc::new(Gate { arrivals: Semaphore::new(0), passes: Semaphore::new(0) });
-    let at_gate = Arc::clone(&gate);
-    let source = move || {
-        let gate = Arc::clone(&at_gate);
-        async move {
-            gate.arrivals.add_permits(1);
-            gate.passes.acquire().await.expect("an open semaphore").forget();
-            Ok(Bytes::from(issuer().jwks()))
-        }
-    };
-    // Longer than any test takes on a busy machine.
-    let config = issuer().config().jwks_timeout(Duration::from_secs(60)).expect("a timeout");
-    (Verifier::builder(config).key_source(source).build().expect("a verifier").into(), gate)
-}
-
-/// Where fetches wait until they are let through.
-pub(crate) struct Gate {
-    arrivals: Semaphore,
-    passes: Semaphore,
-}
-
-impl Gate {
-    pub(crate) async fn reached(&self) {
-        self.arrivals.acquire().await.expect("an open semaphore").forget();
-    }
-
-    pub(crate) fn open(&self) {
-        self.passes.add_permits(1);
-    }
+pub(crate) fn cold_layer() -> (ClerkAuthLayer, Gate) {
+    let gate = Gate::new([issuer().jwks()]);
+    let verifier = Verifier::builder(patient(issuer().config())).key_source(gate.source()).build();
+    (verifier.expect("a verifier").into(), gate)
 }
 
 /// A layer whose keys cannot be fetched.
-pub(crate) fn without_keys() -> ClerkAuthLayer {
-    let source = || async { Err(FetchError::new("out of order")) };
-    Verifier::builder(issuer().config()).key_source(source).build().expect("a verifier").into()
+pub(crate) fn layer_without_keys() -> ClerkAuthLayer {
+    Verifier::builder(issuer().config()).key_source(failing_source()).build().expect("a verifier").into()
 }
 
 pub(crate) async fn listen() -> (TcpIncoming, SocketAddr) {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a socket");
-    let address = listener.local_addr().expect("an address");
+    let (listener, address) = sockets::listen().await;
     (TcpIncoming::from(listener), address)
 }
 
-/// Serves as tonic does, HTTP/2 alone.
+/// Serves HTTP/2 alone, as tonic does.
 pub(crate) async fn serve(routes: impl Into<Routes>) -> SocketAddr {
     let (incoming, address) = listen().await;
     tokio::spawn(Server::builder().add_routes(routes.into()).serve_with_incoming(incoming));
@@ -114,19 +72,19 @@ pub(crate) async fn connect(address: SocketAddr) -> Channel {
     endpoint.connect().await.expect("a connection")
 }
 
-/// The service of the tests behind this layer, and a client of it.
+/// A client of the echo service behind this layer.
 pub(crate) async fn echo_behind(clerk: ClerkAuthLayer) -> (EchoClient<Channel>, Probe) {
     let (channel, handled, _) = watched_echo_behind(clerk).await;
     (EchoClient::new(channel), handled)
 }
 
-/// As [`echo_behind`], with a second probe in front of the layer.
+/// A channel to the echo service behind this layer, with a probe behind the layer and one in front of it.
 pub(crate) async fn watched_echo_behind(clerk: ClerkAuthLayer) -> (Channel, Probe, Probe) {
     let (address, handled, arrived) = serve_echo(clerk).await;
     (connect(address).await, handled, arrived)
 }
 
-/// The service of the tests behind this layer, with probes behind it and in front of it.
+/// Serves the echo service behind this layer, with a probe behind the layer and one in front of it.
 pub(crate) async fn serve_echo(clerk: ClerkAuthLayer) -> (SocketAddr, Probe, Probe) {
     let (handled, arrived) = (Probe::default(), Probe::default());
     let (incoming, address) = listen().await;
@@ -149,25 +107,11 @@ where
     }
 }
 
-/// A call with these `authorization` entries.
-pub(crate) fn call<T>(message: T, authorization: &[&str]) -> Request<T> {
-    let mut request = Request::new(message);
-    for value in authorization {
-        request.metadata_mut().append("authorization", value.parse().expect("a value"));
-    }
-    request
-}
-
 pub(crate) fn text(text: &str) -> Text {
     Text { text: text.to_owned() }
 }
 
-/// What a client learns: the code and the refusal's own.
-pub(crate) fn seen(status: &Status) -> (Code, Option<&str>) {
-    (status.code(), status.metadata().get("clerk-error-code").map(|code| code.to_str().expect("ASCII")))
-}
-
-/// What becomes of calls, where it stands.
+/// Counts calls at one place of the stack: how many began, and how many were dropped.
 #[derive(Clone)]
 pub(crate) struct Probe {
     begun: Arc<Semaphore>,
@@ -181,7 +125,7 @@ impl Default for Probe {
     }
 }
 
-/// Lives as long as what is done for a call.
+/// Lives as long as the work for one call.
 struct Doing(Probe);
 
 impl Drop for Doing {
@@ -191,17 +135,17 @@ impl Drop for Doing {
 }
 
 impl Probe {
-    /// How many calls came here.
+    /// The number of calls so far.
     pub(crate) fn calls(&self) -> usize {
         self.calls.load(Ordering::SeqCst)
     }
 
-    /// Returns when so many more calls have come here.
+    /// Waits until this many more calls have begun.
     pub(crate) async fn begun(&self, calls: u32) {
         self.begun.acquire_many(calls).await.expect("an open semaphore").forget();
     }
 
-    /// Returns when nothing is done any more for so many more calls.
+    /// Waits until the work of this many more calls has been dropped.
     pub(crate) async fn dropped(&self, calls: u32) {
         self.dropped.acquire_many(calls).await.expect("an open semaphore").forget();
     }
@@ -213,7 +157,7 @@ impl Probe {
     }
 }
 
-/// Says after the user's id what it was told; at the word `…` it goes on for ever.
+/// Replies with the user's id and the text of the message. At the text `…` it waits for ever.
 pub(crate) fn echo(probe: &Probe) -> echo_server::EchoServer<Echo> {
     echo_server::EchoServer::new(Echo(probe.clone()))
 }

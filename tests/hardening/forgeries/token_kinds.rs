@@ -11,8 +11,8 @@ use tower_clerk::verify::VerifyErrorKind::{
 
 use super::{
     forge::{encode, good, header, jwks, message, payload, stranger, trusted, with, without},
-    support::{Row, rows as table},
-    world::World,
+    table::{Class, Row, rows as table},
+    targets::Targets,
 };
 
 pub(crate) fn rows() -> Vec<Row> {
@@ -21,17 +21,17 @@ pub(crate) fn rows() -> Vec<Row> {
 
 #[tokio::test]
 async fn critical_header_parameters_are_refused() {
-    World::start(&jwks()).await.check(&critical()).await;
+    Targets::start(&jwks()).await.check(&critical()).await;
 }
 
 #[tokio::test]
 async fn a_nested_compressed_or_encrypted_token_is_refused() {
-    World::start(&jwks()).await.check(&wrapped()).await;
+    Targets::start(&jwks()).await.check(&wrapped()).await;
 }
 
 #[tokio::test]
 async fn a_token_of_another_kind_is_refused() {
-    World::start(&jwks()).await.check(&of_other_kinds()).await;
+    Targets::start(&jwks()).await.check(&of_other_kinds()).await;
 }
 
 fn critical() -> Vec<Row> {
@@ -67,7 +67,7 @@ fn critical() -> Vec<Row> {
         ("b64 not critical, raw payload".to_owned(), raw(&b64_alone, r#"{"sub":"user_eve"}"#), Malformed),
         ("by a stranger".to_owned(), stranger().sign(&unencoded, &payload()), CriticalHeader),
     ]);
-    table(13, &trusted().sign(&b64_alone, &payload()), attacks)
+    table(Class::CriticalHeader, &trusted().sign(&b64_alone, &payload()), attacks)
 }
 
 fn wrapped() -> Vec<Row> {
@@ -98,7 +98,7 @@ fn wrapped() -> Vec<Row> {
         ("encoded again", encode(&whole), Malformed),
     ];
     let neighbour = trusted().sign(&with(nested, "zip", "DEF"), &payload());
-    table(14, &neighbour, attacks)
+    table(Class::WrappedToken, &neighbour, attacks)
 }
 
 /// A megabyte of zeros in DEFLATE (RFC 1951, section 3.2.6): a literal, then copies of the greatest length.
@@ -174,11 +174,11 @@ fn of_other_kinds() -> Vec<Row> {
         ("a template's".to_owned(), trusted().sign(&header(), &without(payload(), "sid")), InvalidSessionId),
         ("a handshake's".to_owned(), trusted().sign(&header(), &handshake), InvalidSubject),
     ]);
-    let mut rows = table(15, &trusted().sign(&of_session, &payload()), attacks);
+    let mut rows = table(Class::OtherTokenKind, &trusted().sign(&of_session, &payload()), attacks);
     let typed = with(header(), "typ", "at+jwt");
     let scoped = with(without(payload(), "sid"), "scope", "profile email");
     let oauth = ("an OAuth access token", trusted().sign(&typed, &scoped), UnsupportedType);
-    rows.extend(table(15, &trusted().sign(&without(header(), "typ"), &payload()), [oauth]));
+    rows.extend(table(Class::OtherTokenKind, &trusted().sign(&without(header(), "typ"), &payload()), [oauth]));
     rows
 }
 

@@ -1,7 +1,6 @@
 //! A server on plain TCP that answers with the bytes it is told to, or does worse.
 
 use std::{
-    future::Future,
     io,
     net::{Ipv4Addr, SocketAddr},
     sync::{Arc, Mutex, PoisonError},
@@ -14,6 +13,8 @@ use tokio::{
     sync::{Semaphore, watch},
     task::{JoinHandle, JoinSet},
 };
+
+use super::tasks::within;
 
 /// What the server does once it has read a request; after the last step it reads the next one.
 pub(crate) type Script = Vec<Step>;
@@ -163,11 +164,6 @@ impl Drop for Server {
             accepting.abort();
         }
     }
-}
-
-/// The outcome of something that must not hang.
-pub(crate) async fn within<F: Future>(future: F) -> F::Output {
-    tokio::time::timeout(Duration::from_secs(30), future).await.expect("an end within half a minute")
 }
 
 async fn accept(listener: TcpListener, desk: Arc<Desk>) {

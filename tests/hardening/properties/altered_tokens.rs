@@ -1,6 +1,6 @@
 use tower_clerk::verify::VerifyErrorKind;
 
-use super::support::{good_token, verify};
+use super::{full_token, good_token, verify};
 
 /// Every character that a token may be written in, and some that it may not.
 const CHARACTERS: &str =
@@ -64,7 +64,7 @@ fn a_token_cut_short_anywhere_is_refused() {
 
 #[test]
 fn segments_of_good_tokens_do_not_mix() {
-    let tokens = [good_token().to_owned(), super::support::token().claim("sub", "user_eve").header("x", 1).sign()];
+    let tokens = [good_token().to_owned(), full_token().claim("sub", "user_eve").header("x", 1).sign()];
     let segments: Vec<Vec<&str>> = tokens.iter().map(|token| token.split('.').collect()).collect();
     for choice in 0..8_usize {
         let [header, payload, signature] = [0, 1, 2].map(|index| segments[choice >> index & 1][index]);

@@ -14,8 +14,12 @@ use tower_clerk::ClerkAuth;
 use crate::{
     echo::echo_client::EchoClient,
     expiry::until_expiry,
+    harness::{Probe, connect, echo, issuer, layer, serve, text},
     service::WhoAmIService,
-    support::{Probe, bearer, call, connect, echo, hot, issuer, seen, serve, text},
+    support::{
+        bearer,
+        grpc::{call, codes},
+    },
     whoami::{WatchRequest, who_am_i_client::WhoAmIClient, who_am_i_server::WhoAmIServer},
 };
 
@@ -40,7 +44,7 @@ async fn messages_pass_until_the_token_expires_and_none_after() {
     assert!(matches!(messages.next().await, Some(Ok(()))));
     tokio::time::advance(Duration::from_secs(60)).await;
     let status = messages.next().await.expect("a status").expect_err("the end");
-    assert_eq!((seen(&status), status.message()), (EXPIRED, "token expired"));
+    assert_eq!((codes(&status), status.message()), (EXPIRED, "token expired"));
     assert!(messages.next().await.is_none());
 }
 
@@ -54,7 +58,7 @@ async fn a_stream_without_messages_ends_too_and_is_dropped() {
     assert_eq!(Arc::strong_count(&held), 2);
     // Nothing else is to be done, so the paused clock goes on to the end of the token.
     let status = messages.next().await.expect("a status").expect_err("the end");
-    assert_eq!(seen(&status), EXPIRED);
+    assert_eq!(codes(&status), EXPIRED);
     assert_eq!(Arc::strong_count(&held), 1);
 }
 
@@ -71,7 +75,7 @@ async fn a_token_within_the_tolerance_for_clocks_gets_no_message_at_all() {
     assert!(expired.expires_at() < SystemTime::now());
     let mut messages = Box::pin(until_expiry(&expired, stream::repeat(()).map(Ok)));
     let status = messages.next().await.expect("a status").expect_err("the end");
-    assert_eq!(seen(&status), EXPIRED);
+    assert_eq!(codes(&status), EXPIRED);
     assert!(messages.next().await.is_none());
 }
 
@@ -112,16 +116,16 @@ async fn to_the_end<T>(stream: Result<Response<Streaming<T>>, Status>) -> (Vec<T
 
 #[tokio::test]
 async fn the_examples_stream_ends_over_a_socket_when_its_token_expires() {
-    let address = serve(Routes::new(hot().named_layer(WhoAmIServer::new(WhoAmIService)))).await;
+    let address = serve(Routes::new(layer().named_layer(WhoAmIServer::new(WhoAmIService)))).await;
     let mut client = WhoAmIClient::new(connect(address).await);
     for lifetime in LIFETIMES {
         let (bearer, expires_at) = token(lifetime);
         let (ticks, status) = to_the_end(client.watch(call(WatchRequest {}, &[&bearer])).await).await;
-        assert_eq!((seen(&status), status.message()), (EXPIRED, "token expired"));
+        assert_eq!((codes(&status), status.message()), (EXPIRED, "token expired"));
         assert!(SystemTime::now() >= expires_at);
         // The layer itself lets the token in for five seconds more; the stream does not go on.
         let (late, status) = to_the_end(client.watch(call(WatchRequest {}, &[&bearer])).await).await;
-        assert_eq!((late, seen(&status)), (vec![], EXPIRED));
+        assert_eq!((late, codes(&status)), (vec![], EXPIRED));
         if let Some(first) = ticks.first() {
             assert_eq!(first.number, 0);
             return;
@@ -132,17 +136,17 @@ async fn the_examples_stream_ends_over_a_socket_when_its_token_expires() {
 
 #[tokio::test]
 async fn a_conversation_and_an_upload_end_when_the_token_expires_while_the_client_goes_on() {
-    let address = serve(Routes::new(hot().named_layer(echo(&Probe::default())))).await;
+    let address = serve(Routes::new(layer().named_layer(echo(&Probe::default())))).await;
     let mut client = EchoClient::new(connect(address).await);
     let endless = || stream::iter([text("a")]).chain(stream::pending());
     for lifetime in LIFETIMES {
         let (bearer, expires_at) = token(lifetime);
         let (replies, status) = to_the_end(client.bidirectional(call(endless(), &[&bearer])).await).await;
-        assert_eq!(seen(&status), EXPIRED);
+        assert_eq!(codes(&status), EXPIRED);
         assert!(SystemTime::now() >= expires_at);
         let (bearer, expires_at) = token(2);
         let status = client.client_streaming(call(endless(), &[&bearer])).await.expect_err("the end");
-        assert_eq!(seen(&status), EXPIRED);
+        assert_eq!(codes(&status), EXPIRED);
         assert!(SystemTime::now() >= expires_at);
         if replies == [text("user_ada: a")] {
             return;

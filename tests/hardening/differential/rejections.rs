@@ -3,7 +3,7 @@
 
 use tower_clerk::verify::VerifyErrorKind;
 
-use super::support::{HOUR, header, issuer, now, payload, rs256};
+use super::oracle::{HOUR, header, issuer, now, payload, rs256};
 
 /// Ours refuses for this reason, and the oracle accepts.
 fn assert_only_ours_refuses(header: &str, payload: &str, kind: VerifyErrorKind) {

@@ -1,38 +1,40 @@
+//! The key source of the tests.
+
 use std::{collections::VecDeque, future::Future, pin::Pin, time::Duration};
 
 use bytes::Bytes;
 use tokio::sync::watch;
 use tower_clerk::jwks::{FetchError, KeySource};
 
-use super::support::Key;
+use super::{harness::Key, tasks::within};
 
-/// A key source whose fetches wait until the test lets them answer; clones are the same source.
+/// A key source whose fetches wait until the test replies to them. Clones are the same source.
 #[derive(Clone)]
 pub(crate) struct GatedSource {
     state: watch::Sender<State>,
 }
 
 #[derive(Clone)]
-pub(crate) enum Answer {
+pub(crate) enum Reply {
     Document(Bytes),
     Failure,
-    /// A failure that asks for no other attempt before this has passed.
+    /// A failure that asks to wait this long before the next attempt.
     FailureUntil(Duration),
-    /// A panic of the fetch under way.
+    /// The future of the fetch panics.
     Panic,
-    /// A panic of the call that would make the fetch.
+    /// The call of `fetch` panics.
     PanicInCall,
 }
 
 #[derive(Default)]
 struct State {
     ended: usize,
-    once: VecDeque<Answer>,
-    standing: Option<Answer>,
+    once: VecDeque<Reply>,
+    standing: Option<Reply>,
     started: usize,
 }
 
-impl Answer {
+impl Reply {
     pub(crate) fn keys(keys: &[Key]) -> Self {
         Self::document(Key::jwks(keys))
     }
@@ -47,17 +49,17 @@ impl GatedSource {
         Self { state: watch::Sender::new(State::default()) }
     }
 
-    /// Answers one fetch, the one that waits or else the next.
-    pub(crate) fn once(&self, answer: Answer) {
-        self.state.send_modify(|state| state.once.push_back(answer));
+    /// Replys one fetch, the one that waits or else the next.
+    pub(crate) fn once(&self, reply: Reply) {
+        self.state.send_modify(|state| state.once.push_back(reply));
     }
 
-    /// Answers all fetches from here on.
-    pub(crate) fn always(&self, answer: Answer) {
-        self.state.send_modify(|state| state.standing = Some(answer));
+    /// Replys all fetches from here on.
+    pub(crate) fn always(&self, reply: Reply) {
+        self.state.send_modify(|state| state.standing = Some(reply));
     }
 
-    /// Lets fetches wait again.
+    /// Makes fetches wait again.
     pub(crate) fn hold(&self) {
         self.state.send_modify(|state| state.standing = None);
     }
@@ -67,29 +69,27 @@ impl GatedSource {
         self.state.borrow().started
     }
 
-    /// How many of them are over, answered or dropped.
+    /// How many fetches have ended, by a reply or by a drop.
     pub(crate) fn ended(&self) -> usize {
         self.state.borrow().ended
     }
 
-    /// Waits until so many fetches have started.
+    /// Waits until this many fetches have started.
     pub(crate) async fn started(&self, fetches: usize) {
         self.until(|state| state.started >= fetches).await;
     }
 
-    /// Waits until so many fetches are over.
+    /// Waits until this many fetches have ended.
     pub(crate) async fn over(&self, fetches: usize) {
         self.until(|state| state.ended >= fetches).await;
     }
 
-    /// Gives up well before the minute after which a fetch ends by itself.
     async fn until(&self, is_so: impl FnMut(&State) -> bool) {
         let mut changes = self.state.subscribe();
-        let reached = tokio::time::timeout(Duration::from_secs(30), changes.wait_for(is_so)).await;
-        reached.expect("a fetch in time").expect("the sender is here");
+        within(changes.wait_for(is_so)).await.expect("the sender is here");
     }
 
-    async fn answer(&self) -> Answer {
+    async fn reply(&self) -> Reply {
         let mut changes = self.state.subscribe();
         loop {
             let mut taken = None;
@@ -97,8 +97,8 @@ impl GatedSource {
                 taken = state.once.pop_front().or_else(|| state.standing.clone());
                 false
             });
-            if let Some(answer) = taken {
-                return answer;
+            if let Some(reply) = taken {
+                return reply;
             }
             changes.changed().await.expect("the sender is here");
         }
@@ -109,20 +109,20 @@ impl KeySource for GatedSource {
     fn fetch(&self) -> Pin<Box<dyn Future<Output = Result<Bytes, FetchError>> + Send + '_>> {
         self.state.send_modify(|state| state.started += 1);
         let end = End(self);
-        assert!(!matches!(self.state.borrow().standing, Some(Answer::PanicInCall)), "a source that panics");
+        assert!(!matches!(self.state.borrow().standing, Some(Reply::PanicInCall)), "a source that panics");
         Box::pin(async move {
             let _end = end;
-            match self.answer().await {
-                Answer::Document(document) => Ok(document),
-                Answer::Failure => Err(FetchError::new("out of order")),
-                Answer::FailureUntil(delay) => Err(FetchError::new("out of order").retry_after(delay)),
-                Answer::Panic | Answer::PanicInCall => panic!("a fetch that panics"),
+            match self.reply().await {
+                Reply::Document(document) => Ok(document),
+                Reply::Failure => Err(FetchError::new("out of order")),
+                Reply::FailureUntil(delay) => Err(FetchError::new("out of order").retry_after(delay)),
+                Reply::Panic | Reply::PanicInCall => panic!("a fetch that panics"),
             }
         })
     }
 }
 
-/// Notes the end of a fetch, whichever way it comes.
+/// Counts the end of a fetch when it is dropped.
 struct End<'a>(&'a GatedSource);
 
 impl Drop for End<'_> {

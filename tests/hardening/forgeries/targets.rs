@@ -25,27 +25,28 @@ use tower_layer::Layer;
 
 use super::{
     forge::ISSUER,
-    servers::{Endpoint, Inner, Server},
-    support::{Row, assert_tells_nothing, status, verifier_at, verifier_of},
+    servers::{Endpoint, Server},
+    table::{Row, assert_tells_nothing, status, verifier_at, verifier_of},
 };
+use crate::support::Recorder;
 
 /// Everything that trusts one set of keys: verifiers, a layer, and two servers behind it. Layer and servers fetch the
 /// set over a socket.
-pub(crate) struct World {
+pub(crate) struct Targets {
     axum: Server,
     hyper: Server,
-    inner: Inner,
+    inner: Recorder,
     jwks: String,
     keys: Endpoint,
     layer: ClerkAuthLayer,
     verifier: Verifier,
 }
 
-impl World {
+impl Targets {
     pub(crate) async fn start(jwks: &impl Display) -> Self {
         let jwks = jwks.to_string();
         let keys = Endpoint::serve(jwks.clone()).await;
-        let (layer, inner) = (ClerkAuthLayer::from(verifier_at(&keys)), Inner::default());
+        let (layer, inner) = (ClerkAuthLayer::from(verifier_at(&keys)), Recorder::default());
         Self {
             axum: Server::axum(&layer, &inner).await,
             hyper: Server::hyper(&layer, &inner).await,

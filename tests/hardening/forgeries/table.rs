@@ -3,16 +3,99 @@
 use std::{collections::HashSet, time::Duration};
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
-use tower_clerk::{ClerkConfig, Verifier, testing::ManualClock, verify::VerifyErrorKind};
+use tower_clerk::{ClerkConfig, Verifier, verify::VerifyErrorKind};
 
 use super::{
     forge::{ISSUER, KID},
     servers::Endpoint,
 };
+use crate::support::verifier;
+
+/// The classes of attack.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub(crate) enum Class {
+    /// `alg` is `none`.
+    AlgNone,
+    /// `alg` is absent or not a string.
+    AlgOfWrongType,
+    /// `alg` is RS256 in another spelling.
+    AlgMisspelt,
+    /// An HMAC whose secret is the public key.
+    HmacWithPublicKey,
+    /// Another algorithm than that of the key.
+    OtherAlgorithm,
+    /// Signature values that careless verifiers accept under any key.
+    TrivialSignature,
+    /// No signature, or a changed one.
+    BadSignature,
+    /// Signature blocks with malformed PKCS#1 v1.5 padding.
+    Pkcs1Padding,
+    /// Weak keys and other members in the key set.
+    BadKeys,
+    /// The token contains its key.
+    EmbeddedKey,
+    /// The token contains the address of its key.
+    KeyAddress,
+    /// A `kid` that is a path, a query or a command.
+    KidInjection,
+    /// `crit`.
+    CriticalHeader,
+    /// Nested, compressed and encrypted tokens.
+    WrappedToken,
+    /// Tokens of other types than a session token.
+    OtherTokenKind,
+    /// Duplicate JSON members.
+    DuplicateMembers,
+    /// Invalid JSON.
+    InvalidJson,
+    /// Invalid UTF-8 and surrogates.
+    InvalidUtf8,
+    /// Deep nesting and long tokens.
+    DepthAndSize,
+    /// Segments that are not canonical base64url.
+    InvalidBase64url,
+    /// `exp`, `nbf` and `iat`.
+    Times,
+    /// `iss`.
+    Issuer,
+    /// Credentials hidden in a request.
+    RequestSmuggling,
+    /// Random changes of a valid token.
+    Mutation,
+}
+
+impl Class {
+    pub(crate) const ALL: [Self; 24] = [
+        Self::AlgNone,
+        Self::AlgOfWrongType,
+        Self::AlgMisspelt,
+        Self::HmacWithPublicKey,
+        Self::OtherAlgorithm,
+        Self::TrivialSignature,
+        Self::BadSignature,
+        Self::Pkcs1Padding,
+        Self::BadKeys,
+        Self::EmbeddedKey,
+        Self::KeyAddress,
+        Self::KidInjection,
+        Self::CriticalHeader,
+        Self::WrappedToken,
+        Self::OtherTokenKind,
+        Self::DuplicateMembers,
+        Self::InvalidJson,
+        Self::InvalidUtf8,
+        Self::DepthAndSize,
+        Self::InvalidBase64url,
+        Self::Times,
+        Self::Issuer,
+        Self::RequestSmuggling,
+        Self::Mutation,
+    ];
+}
 
 /// One forgery and its nearest legal neighbour, a token of `user_ada`.
 pub(crate) struct Row {
-    pub(crate) class: u8,
+    pub(crate) class: Class,
     pub(crate) case: String,
     pub(crate) attack: String,
     /// What it is refused for; `None` if that is of no interest.
@@ -22,7 +105,7 @@ pub(crate) struct Row {
 
 /// Rows of one class whose attacks have the same neighbour.
 pub(crate) fn rows<C: Into<String>>(
-    class: u8,
+    class: Class,
     neighbour: &str,
     attacks: impl IntoIterator<Item = (C, String, VerifyErrorKind)>,
 ) -> Vec<Row> {
@@ -70,7 +153,7 @@ impl Row {
 /// A verifier with these keys at hand.
 pub(crate) fn verifier_of(jwks: &str) -> Verifier {
     let config = ClerkConfig::from_jwks(jwks).and_then(|config| config.issuer(ISSUER)).expect("a configuration");
-    Verifier::builder(config).clock(ManualClock::new()).build().expect("a verifier")
+    verifier(config)
 }
 
 /// A verifier that fetches its keys from this endpoint, with all the time it takes on a busy machine.
@@ -78,7 +161,7 @@ pub(crate) fn verifier_at(endpoint: &Endpoint) -> Verifier {
     let config = ClerkConfig::from_frontend_api_url(format!("http://{}", endpoint.authority()))
         .and_then(|config| config.issuer(ISSUER)?.jwks_timeout(Duration::from_secs(60)))
         .expect("a configuration");
-    Verifier::builder(config).clock(ManualClock::new()).build().expect("a verifier")
+    verifier(config)
 }
 
 /// The status of the first response.
