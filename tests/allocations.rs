@@ -22,13 +22,13 @@ const HIT: u64 = 3;
 const FIRST_SIGHT: u64 = 9;
 const FIRST_SIGHT_SMALL: u64 = 7;
 const FIRST_SIGHT_LARGE: u64 = 9;
-const REFUSED_AT_SIGHT: u64 = 5;
-const REFUSED_HEADER: u64 = 6;
-const REFUSED_PAYLOAD: u64 = 7;
-const REFUSED_DUPLICATE: u64 = 8;
+const REJECTED_AT_SIGHT: u64 = 5;
+const REJECTED_HEADER: u64 = 6;
+const REJECTED_PAYLOAD: u64 = 7;
+const REJECTED_DUPLICATE: u64 = 8;
 
 #[test]
-fn a_hit_costs_what_putting_the_user_into_the_request_does() {
+fn a_cache_hit_allocates_only_for_the_users_extension() {
     for verifier in [ready(at_hand(&kit().issuer)), ready(fetched(&kit().issuer))] {
         let layer = ClerkAuthLayer::from(verifier);
         let counts = net(&layer, &kit().bearer, 3, 200);
@@ -41,7 +41,7 @@ fn a_hit_costs_what_putting_the_user_into_the_request_does() {
 }
 
 #[test]
-fn a_first_sight_costs_no_more_than_was_measured() {
+fn a_first_verification_allocates_no_more_than_recorded() {
     let Kit { issuer, tokens, .. } = kit();
     let layer = ClerkAuthLayer::from(ready(at_hand(issuer).without_token_cache()));
     for (token, most) in [(&tokens.small, FIRST_SIGHT_SMALL), (&tokens.large, FIRST_SIGHT_LARGE)] {
@@ -57,20 +57,20 @@ fn a_first_sight_costs_no_more_than_was_measured() {
 }
 
 #[test]
-fn a_refusal_without_crypto_costs_no_more_than_was_measured() {
+fn a_rejection_before_cryptography_allocates_no_more_than_recorded() {
     let Kit { issuer, tokens, .. } = kit();
     let bad = &tokens.bad;
     let layer = ClerkAuthLayer::from(without_budget(fetched(issuer), &bad.kid));
     let bearer = |token: &str| vec![format!("Bearer {token}")];
     for (credentials, status, most) in [
-        (Vec::new(), 401, REFUSED_AT_SIGHT),
-        (bearer("two words"), 400, REFUSED_AT_SIGHT),
-        (bearer("not.a.token"), 401, REFUSED_AT_SIGHT),
-        (bearer(&bad.malformed_signature), 401, REFUSED_HEADER),
-        (bearer(&bad.malformed_payload), 401, REFUSED_PAYLOAD),
-        (bearer(&bad.duplicate), 401, REFUSED_DUPLICATE),
-        (bearer(&bad.algorithm), 401, REFUSED_HEADER),
-        (bearer(&bad.kid), 401, REFUSED_HEADER),
+        (Vec::new(), 401, REJECTED_AT_SIGHT),
+        (bearer("two words"), 400, REJECTED_AT_SIGHT),
+        (bearer("not.a.token"), 401, REJECTED_AT_SIGHT),
+        (bearer(&bad.malformed_signature), 401, REJECTED_HEADER),
+        (bearer(&bad.malformed_payload), 401, REJECTED_PAYLOAD),
+        (bearer(&bad.duplicate), 401, REJECTED_DUPLICATE),
+        (bearer(&bad.algorithm), 401, REJECTED_HEADER),
+        (bearer(&bad.kid), 401, REJECTED_HEADER),
     ] {
         let counts = net(&layer, &credentials, 3, status);
         assert!(median(counts.clone()) <= most, "{most}: {counts:?}");
@@ -78,14 +78,14 @@ fn a_refusal_without_crypto_costs_no_more_than_was_measured() {
 }
 
 #[test]
-fn the_number_of_other_headers_changes_nothing() {
+fn the_number_of_other_headers_does_not_change_allocations() {
     let layer = ClerkAuthLayer::from(ready(at_hand(&kit().issuer)));
     let counts: Vec<u64> = (0..=24).map(|others| median(net(&layer, &kit().bearer, others, 200))).collect();
     assert!(counts.iter().all(|count| Some(count) == counts.first()), "{counts:?}");
 }
 
 #[test]
-fn a_verifier_that_remembers_a_token_allocates_nothing() {
+fn verifying_a_cached_token_allocates_nothing() {
     for builder in [at_hand(&kit().issuer), fetched(&kit().issuer)] {
         let verifier = ready(builder);
         for token in [&kit().tokens.small, &kit().tokens.usual, &kit().tokens.large] {
@@ -95,7 +95,7 @@ fn a_verifier_that_remembers_a_token_allocates_nothing() {
 }
 
 #[test]
-fn verified_tokens_take_no_more_of_the_heap_than_they_may() {
+fn cached_tokens_stay_within_the_configured_bytes() {
     let Kit { issuer, .. } = kit();
     let large = |number: u32| {
         let padding = format!("{number:08}{}", "x".repeat(11_000));
@@ -120,7 +120,7 @@ fn verified_tokens_take_no_more_of_the_heap_than_they_may() {
 }
 
 #[test]
-fn what_is_no_token_is_refused_without_an_allocation() {
+fn text_that_is_not_a_token_is_rejected_without_allocating() {
     let verifier = ready(at_hand(&kit().issuer));
     for text in ["", "a", "a.b", "a.b.c.d", "not.a.token"] {
         let count = most(|| assert!(verifier.try_verify(text).is_err()));
@@ -129,7 +129,7 @@ fn what_is_no_token_is_refused_without_an_allocation() {
 }
 
 #[test]
-fn clones_share_what_they_are_clones_of() {
+fn clones_do_not_allocate() {
     let verifier: Verifier = ready(at_hand(&kit().issuer));
     let claims = verifier.try_verify(&kit().tokens.usual).expect("a good token");
     let layer = ClerkAuthLayer::from(verifier.clone());

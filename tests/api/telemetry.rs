@@ -111,7 +111,7 @@ fn verifier(clock: &ManualClock) -> (Verifier, GatedSource) {
 }
 
 #[tokio::test]
-async fn a_refusal_is_one_debug_event_with_its_kind_and_nothing_of_the_token() {
+async fn a_rejection_is_one_debug_event_without_token_data() {
     let (strict, lenient) = (layer(), layer().allow_unauthenticated_requests());
     let token = bearer(&issuer().token("user_hunter2").claim("azp", 7));
     let forged = bearer(&issuer().token("user_hunter2").header("kid", "ins_hunter2"));
@@ -144,7 +144,7 @@ async fn a_fetch_is_logged_in_a_span_that_belongs_to_no_request() {
 }
 
 #[tokio::test]
-async fn operators_are_told_of_failures_that_matter_and_once_a_minute() {
+async fn fetch_failures_are_logged_by_severity_and_once_a_minute() {
     let clock = ManualClock::new();
     let (verifier, source) = verifier(&clock);
     source.always(Reply::Failure);
@@ -178,7 +178,7 @@ async fn operators_are_told_of_failures_that_matter_and_once_a_minute() {
 }
 
 #[tokio::test]
-async fn what_is_known_only_at_start_is_said_at_start() {
+async fn a_key_without_an_issuer_is_logged_at_start() {
     let (log, _guard) = Log::start();
     let issuer = issuer();
     let config = ClerkConfig::from_jwt_key(issuer.public_key_pem()).expect("a key");

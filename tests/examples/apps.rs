@@ -19,7 +19,7 @@ async fn ask(app: &Router, method: &str, path: &str, headers: &[(&str, &str)]) -
 }
 
 #[tokio::test]
-async fn permissions_are_asked_for_in_four_ways() {
+async fn permissions_are_checked_in_four_ways() {
     let issuer = system_clock_issuer();
     let app = permissions::app(&ClerkAuthLayer::from_config(issuer.config()).expect("a layer"));
     let member = issuer.token("user_bob").organization("org_acme", "member");
@@ -51,7 +51,7 @@ async fn permissions_are_asked_for_in_four_ways() {
 }
 
 #[tokio::test]
-async fn custom_claims_arrive_typed_or_the_token_is_refused() {
+async fn custom_claims_arrive_typed_or_the_token_is_rejected() {
     let issuer = system_clock_issuer();
     let app = custom_claims::app(ClerkAuthLayer::from_config(issuer.config()).expect("a layer"));
     let with = issuer.token("user_ada").claim("email", "ada@example.com");

@@ -82,7 +82,7 @@ async fn it_trusts_the_instance_that_the_environment_names() {
 }
 
 #[tokio::test]
-async fn it_listens_at_once_although_the_issuer_is_down() {
+async fn it_listens_although_the_issuer_is_down() {
     // Port 9 of loopback is discard's, on which nothing listens.
     let example = start(&[("CLERK_FRONTEND_API_URL", "http://127.0.0.1:9")]);
     assert_eq!(example.ask("/", None).await.0, 200);
@@ -106,7 +106,7 @@ async fn a_publishable_key_names_the_instance_to_trust() {
 }
 
 #[tokio::test]
-async fn it_tells_operators_how_its_keys_are() {
+async fn healthz_reports_the_key_status() {
     let issuer = TestIssuer::start().await.expect("a socket");
     let example = start(&[("CLERK_FRONTEND_API_URL", issuer.url())]);
     let cold = json!({ "keys": 0, "age": null, "last_success": null, "last_error": null });
@@ -118,6 +118,6 @@ async fn it_tells_operators_how_its_keys_are() {
 }
 
 #[test]
-fn a_bad_setting_ends_it_with_one_line_that_names_it() {
+fn a_bad_setting_exits_with_one_line_that_names_it() {
     assert_names_bad_settings("axum");
 }

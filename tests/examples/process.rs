@@ -57,13 +57,13 @@ pub(crate) fn assert_names_bad_settings(name: &str) {
         ("CLERK_SECRET_KEY", "hunter2", "CLERK_SECRET_KEY"),
         ("CLERK_API_URL", "hunter2://", "CLERK_API_URL"),
     ] {
-        assert_refuses(name, &[(variable, value)], setting);
+        assert_rejects(name, &[(variable, value)], setting);
     }
 }
 
 /// That it ends with one line about what is wrong with the setting `setting`, and no word of a secret.
 #[track_caller]
-pub(crate) fn assert_refuses(name: &str, variables: &[(&str, &str)], setting: &str) {
+pub(crate) fn assert_rejects(name: &str, variables: &[(&str, &str)], setting: &str) {
     let output = command(name, variables).output().expect(BUILT);
     assert_eq!(output.status.code(), Some(2), "{variables:?}");
     let said = String::from_utf8(output.stderr).expect("UTF-8");

@@ -3,7 +3,7 @@
 const README: &str = include_str!("../../README.md");
 
 #[test]
-fn the_readmes_snippet_is_the_quickstart() {
+fn the_readme_shows_the_quickstart_example() {
     let quickstart = include_str!("../../examples/quickstart.rs");
     let code: Vec<&str> = quickstart.lines().skip_while(|line| line.starts_with("//!") || line.is_empty()).collect();
     assert!(README.contains(&code.join("\n")), "README.md shows another program than examples/quickstart.rs");

@@ -13,7 +13,7 @@ use tonic_health::pb::{HealthCheckRequest, health_check_response::ServingStatus,
 use tower_clerk::testing::TestIssuer;
 
 use self::whoami::{CreateInvoiceRequest, User, WatchRequest, WhoAmIRequest, who_am_i_client::WhoAmIClient};
-use super::process::{Example, assert_names_bad_settings, assert_refuses};
+use super::process::{Example, assert_names_bad_settings, assert_rejects};
 use crate::support::{
     grpc::{self, codes},
     system_clock_issuer,
@@ -67,16 +67,16 @@ async fn without_an_environment_it_prints_tokens_that_work() {
     let organization = user.organization.expect("an organization");
     assert_eq!((user.user_id.as_str(), organization.id.as_str()), ("user_ada", "org_acme"));
     assert_eq!(organization.permissions, ["org:invoices:create"]);
-    let refused = example.who_am_i(None).await.expect_err("a refusal");
-    assert_eq!(codes(&refused), (Code::Unauthenticated, Some("missing_token")));
-    let refused = example.who_am_i(Some("a.b.c")).await.expect_err("a refusal");
-    assert_eq!(codes(&refused), (Code::Unauthenticated, Some("invalid_token")));
+    let rejected = example.who_am_i(None).await.expect_err("a rejection");
+    assert_eq!(codes(&rejected), (Code::Unauthenticated, Some("missing_token")));
+    let rejected = example.who_am_i(Some("a.b.c")).await.expect_err("a rejection");
+    assert_eq!(codes(&rejected), (Code::Unauthenticated, Some("invalid_token")));
 
     let mut client = WhoAmIClient::new(example.channel().await);
     let invoice = CreateInvoiceRequest { customer: "cus_1".to_owned() };
     let created = client.create_invoice(call(invoice.clone(), Some(ada))).await.expect("an invoice").into_inner();
     assert_eq!((created.customer.as_str(), created.created_by.as_str()), ("cus_1", "user_ada"));
-    let denied = client.create_invoice(call(invoice, Some(bob))).await.expect_err("a refusal");
+    let denied = client.create_invoice(call(invoice, Some(bob))).await.expect_err("a rejection");
     assert_eq!(codes(&denied), (Code::PermissionDenied, Some("insufficient_scope")));
     let mut ticks = client.watch(call(WatchRequest {}, Some(bob))).await.expect("a stream").into_inner();
     let tick = ticks.message().await.expect("a reply").expect("a tick");
@@ -100,12 +100,12 @@ async fn it_trusts_the_instance_that_the_environment_names() {
         let user = example.who_am_i(Some(&token)).await.expect("a reply");
         assert_eq!((user.user_id.as_str(), user.organization), ("user_bob", None), "{variables:?}");
         let stranger = system_clock_issuer().token("user_eve").claim("iss", issuer.url()).sign();
-        let refused = example.who_am_i(Some(&stranger)).await.expect_err("a refusal");
-        assert_eq!(codes(&refused), (Code::Unauthenticated, Some("invalid_token")), "{variables:?}");
+        let rejected = example.who_am_i(Some(&stranger)).await.expect_err("a rejection");
+        assert_eq!(codes(&rejected), (Code::Unauthenticated, Some("invalid_token")), "{variables:?}");
     }
     let parties = [("CLERK_FRONTEND_API_URL", issuer.url()), ("CLERK_AUTHORIZED_PARTIES", "https://a.example")];
-    let refused = start(&parties).who_am_i(Some(&token)).await.expect_err("a refusal");
-    assert_eq!(codes(&refused), (Code::Unauthenticated, Some("invalid_token")));
+    let rejected = start(&parties).who_am_i(Some(&token)).await.expect_err("a rejection");
+    assert_eq!(codes(&rejected), (Code::Unauthenticated, Some("invalid_token")));
 }
 
 #[tokio::test]
@@ -143,27 +143,27 @@ async fn its_stream_ends_when_the_token_expires() {
 }
 
 #[tokio::test]
-async fn it_listens_at_once_although_the_issuer_is_down() {
+async fn it_listens_although_the_issuer_is_down() {
     // Port 9 of loopback is discard's, on which nothing listens.
     let example = start(&[("CLERK_FRONTEND_API_URL", "http://127.0.0.1:9")]);
     assert!(example.is_serving().await);
-    let refused = example.who_am_i(None).await.expect_err("a refusal");
-    assert_eq!(codes(&refused), (Code::Unauthenticated, Some("missing_token")));
+    let rejected = example.who_am_i(None).await.expect_err("a rejection");
+    assert_eq!(codes(&rejected), (Code::Unauthenticated, Some("missing_token")));
     let token = system_clock_issuer().token("user_ada").sign();
-    let refused = example.who_am_i(Some(&token)).await.expect_err("a refusal");
-    assert_eq!(codes(&refused), (Code::Unavailable, Some("keys_unavailable")));
-    assert!(refused.metadata().contains_key("grpc-retry-pushback-ms"));
+    let rejected = example.who_am_i(Some(&token)).await.expect_err("a rejection");
+    assert_eq!(codes(&rejected), (Code::Unavailable, Some("keys_unavailable")));
+    assert!(rejected.metadata().contains_key("grpc-retry-pushback-ms"));
     assert!(example.is_serving().await);
 }
 
 #[test]
-fn a_bad_setting_ends_it_with_one_line_that_names_it() {
+fn a_bad_setting_exits_with_one_line_that_names_it() {
     assert_names_bad_settings("tonic");
 }
 
 #[test]
-fn a_port_that_is_taken_ends_it_too() {
+fn a_port_in_use_exits_with_an_error() {
     let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a socket");
     let port = taken.local_addr().expect("an address").port().to_string();
-    assert_refuses("tonic", &[("PORT", &port)], "PORT");
+    assert_rejects("tonic", &[("PORT", &port)], "PORT");
 }

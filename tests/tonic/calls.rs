@@ -25,7 +25,7 @@ fn channel() -> (mpsc::UnboundedSender<Text>, impl Stream<Item = Text>) {
 }
 
 #[tokio::test]
-async fn calls_of_all_four_kinds_are_served_with_their_user() {
+async fn all_four_kinds_of_calls_are_served_with_their_user() {
     let (cold, gate) = cold_layer();
     gate.open();
     for (arm, clerk) in [("hot", layer()), ("cold", cold)] {
@@ -45,7 +45,7 @@ async fn calls_of_all_four_kinds_are_served_with_their_user() {
 }
 
 #[tokio::test]
-async fn a_conversation_goes_back_and_forth() {
+async fn a_bidirectional_stream_alternates() {
     let (mut client, _probe) = echo_behind(layer()).await;
     let (sender, messages) = channel();
     let mut replies = client.bidirectional(call(messages, &[&good()])).await.expect("a stream").into_inner();
@@ -59,32 +59,32 @@ async fn a_conversation_goes_back_and_forth() {
 }
 
 #[tokio::test]
-async fn calls_of_all_four_kinds_are_refused_before_their_handlers() {
+async fn all_four_kinds_of_calls_are_rejected_before_their_handlers() {
     let (mut client, probe) = echo_behind(layer()).await;
     for (authorization, expected) in [
         (vec![], (Code::Unauthenticated, Some("missing_token"))),
         (vec![BAD], (Code::Unauthenticated, Some("invalid_token"))),
         (vec!["Bearer"], (Code::InvalidArgument, Some("malformed_request"))),
     ] {
-        let unary = client.unary(call(text("a"), &authorization)).await.expect_err("a refusal");
+        let unary = client.unary(call(text("a"), &authorization)).await.expect_err("a rejection");
         assert_eq!(codes(&unary), expected);
-        let gathered = client.client_streaming(call(texts(&["a"]), &authorization)).await.expect_err("a refusal");
+        let gathered = client.client_streaming(call(texts(&["a"]), &authorization)).await.expect_err("a rejection");
         assert_eq!(codes(&gathered), expected);
-        let scattered = client.server_streaming(call(text("a"), &authorization)).await.expect_err("a refusal");
+        let scattered = client.server_streaming(call(text("a"), &authorization)).await.expect_err("a rejection");
         assert_eq!(codes(&scattered), expected);
-        let echoed = client.bidirectional(call(texts(&["a"]), &authorization)).await.expect_err("a refusal");
+        let echoed = client.bidirectional(call(texts(&["a"]), &authorization)).await.expect_err("a rejection");
         assert_eq!(codes(&echoed), expected);
     }
     assert_eq!(probe.calls(), 0);
 }
 
 #[tokio::test]
-async fn a_refusal_does_not_wait_for_the_end_of_what_the_client_streams() {
+async fn a_rejection_does_not_wait_for_the_end_of_the_request_stream() {
     let (mut client, probe) = echo_behind(layer()).await;
     let endless = || stream::iter([text("a")]).chain(stream::pending());
-    let gathered = client.client_streaming(call(endless(), &[BAD])).await.expect_err("a refusal");
+    let gathered = client.client_streaming(call(endless(), &[BAD])).await.expect_err("a rejection");
     assert_eq!(codes(&gathered), (Code::Unauthenticated, Some("invalid_token")));
-    let echoed = client.bidirectional(call(endless(), &[BAD])).await.expect_err("a refusal");
+    let echoed = client.bidirectional(call(endless(), &[BAD])).await.expect_err("a rejection");
     assert_eq!(codes(&echoed), (Code::Unauthenticated, Some("invalid_token")));
     assert_eq!(probe.calls(), 0);
     // The connection is as good as before.
@@ -92,7 +92,7 @@ async fn a_refusal_does_not_wait_for_the_end_of_what_the_client_streams() {
 }
 
 #[tokio::test]
-async fn what_the_client_streams_while_its_call_waits_for_a_key_is_not_lost() {
+async fn messages_sent_while_a_call_waits_for_a_key_are_not_lost() {
     let (clerk, gate) = cold_layer();
     let (mut client, probe) = echo_behind(clerk).await;
     let (sender, messages) = channel();
@@ -108,7 +108,7 @@ async fn what_the_client_streams_while_its_call_waits_for_a_key_is_not_lost() {
 }
 
 #[tokio::test]
-async fn calls_of_different_users_on_one_connection_are_not_mixed_up() {
+async fn calls_of_different_users_on_one_connection_are_kept_apart() {
     let (client, _probe) = echo_behind(layer()).await;
     let calls = (0..50).map(|number| {
         let (mut client, id) = (client.clone(), format!("user_{number}"));

@@ -8,7 +8,7 @@ use crate::{
 };
 
 #[tokio::test]
-async fn the_servers_stream_is_dropped_when_the_client_drops_its_own() {
+async fn the_response_stream_is_dropped_when_the_client_drops_it() {
     let (mut client, probe) = echo_behind(layer()).await;
     let mut streams = Vec::new();
     for _ in 0..20 {
@@ -22,7 +22,7 @@ async fn the_servers_stream_is_dropped_when_the_client_drops_its_own() {
 }
 
 #[tokio::test]
-async fn a_conversation_is_dropped_when_the_client_leaves_it() {
+async fn a_bidirectional_stream_is_dropped_when_the_client_leaves() {
     let (mut client, probe) = echo_behind(layer()).await;
     let messages = stream::iter([text("a"), text("…")]);
     let mut replies = client.bidirectional(call(messages, &[&good()])).await.expect("a stream").into_inner();
@@ -32,7 +32,7 @@ async fn a_conversation_is_dropped_when_the_client_leaves_it() {
 }
 
 #[tokio::test]
-async fn a_handler_is_dropped_when_the_client_gives_up_its_call() {
+async fn a_handler_is_dropped_when_the_client_cancels_its_call() {
     let (client, probe) = echo_behind(layer()).await;
     let mut waiting = client.clone();
     let unary = tokio::spawn(async move { waiting.unary(call(text("…"), &[&good()])).await });
@@ -46,7 +46,7 @@ async fn a_handler_is_dropped_when_the_client_gives_up_its_call() {
 }
 
 #[tokio::test]
-async fn everything_is_dropped_with_the_connection() {
+async fn all_calls_are_dropped_with_the_connection() {
     let (address, probe, _) = serve_echo(layer()).await;
     let client = async move {
         let mut client = EchoClient::new(connect(address).await);
@@ -65,7 +65,7 @@ async fn everything_is_dropped_with_the_connection() {
 }
 
 #[tokio::test]
-async fn a_call_given_up_while_it_waits_for_a_key_never_comes_to_its_handler() {
+async fn a_call_cancelled_while_it_waits_never_reaches_its_handler() {
     let (clerk, gate) = cold_layer();
     let verifier = clerk.verifier().clone();
     let (channel, handled, arrived) = watched_echo_behind(clerk).await;

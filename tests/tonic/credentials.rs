@@ -27,12 +27,12 @@ fn ok() -> (Code, Option<String>) {
     (Code::Ok, Some("user_ada: a".to_owned()))
 }
 
-fn refused(code: Code, clerk_code: &str) -> (Code, Option<String>) {
+fn rejected(code: Code, clerk_code: &str) -> (Code, Option<String>) {
     (code, Some(clerk_code.to_owned()))
 }
 
 #[tokio::test]
-async fn more_than_one_authorization_entry_is_malformed_whatever_they_are() {
+async fn more_than_one_authorization_entry_is_malformed() {
     let (mut client, probe) = echo_behind(layer()).await;
     let (one, other) = (good(), bearer(&issuer().token("user_bob")));
     let (one, other) = (one.as_str(), other.as_str());
@@ -49,7 +49,7 @@ async fn more_than_one_authorization_entry_is_malformed_whatever_they_are() {
         &[one, one, one],
     ] {
         let seen = ask(&mut client, call(text("a"), entries)).await;
-        assert_eq!(seen, refused(Code::InvalidArgument, "malformed_request"), "{} entries", entries.len());
+        assert_eq!(seen, rejected(Code::InvalidArgument, "malformed_request"), "{} entries", entries.len());
     }
     assert_eq!(probe.calls(), 0);
     assert_eq!(ask(&mut client, call(text("a"), &[one])).await, ok());
@@ -61,19 +61,19 @@ async fn two_tokens_in_one_entry_are_malformed() {
     let one = good();
     for entry in [format!("{one}, {one}"), format!("{one},"), format!("{one} {one}")] {
         let seen = ask(&mut client, call(text("a"), &[&entry])).await;
-        assert_eq!(seen, refused(Code::InvalidArgument, "malformed_request"));
+        assert_eq!(seen, rejected(Code::InvalidArgument, "malformed_request"));
     }
     assert_eq!(probe.calls(), 0);
 }
 
 #[tokio::test]
-async fn binary_metadata_is_no_credential_and_spoils_none() {
+async fn binary_metadata_is_ignored() {
     let (mut client, _probe) = echo_behind(layer()).await;
     for bytes in [good().as_bytes(), token().sign().as_bytes(), b"\x00\xff", b""] {
         let binary = BinaryMetadataValue::from_bytes(bytes);
         let mut request = call(text("a"), &[]);
         request.metadata_mut().insert_bin("authorization-bin", binary.clone());
-        assert_eq!(ask(&mut client, request).await, refused(Code::Unauthenticated, "missing_token"));
+        assert_eq!(ask(&mut client, request).await, rejected(Code::Unauthenticated, "missing_token"));
         let mut request = call(text("a"), &[&good()]);
         request.metadata_mut().insert_bin("authorization-bin", binary);
         assert_eq!(ask(&mut client, request).await, ok());
@@ -88,7 +88,7 @@ async fn the_scheme_is_read_in_any_case() {
         assert_eq!(ask(&mut client, call(text("a"), &[&entry])).await, ok(), "{scheme}");
     }
     let bare = token().sign();
-    assert_eq!(ask(&mut client, call(text("a"), &[&bare])).await, refused(Code::Unauthenticated, "missing_token"));
+    assert_eq!(ask(&mut client, call(text("a"), &[&bare])).await, rejected(Code::Unauthenticated, "missing_token"));
 }
 
 /// Puts a token to every call, as clients do.
@@ -103,17 +103,17 @@ impl Interceptor for WithToken {
 }
 
 #[tokio::test]
-async fn a_client_that_puts_its_token_to_every_call_is_served() {
+async fn a_client_interceptor_can_add_the_token() {
     let (channel, probe, _) = watched_echo_behind(layer()).await;
     let mut with_token = EchoClient::with_interceptor(channel.clone(), WithToken(good().parse().expect("a value")));
     for _ in 0..2 {
         assert_eq!(with_token.unary(text("a")).await.expect("a reply").into_inner(), text("user_ada: a"));
     }
     let mut with_bad = EchoClient::with_interceptor(channel, WithToken(BAD.parse().expect("a value")));
-    let status = with_bad.unary(text("a")).await.expect_err("a refusal");
+    let status = with_bad.unary(text("a")).await.expect_err("a rejection");
     assert_eq!(codes(&status), (Code::Unauthenticated, Some("invalid_token")));
     // A call that brings a token of its own has two then.
-    let status = with_token.unary(call(text("a"), &[&good()])).await.expect_err("a refusal");
+    let status = with_token.unary(call(text("a"), &[&good()])).await.expect_err("a rejection");
     assert_eq!(codes(&status), (Code::InvalidArgument, Some("malformed_request")));
     assert_eq!(probe.calls(), 2);
 }

@@ -59,7 +59,7 @@ async fn a_handler_is_dropped_at_the_deadline_of_the_server() {
 }
 
 #[tokio::test]
-async fn a_call_that_waits_for_a_key_until_its_deadline_never_comes_to_its_handler() {
+async fn a_call_past_its_deadline_never_reaches_its_handler() {
     let (clerk, gate) = cold_layer();
     let (channel, handled, arrived) = watched_echo_behind(clerk.clone()).await;
     let mut client = EchoClient::new(channel);
@@ -73,13 +73,13 @@ async fn a_call_that_waits_for_a_key_until_its_deadline_never_comes_to_its_handl
 }
 
 #[tokio::test]
-async fn a_deadline_far_off_changes_no_answer() {
+async fn a_distant_deadline_changes_no_response() {
     let (mut client, _probe) = echo_behind(layer()).await;
     let mut request = call(text("a"), &[&good()]);
     request.set_timeout(LONG);
     assert_eq!(client.unary(request).await.expect("a reply").into_inner(), text("user_ada: a"));
     let mut request = call(text("a"), &[BAD]);
     request.set_timeout(LONG);
-    let status = client.unary(request).await.expect_err("a refusal");
+    let status = client.unary(request).await.expect_err("a rejection");
     assert_eq!(codes(&status), (Code::Unauthenticated, Some("invalid_token")));
 }

@@ -22,20 +22,20 @@ fn said(status: &Status) -> (Code, String, Vec<(String, String)>) {
 }
 
 #[test]
-fn a_request_with_a_user_has_that_user() {
+fn from_tonic_returns_the_user() {
     let mut request = Request::new(());
     request.extensions_mut().insert(ClerkAuth::builder().user_id("user_bob").build());
     assert_eq!(ClerkAuth::from_tonic(&request).expect("a user").user_id(), "user_bob");
 }
 
 #[test]
-fn a_request_that_no_layer_has_seen_is_the_servers_fault_and_says_no_more() {
+fn a_request_without_a_layer_is_an_internal_error() {
     let status = ClerkAuth::from_tonic(&Request::new(())).expect_err("no user");
     assert_eq!(said(&status), (Code::Internal, "internal error".to_owned(), vec![]));
 }
 
 #[tokio::test]
-async fn a_service_without_a_layer_lets_no_call_in() {
+async fn a_service_without_a_layer_admits_no_call() {
     let address = serve(Routes::new(echo(&Probe::default()))).await;
     let mut client = EchoClient::new(connect(address).await);
     for authorization in [vec![], vec![good()], vec![BAD.to_owned()]] {
@@ -50,7 +50,7 @@ async fn a_service_without_a_layer_lets_no_call_in() {
 type Make = fn() -> ClerkAuthLayer;
 
 #[tokio::test]
-async fn a_handler_refuses_with_what_the_layer_would_have_said() {
+async fn a_handler_rejects_with_the_layers_status() {
     let (good, expired) = (good(), bearer(&token().expired()));
     let cases: [(Make, Option<&str>, Code, &str); 5] = [
         (layer, None, Code::Unauthenticated, "missing_token"),
@@ -63,12 +63,12 @@ async fn a_handler_refuses_with_what_the_layer_would_have_said() {
         let authorization: Vec<&str> = authorization.into_iter().collect();
         let (mut strict, at_strict) = echo_behind(make()).await;
         let (mut lenient, at_lenient) = echo_behind(make().allow_unauthenticated_requests()).await;
-        let by_layer = strict.unary(call(text("a"), &authorization)).await.expect_err("a refusal");
-        let by_handler = lenient.unary(call(text("a"), &authorization)).await.expect_err("a refusal");
+        let by_layer = strict.unary(call(text("a"), &authorization)).await.expect_err("a rejection");
+        let by_handler = lenient.unary(call(text("a"), &authorization)).await.expect_err("a rejection");
         assert_eq!(codes(&by_handler), (code, Some(clerk_code)));
         assert_eq!(said(&by_handler), said(&by_layer));
         let endless = stream::iter([text("a")]).chain(stream::pending());
-        let by_handler = lenient.bidirectional(call(endless, &authorization)).await.expect_err("a refusal");
+        let by_handler = lenient.bidirectional(call(endless, &authorization)).await.expect_err("a rejection");
         assert_eq!(said(&by_handler), said(&by_layer));
         assert_eq!((at_strict.calls(), at_lenient.calls()), (0, 2));
         let pushback = by_handler.metadata().get("grpc-retry-pushback-ms").map(|value| value.as_bytes());
@@ -77,32 +77,32 @@ async fn a_handler_refuses_with_what_the_layer_would_have_said() {
 }
 
 #[tokio::test]
-async fn a_lenient_layer_lets_users_in_as_users_and_malformed_calls_not_at_all() {
+async fn a_lenient_layer_admits_users_and_rejects_malformed_calls() {
     let (mut client, probe) = echo_behind(layer().allow_unauthenticated_requests()).await;
     let reply = client.unary(call(text("a"), &[&good()])).await.expect("a reply").into_inner();
     assert_eq!(reply, text("user_ada: a"));
-    let status = client.unary(call(text("a"), &[&good(), &good()])).await.expect_err("a refusal");
+    let status = client.unary(call(text("a"), &[&good(), &good()])).await.expect_err("a rejection");
     assert_eq!(codes(&status), (Code::InvalidArgument, Some("malformed_request")));
     assert_eq!(probe.calls(), 1);
 }
 
 #[tokio::test]
-async fn a_layer_for_anonymous_calls_passes_those_without_a_token_alone() {
+async fn an_anonymous_layer_admits_calls_without_a_token() {
     let (mut client, probe) = echo_behind(layer().allow_anonymous_requests()).await;
-    let status = client.unary(call(text("a"), &[])).await.expect_err("a refusal");
+    let status = client.unary(call(text("a"), &[])).await.expect_err("a rejection");
     assert_eq!((codes(&status), probe.calls()), ((Code::Unauthenticated, Some("missing_token")), 1));
-    let status = client.unary(call(text("a"), &[BAD])).await.expect_err("a refusal");
+    let status = client.unary(call(text("a"), &[BAD])).await.expect_err("a rejection");
     assert_eq!((codes(&status), probe.calls()), ((Code::Unauthenticated, Some("invalid_token")), 1));
 }
 
 #[test]
-fn the_user_wins_over_a_refusal_beside_it() {
+fn the_user_has_precedence_over_a_rejection() {
     // No layer leaves both; a hand-made request may.
     let mut request = Request::new(());
     let user = ClerkAuth::builder().build();
-    let refusal: Rejection = user.require(&Requirement::role("org:admin")).expect_err("no organization");
-    request.extensions_mut().insert(refusal);
-    assert_eq!(ClerkAuth::from_tonic(&request).expect_err("a refusal").code(), Code::PermissionDenied);
+    let rejection: Rejection = user.require(&Requirement::role("org:admin")).expect_err("no organization");
+    request.extensions_mut().insert(rejection);
+    assert_eq!(ClerkAuth::from_tonic(&request).expect_err("a rejection").code(), Code::PermissionDenied);
     request.extensions_mut().insert(user);
     assert!(ClerkAuth::from_tonic(&request).is_ok());
 }

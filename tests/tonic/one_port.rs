@@ -69,14 +69,14 @@ async fn one_layer_guards_both_on_one_port() {
 }
 
 #[tokio::test]
-async fn each_client_is_refused_in_the_form_that_it_reads() {
+async fn each_client_is_rejected_in_its_own_format() {
     let probe = Probe::default();
     let address = serve_axum(both(&probe).layer(layer())).await;
     let mut client = EchoClient::new(connect(address).await);
     for (authorization, code) in [(vec![], "missing_token"), (vec![BAD], "invalid_token")] {
-        let status = client.unary(call(text("a"), &authorization)).await.expect_err("a refusal");
+        let status = client.unary(call(text("a"), &authorization)).await.expect_err("a rejection");
         assert_eq!(codes(&status), (Code::Unauthenticated, Some(code)));
-        let status = client.server_streaming(call(text("a"), &authorization)).await.expect_err("a refusal");
+        let status = client.server_streaming(call(text("a"), &authorization)).await.expect_err("a rejection");
         assert_eq!(codes(&status), (Code::Unauthenticated, Some(code)));
     }
     for version in VERSIONS {
@@ -96,7 +96,7 @@ async fn a_layer_around_the_routes_alone_leaves_unknown_paths_to_tonic() {
     let address = serve_axum(both(&Probe::default()).route_layer(layer())).await;
     let mut client = EchoClient::new(connect(address).await);
     assert!(client.unary(call(text("a"), &[&good()])).await.is_ok());
-    let status = client.unary(call(text("a"), &[])).await.expect_err("a refusal");
+    let status = client.unary(call(text("a"), &[])).await.expect_err("a rejection");
     assert_eq!(codes(&status), (Code::Unauthenticated, Some("missing_token")));
     for version in VERSIONS {
         let (response, body) = ask(address, version, "GET", "/me", &[]).await;
@@ -108,7 +108,7 @@ async fn a_layer_around_the_routes_alone_leaves_unknown_paths_to_tonic() {
 }
 
 #[tokio::test]
-async fn a_layer_around_one_of_them_leaves_the_other_open() {
+async fn a_layer_around_one_api_leaves_the_other_open() {
     let probe = Probe::default();
     let open = Router::new().route("/open", get(|| async { "open" }));
     let guarded = Routes::new(echo(&probe)).into_axum_router().route_layer(layer());
@@ -118,7 +118,7 @@ async fn a_layer_around_one_of_them_leaves_the_other_open() {
         assert_eq!((response.status().as_u16(), &body[..]), (200, &b"open"[..]));
     }
     let mut client = EchoClient::new(connect(address).await);
-    let status = client.unary(call(text("a"), &[])).await.expect_err("a refusal");
+    let status = client.unary(call(text("a"), &[])).await.expect_err("a rejection");
     assert_eq!(codes(&status), (Code::Unauthenticated, Some("missing_token")));
     assert_eq!(probe.calls(), 0);
     assert!(client.unary(call(text("a"), &[&good()])).await.is_ok());

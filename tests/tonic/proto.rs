@@ -102,12 +102,12 @@ fn generated_calls() -> Vec<(String, String)> {
 }
 
 #[test]
-fn the_descriptors_are_those_of_the_proto() {
+fn the_descriptors_match_the_proto_file() {
     assert_eq!(words(&proto(&file())), words(PROTO));
 }
 
 #[test]
-fn the_generated_code_is_that_of_the_descriptors() {
+fn the_generated_code_matches_the_descriptors() {
     let (file, generated) = (file(), words(GENERATED));
     assert_eq!(GENERATED.matches("::prost::Message)]").count(), file.message_type.len());
     for message in &file.message_type {

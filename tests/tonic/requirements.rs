@@ -35,37 +35,37 @@ const DENIED: (Code, Option<&str>) = (Code::PermissionDenied, Some("insufficient
 const MISSING: (Code, Option<&str>) = (Code::Unauthenticated, Some("missing_token"));
 
 #[tokio::test]
-async fn a_requirement_around_one_service_refuses_those_who_do_not_meet_it() {
+async fn a_requirement_around_one_service_rejects_other_users() {
     let probe = Probe::default();
     let layers = ServiceBuilder::new().layer(layer()).layer(may_create());
     let address = serve(Routes::new(layers.named_layer(echo(&probe)))).await;
     let mut client = EchoClient::new(connect(address).await);
     let reply = client.unary(call(text("a"), &[&creator()])).await.expect("a reply").into_inner();
     assert_eq!(reply, text("user_ada: a"));
-    let denied = client.unary(call(text("a"), &[&member()])).await.expect_err("a refusal");
+    let denied = client.unary(call(text("a"), &[&member()])).await.expect_err("a rejection");
     assert_eq!((codes(&denied), denied.message()), (DENIED, "insufficient scope"));
-    let denied = client.server_streaming(call(text("a"), &[&member()])).await.expect_err("a refusal");
+    let denied = client.server_streaming(call(text("a"), &[&member()])).await.expect_err("a rejection");
     assert_eq!(codes(&denied), DENIED);
-    let refused = client.unary(call(text("a"), &[])).await.expect_err("a refusal");
-    assert_eq!(codes(&refused), MISSING);
-    let refused = client.unary(call(text("a"), &[BAD])).await.expect_err("a refusal");
-    assert_eq!(codes(&refused), (Code::Unauthenticated, Some("invalid_token")));
+    let rejected = client.unary(call(text("a"), &[])).await.expect_err("a rejection");
+    assert_eq!(codes(&rejected), MISSING);
+    let rejected = client.unary(call(text("a"), &[BAD])).await.expect_err("a rejection");
+    assert_eq!(codes(&rejected), (Code::Unauthenticated, Some("invalid_token")));
     assert_eq!(probe.calls(), 1);
 }
 
 #[tokio::test]
-async fn a_requirement_nested_by_name_is_the_same() {
+async fn a_requirement_can_be_nested_by_name() {
     let probe = Probe::default();
     let guarded = layer().named_layer(may_create().named_layer(echo(&probe)));
     let address = serve(Routes::new(guarded)).await;
     let mut client = EchoClient::new(connect(address).await);
     assert!(client.unary(call(text("a"), &[&creator()])).await.is_ok());
-    let denied = client.unary(call(text("a"), &[&member()])).await.expect_err("a refusal");
+    let denied = client.unary(call(text("a"), &[&member()])).await.expect_err("a rejection");
     assert_eq!((codes(&denied), probe.calls()), (DENIED, 1));
 }
 
 #[tokio::test]
-async fn a_requirement_around_one_method_leaves_the_others_to_every_user() {
+async fn a_requirement_around_one_method_leaves_the_others_open_to_users() {
     let probe = Probe::default();
     let app = Router::new()
         .route_service("/echo.v1.Echo/ServerStreaming", may_create().named_layer(echo(&probe)))
@@ -73,7 +73,7 @@ async fn a_requirement_around_one_method_leaves_the_others_to_every_user() {
         .route_layer(layer());
     let mut client = EchoClient::new(connect(serve_axum(app).await).await);
     assert!(client.unary(call(text("a"), &[&member()])).await.is_ok());
-    let denied = client.server_streaming(call(text("a"), &[&member()])).await.expect_err("a refusal");
+    let denied = client.server_streaming(call(text("a"), &[&member()])).await.expect_err("a rejection");
     assert_eq!(codes(&denied), DENIED);
     let mut replies = client.server_streaming(call(text("a"), &[&creator()])).await.expect("a stream").into_inner();
     assert_eq!(replies.message().await.expect("a reply"), Some(text("user_ada: a")));
@@ -86,7 +86,7 @@ async fn a_requirement_around_one_method_leaves_the_others_to_every_user() {
 }
 
 #[tokio::test]
-async fn behind_a_lenient_layer_a_requirement_answers_with_the_layers_refusal() {
+async fn behind_a_lenient_layer_a_requirement_returns_the_rejection() {
     let creator = creator();
     for (clerk, authorization, expected) in [
         (layer(), &[][..], MISSING),
@@ -97,17 +97,17 @@ async fn behind_a_lenient_layer_a_requirement_answers_with_the_layers_refusal() 
         let clerk = clerk.allow_unauthenticated_requests();
         let strict = clerk.clone().named_layer(may_create().named_layer(echo(&probe)));
         let mut client = EchoClient::new(connect(serve(Routes::new(strict)).await).await);
-        let refused = client.unary(call(text("a"), authorization)).await.expect_err("a refusal");
-        assert_eq!(codes(&refused), expected);
+        let rejected = client.unary(call(text("a"), authorization)).await.expect_err("a rejection");
+        assert_eq!(codes(&rejected), expected);
         let signed_in = clerk.named_layer(RequireAuthenticated::new().named_layer(echo(&probe)));
         let mut client = EchoClient::new(connect(serve(Routes::new(signed_in)).await).await);
-        let refused = client.unary(call(text("a"), authorization)).await.expect_err("a refusal");
-        assert_eq!((codes(&refused), probe.calls()), (expected, 0));
+        let rejected = client.unary(call(text("a"), authorization)).await.expect_err("a rejection");
+        assert_eq!((codes(&rejected), probe.calls()), (expected, 0));
     }
 }
 
 #[tokio::test]
-async fn a_requirement_without_a_layer_lets_no_call_in() {
+async fn a_requirement_without_a_layer_admits_no_call() {
     let probe = Probe::default();
     let address = serve(Routes::new(may_create().named_layer(echo(&probe)))).await;
     let mut client = EchoClient::new(connect(address).await);

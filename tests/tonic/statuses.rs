@@ -25,7 +25,7 @@ fn cookies() -> ClerkAuthLayer {
     layer.token_sources([TokenSource::session_cookie()]).expect("sources")
 }
 
-/// Code, message and the refusal's own code, for each kind there is.
+/// Code, message and the rejection's own code, for each kind there is.
 const KINDS: [(RejectionKind, Code, &str, &str); 8] = [
     (RejectionKind::MissingToken, Code::Unauthenticated, "missing token", "missing_token"),
     (RejectionKind::InvalidToken, Code::Unauthenticated, "invalid token", "invalid_token"),
@@ -54,7 +54,7 @@ fn assert_status(rejection: &Rejection) {
 }
 
 #[tokio::test]
-async fn every_refusal_of_a_layer_is_the_status_that_it_answers_with() {
+async fn every_rejection_converts_to_the_layers_status() {
     let (good, expired, cookie) = (
         good(),
         bearer(&token().expired()),
@@ -82,22 +82,22 @@ async fn every_refusal_of_a_layer_is_the_status_that_it_answers_with() {
 }
 
 #[test]
-fn a_refusal_by_a_requirement_is_a_status_too() {
-    let refusal = |user: &ClerkAuth, requirement| user.require(&requirement).expect_err("a refusal");
+fn a_rejection_by_a_requirement_converts_to_a_status() {
+    let rejection = |user: &ClerkAuth, requirement| user.require(&requirement).expect_err("a rejection");
     let member = ClerkAuth::builder().organization("org_acme", "member").claim("fva", [30, -1]).build();
-    let missing = refusal(&member, Requirement::permission("org:invoices:create"));
+    let missing = rejection(&member, Requirement::permission("org:invoices:create"));
     assert_eq!(missing.kind(), RejectionKind::InsufficientScope);
     assert_status(&missing);
-    let stale = refusal(&member, Requirement::reverification(Reverification::strict()));
+    let stale = rejection(&member, Requirement::reverification(Reverification::strict()));
     assert_eq!(stale.kind(), RejectionKind::Reverification);
     assert_status(&stale);
 }
 
 #[test]
-fn a_question_mark_turns_a_refusal_into_a_status() {
+fn the_question_mark_converts_a_rejection_to_a_status() {
     let handle = |user: &ClerkAuth| -> Result<(), Status> { Ok(user.require(&Requirement::role("org:admin"))?) };
     let admin = ClerkAuth::builder().organization("org_acme", "admin").build();
     assert!(handle(&admin).is_ok());
-    let status = handle(&ClerkAuth::builder().build()).expect_err("a refusal");
+    let status = handle(&ClerkAuth::builder().build()).expect_err("a rejection");
     assert_eq!(status.code(), Code::PermissionDenied);
 }

@@ -49,7 +49,7 @@ async fn messages_pass_until_the_token_expires_and_none_after() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stream_without_messages_ends_too_and_is_dropped() {
+async fn a_stream_without_messages_ends_and_is_dropped() {
     let held = Arc::new(Semaphore::new(0));
     let holding = Arc::clone(&held);
     let silent = stream::pending::<Result<(), Status>>().inspect(move |_| drop(holding.try_acquire()));
@@ -63,14 +63,14 @@ async fn a_stream_without_messages_ends_too_and_is_dropped() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stream_that_ends_by_itself_ends_as_it_would() {
+async fn a_stream_that_ends_earlier_is_unchanged() {
     let messages = until_expiry(&user(3600), stream::iter([Ok(1), Err(Status::data_loss("lost")), Ok(2)]));
     let seen: Vec<Result<i32, Code>> = messages.map(|message| message.map_err(|status| status.code())).collect().await;
     assert_eq!(seen, [Ok(1), Err(Code::DataLoss), Ok(2)]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_token_within_the_tolerance_for_clocks_gets_no_message_at_all() {
+async fn a_token_within_the_clock_skew_gets_no_message() {
     let expired = user(-1);
     assert!(expired.expires_at() < SystemTime::now());
     let mut messages = Box::pin(until_expiry(&expired, stream::repeat(()).map(Ok)));
@@ -80,7 +80,7 @@ async fn a_token_within_the_tolerance_for_clocks_gets_no_message_at_all() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_token_that_expires_at_the_end_of_time_is_no_trouble() {
+async fn a_token_with_the_latest_possible_exp_works() {
     let user = ClerkAuth::builder().claim("exp", 8_640_000_000_000_i64).build();
     let mut messages = Box::pin(until_expiry(&user, stream::repeat(()).map(Ok)));
     tokio::time::advance(Duration::from_secs(365 * 24 * 60 * 60)).await;
@@ -115,7 +115,7 @@ async fn to_the_end<T>(stream: Result<Response<Streaming<T>>, Status>) -> (Vec<T
 }
 
 #[tokio::test]
-async fn the_examples_stream_ends_over_a_socket_when_its_token_expires() {
+async fn the_examples_stream_ends_when_its_token_expires() {
     let address = serve(Routes::new(layer().named_layer(WhoAmIServer::new(WhoAmIService)))).await;
     let mut client = WhoAmIClient::new(connect(address).await);
     for lifetime in LIFETIMES {
@@ -135,7 +135,7 @@ async fn the_examples_stream_ends_over_a_socket_when_its_token_expires() {
 }
 
 #[tokio::test]
-async fn a_conversation_and_an_upload_end_when_the_token_expires_while_the_client_goes_on() {
+async fn client_streams_end_when_the_token_expires() {
     let address = serve(Routes::new(layer().named_layer(echo(&Probe::default())))).await;
     let mut client = EchoClient::new(connect(address).await);
     let endless = || stream::iter([text("a")]).chain(stream::pending());

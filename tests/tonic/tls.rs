@@ -58,7 +58,7 @@ async fn serve(tls: ServerTlsConfig) -> (SocketAddr, Probe, Seen) {
 type Seen = Arc<Mutex<Vec<(String, bool, usize)>>>;
 
 #[tokio::test]
-async fn calls_over_tls_are_served_and_refused_as_any() {
+async fn calls_over_tls_are_served_and_rejected() {
     let key = self_signed();
     let (address, probe, _) = serve(ServerTlsConfig::new().identity(identity(&key))).await;
     let mut client = connect(address, trusting(&key)).await.expect("a connection");
@@ -71,10 +71,10 @@ async fn calls_over_tls_are_served_and_refused_as_any() {
         (vec![], (Code::Unauthenticated, Some("missing_token"))),
         (vec![BAD], (Code::Unauthenticated, Some("invalid_token"))),
     ] {
-        let status = client.unary(call(text("a"), &authorization)).await.expect_err("a refusal");
+        let status = client.unary(call(text("a"), &authorization)).await.expect_err("a rejection");
         assert_eq!(codes(&status), expected);
         let endless = stream::iter([text("a")]).chain(stream::pending());
-        let status = client.client_streaming(call(endless, &authorization)).await.expect_err("a refusal");
+        let status = client.client_streaming(call(endless, &authorization)).await.expect_err("a rejection");
         assert_eq!(codes(&status), expected);
     }
     assert_eq!(probe.calls(), 2);
@@ -88,7 +88,7 @@ async fn a_client_that_does_not_trust_the_server_sends_it_no_token() {
 }
 
 #[tokio::test]
-async fn what_the_transport_knows_of_the_client_stands_beside_the_user() {
+async fn transport_extensions_are_kept_beside_the_user() {
     let (key, client_key) = (self_signed(), self_signed());
     let tls = ServerTlsConfig::new().identity(identity(&key));
     let mutual = tls.clone().client_ca_root(Certificate::from_pem(client_key.cert.pem()));

@@ -76,7 +76,7 @@ async fn reflection_needs_no_token_in_either_version() {
 }
 
 #[tokio::test]
-async fn every_method_of_the_service_beside_them_is_guarded() {
+async fn every_other_method_is_guarded() {
     let channel = example(&layer()).await;
     let mut client = WhoAmIClient::new(channel.clone());
     for (authorization, expected) in [
@@ -84,12 +84,12 @@ async fn every_method_of_the_service_beside_them_is_guarded() {
         (&[BAD], (Code::Unauthenticated, Some("invalid_token"))),
         (&["Bearer"], (Code::InvalidArgument, Some("malformed_request"))),
     ] {
-        let status = client.who_am_i(call(WhoAmIRequest {}, authorization)).await.expect_err("a refusal");
+        let status = client.who_am_i(call(WhoAmIRequest {}, authorization)).await.expect_err("a rejection");
         assert_eq!(codes(&status), expected);
-        let status = client.watch(call(WatchRequest {}, authorization)).await.expect_err("a refusal");
+        let status = client.watch(call(WatchRequest {}, authorization)).await.expect_err("a rejection");
         assert_eq!(codes(&status), expected);
         let request = CreateInvoiceRequest::default();
-        let status = client.create_invoice(call(request, authorization)).await.expect_err("a refusal");
+        let status = client.create_invoice(call(request, authorization)).await.expect_err("a rejection");
         assert_eq!(codes(&status), expected);
     }
     // Services that there are not are tonic's business.
@@ -98,7 +98,7 @@ async fn every_method_of_the_service_beside_them_is_guarded() {
 }
 
 #[tokio::test]
-async fn the_example_tells_callers_who_they_are() {
+async fn the_example_returns_the_caller() {
     let clerk = layer();
     let mut client = WhoAmIClient::new(example(&clerk).await);
     let user = client.who_am_i(call(WhoAmIRequest {}, &[&good()])).await.expect("a reply").into_inner();
@@ -115,7 +115,7 @@ async fn the_example_tells_callers_who_they_are() {
 }
 
 #[tokio::test]
-async fn the_examples_method_behind_a_permission_asks_for_it() {
+async fn the_examples_permission_is_enforced() {
     let mut client = WhoAmIClient::new(example(&layer()).await);
     let admin = || token().organization("org_acme", "admin");
     let invoice = || CreateInvoiceRequest { customer: "cus_1".to_owned() };
@@ -124,7 +124,7 @@ async fn the_examples_method_behind_a_permission_asks_for_it() {
     assert_eq!(created, Invoice { customer: "cus_1".to_owned(), created_by: "user_ada".to_owned() });
     for may_not in [admin(), admin().permission("invoices", "read"), admin().permission("orders", "create")] {
         let bearer = bearer(&may_not);
-        let status = client.create_invoice(call(invoice(), &[&bearer])).await.expect_err("a refusal");
+        let status = client.create_invoice(call(invoice(), &[&bearer])).await.expect_err("a rejection");
         assert_eq!(codes(&status), (Code::PermissionDenied, Some("insufficient_scope")));
         assert_eq!(status.message(), "insufficient scope");
     }

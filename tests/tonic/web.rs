@@ -96,7 +96,7 @@ async fn a_web_call_in_base64_is_served() {
 }
 
 #[tokio::test]
-async fn a_refusal_of_a_web_call_is_in_the_headers_that_a_browser_reads() {
+async fn a_rejected_web_call_has_its_status_in_the_headers() {
     let good = good();
     for place in PLACES {
         for (clerk, token, status, code) in [
@@ -123,7 +123,7 @@ async fn a_refusal_of_a_web_call_is_in_the_headers_that_a_browser_reads() {
 }
 
 #[tokio::test]
-async fn a_grpc_web_client_reads_replies_and_refusals() {
+async fn a_grpc_web_client_reads_replies_and_rejections() {
     for place in PLACES {
         let (address, _probe) = serve(layer(), place).await;
         let origin: Uri = format!("http://{address}").parse().expect("an origin");
@@ -139,21 +139,21 @@ async fn a_grpc_web_client_reads_replies_and_refusals() {
             (vec![], (Code::Unauthenticated, Some("missing_token"))),
             (vec![BAD], (Code::Unauthenticated, Some("invalid_token"))),
         ] {
-            let status = client.unary(call(text("a"), &authorization)).await.expect_err("a refusal");
+            let status = client.unary(call(text("a"), &authorization)).await.expect_err("a rejection");
             assert_eq!(codes(&status), expected, "{place:?}");
-            let status = client.server_streaming(call(text("a"), &authorization)).await.expect_err("a refusal");
+            let status = client.server_streaming(call(text("a"), &authorization)).await.expect_err("a rejection");
             assert_eq!(codes(&status), expected, "{place:?}");
         }
     }
 }
 
 #[tokio::test]
-async fn plain_grpc_is_served_beside_it() {
+async fn plain_grpc_is_served_beside_grpc_web() {
     for place in PLACES {
         let (address, _probe) = serve(layer(), place).await;
         let mut client = EchoClient::new(connect(address).await);
         assert!(client.unary(call(text("a"), &[&good()])).await.is_ok(), "{place:?}");
-        let status = client.unary(call(text("a"), &[])).await.expect_err("a refusal");
+        let status = client.unary(call(text("a"), &[])).await.expect_err("a rejection");
         assert_eq!(codes(&status), (Code::Unauthenticated, Some("missing_token")), "{place:?}");
     }
 }

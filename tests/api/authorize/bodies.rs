@@ -61,7 +61,7 @@ impl Body for Own {
 }
 
 #[tokio::test]
-async fn a_response_body_of_ones_own_passes_frame_by_frame() {
+async fn a_custom_response_body_passes_frame_by_frame() {
     let inner = service_fn(|_: Request<()>| ready(Ok::<_, Infallible>(Response::new(Own::default()))));
     let response = guard().layer(inner).oneshot(of(&reader(), ())).await.expect("infallible");
     let mut body = response.into_body();
@@ -70,9 +70,9 @@ async fn a_response_body_of_ones_own_passes_frame_by_frame() {
     assert!(body.frame().await.is_some_and(|frame| frame.is_ok_and(|frame| frame.is_trailers())));
     assert_eq!(body.frame().await.and_then(Result::err), Some(Torn));
     assert!(body.is_end_stream() && body.frame().await.is_none());
-    let refused = guard().layer(inner).oneshot(of(&member(), ())).await.expect("infallible");
-    let length = refused.headers()["content-length"].to_str().expect("ASCII").parse().ok();
-    let mut body = refused.into_body();
+    let rejected = guard().layer(inner).oneshot(of(&member(), ())).await.expect("infallible");
+    let length = rejected.headers()["content-length"].to_str().expect("ASCII").parse().ok();
+    let mut body = rejected.into_body();
     assert_eq!((body.size_hint().exact(), body.is_end_stream()), (length, false));
     assert!(body.frame().await.is_some_and(|frame| frame.is_ok_and(|frame| frame.is_data())));
     assert!(body.is_end_stream() && body.frame().await.is_none());
@@ -91,7 +91,7 @@ impl Body for Untouchable {
 }
 
 #[tokio::test]
-async fn a_request_body_is_not_polled_and_that_of_a_refused_request_is_dropped() {
+async fn a_request_body_is_not_polled_and_is_dropped_on_rejection() {
     let held = Arc::new(());
     for (token, status) in [(reader(), 200), (member(), 403)] {
         let response = guard().layer(Recorder::default()).oneshot(of(&token, Untouchable(Arc::clone(&held)))).await;
@@ -105,7 +105,7 @@ async fn a_request_body_is_not_polled_and_that_of_a_refused_request_is_dropped()
 }
 
 #[tokio::test]
-async fn what_passes_is_the_request_as_it_came() {
+async fn an_admitted_request_is_unchanged() {
     let seen = service_fn(|request: Request<Vec<u8>>| {
         let number = request.extensions().get::<u8>().copied();
         let user = request.extensions().get::<ClerkAuth>().map(|user| user.user_id().to_owned());
@@ -147,7 +147,7 @@ impl Service<Request<Rc<str>>> for Local {
 }
 
 #[tokio::test]
-async fn a_service_need_not_be_send_and_not_be_clone() {
+async fn a_service_needs_neither_send_nor_clone() {
     let calls = Rc::new(Cell::new(0));
     let mut service: RequireService<Local> = guard().layer(Local(Rc::clone(&calls)));
     for (token, status) in [(reader(), 200), (member(), 403)] {

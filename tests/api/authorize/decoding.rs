@@ -167,7 +167,7 @@ fn g13_to_g23_a_mask_is_a_decimal_number_of_any_size() {
 
 /// Clerk's SDKs count masks over all features or over the organization's: the number of masks tells which.
 #[test]
-fn a_users_feature_before_an_organizations_is_resolved_or_grants_nothing() {
+fn ambiguous_masks_after_a_user_feature_are_resolved_or_grant_nothing() {
     let (fea, per) = ("u:impersonation,o:billing,o:email", "read,manage");
     let both = "billing:read billing:manage email:read";
     for (fpm, expected) in [("0,3,1", both), ("3,1", both), ("3", "billing:read billing:manage"), ("0,3,1,1", "")] {
@@ -182,13 +182,13 @@ fn a_users_feature_before_an_organizations_is_resolved_or_grants_nothing() {
 }
 
 #[test]
-fn spaces_around_items_do_not_count() {
+fn spaces_around_items_are_ignored() {
     let user = packed(" o:a , o:b ", " read , manage ", " 1 , 2 ");
     assert_permissions(&user, "o:a,o:b", "read,manage", "a:read b:manage");
 }
 
 #[test]
-fn features_go_to_their_scopes() {
+fn features_are_split_by_scope() {
     for (fea, of_organization, of_user) in [
         ("", "", ""),
         ("o:impersonation,o:payments", "impersonation payments", ""),

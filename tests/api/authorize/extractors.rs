@@ -86,7 +86,7 @@ async fn a_user_who_meets_the_policy_reaches_the_handler() {
 }
 
 #[tokio::test]
-async fn a_user_who_does_not_is_refused_as_by_the_layer() {
+async fn a_user_who_fails_the_policy_gets_the_layers_403() {
     for path in ["/reads", "/recent", "/nothing", "/required", "/recently"] {
         let answer = ask(layer(), "GET", path, Some(&member())).await;
         answer.assert_rejected(403, "insufficient_scope");
@@ -107,7 +107,7 @@ async fn a_user_who_does_not_is_refused_as_by_the_layer() {
 }
 
 #[tokio::test]
-async fn without_a_user_the_stored_refusal_is_the_answer() {
+async fn without_a_user_the_stored_rejection_is_returned() {
     for path in ["/reads", "/recent", "/nothing", "/required", "/recently"] {
         let answer = ask(layer().allow_unauthenticated_requests(), "GET", path, None).await;
         answer.assert_rejected(401, "missing_token");
@@ -120,7 +120,7 @@ async fn without_a_user_the_stored_refusal_is_the_answer() {
 }
 
 #[tokio::test]
-async fn without_a_layer_the_answer_is_a_500_with_a_fixed_body() {
+async fn without_a_layer_the_response_is_a_500_with_a_fixed_body() {
     let bearer = bearer(&reader());
     for path in ["/reads", "/required"] {
         let answer = send(&routes(), request("GET", path, &[("authorization", &bearer)])).await;
@@ -129,7 +129,7 @@ async fn without_a_layer_the_answer_is_a_500_with_a_fixed_body() {
 }
 
 #[tokio::test]
-async fn a_policy_refuses_by_the_layers_hook_and_pinned_form() {
+async fn a_policy_rejection_uses_the_layers_hook_and_format() {
     let hooked = layer().on_rejection(|rejection: &Rejection, request: &Parts| {
         let mut response = Response::new(Bytes::from(format!("{} {}", request.uri, rejection.code())));
         *response.status_mut() = StatusCode::IM_A_TEAPOT;
@@ -137,7 +137,7 @@ async fn a_policy_refuses_by_the_layers_hook_and_pinned_form() {
     });
     let answer = ask(hooked.clone(), "GET", "/reads", Some(&member())).await;
     assert_eq!(answer.outcome(), (418, "/reads insufficient_scope"));
-    // A handler's own refusal has no request to show to the hook.
+    // A handler's own rejection has no request to show to the hook.
     ask(hooked, "GET", "/required", Some(&member())).await.assert_rejected(403, "insufficient_scope");
     for path in ["/reads", "/required"] {
         let pinned = layer().refusals(Refusals::Http);
@@ -149,7 +149,7 @@ async fn a_policy_refuses_by_the_layers_hook_and_pinned_form() {
 }
 
 #[tokio::test]
-async fn a_policy_refuses_a_grpc_call_in_the_form_in_which_the_layer_does() {
+async fn a_policy_rejects_a_grpc_call_with_a_grpc_status() {
     let lenient = layer().allow_unauthenticated_requests();
     ask_with(lenient.clone(), "POST", "/reads", None, "application/grpc")
         .await
@@ -159,9 +159,9 @@ async fn a_policy_refuses_a_grpc_call_in_the_form_in_which_the_layer_does() {
 }
 
 #[tokio::test]
-async fn a_policy_is_asked_of_a_user_without_a_request() {
-    let refused = Authorized::<Reads>::new(user(&member())).expect_err("no permission");
-    assert_eq!(refused.kind(), RejectionKind::InsufficientScope);
+async fn a_policy_can_be_checked_without_a_request() {
+    let rejected = Authorized::<Reads>::new(user(&member())).expect_err("no permission");
+    assert_eq!(rejected.kind(), RejectionKind::InsufficientScope);
     let user = Authorized::<Reads>::new(user(&reader())).expect("a permission");
     assert_eq!((user.user_id(), user.instance()), ("user_ada", "https://clerk.test.example"));
     assert_eq!(user.into_inner().user_id(), "user_ada");
@@ -171,7 +171,7 @@ async fn a_policy_is_asked_of_a_user_without_a_request() {
 }
 
 #[tokio::test]
-async fn a_handlers_own_refusal_is_a_response_that_carries_itself() {
+async fn a_rejection_returned_by_a_handler_is_in_its_extensions() {
     let rejection = user(&member()).require(&may_read()).expect_err("no permission");
     let response: Response<Body> = rejection.into_response();
     assert_eq!(response.status(), StatusCode::FORBIDDEN);

@@ -37,7 +37,7 @@ fn row(fva: &Value) -> String {
 }
 
 #[test]
-fn ages_of_factors_meet_presets_and_levels_as_in_clerks_sdk() {
+fn factor_ages_satisfy_presets_and_levels_as_in_clerks_sdk() {
     for (fva, expected) in [
         (json!([0, -1]), "TTTTTTT"),
         (json!([9, -1]), "TTTTTTT"),
@@ -76,7 +76,7 @@ fn an_age_is_fresh_strictly_below_the_limit() {
 }
 
 #[test]
-fn ages_that_are_not_two_numbers_of_minutes_meet_nothing() {
+fn malformed_factor_ages_satisfy_nothing() {
     for fva in [
         json!(null),
         json!([]),
@@ -104,7 +104,7 @@ fn ages_that_are_not_two_numbers_of_minutes_meet_nothing() {
 /// -1 alone stands for a factor that was never verified, and no other number below zero for anything: a second
 /// factor of another age must not let the first one stand in for it.
 #[test]
-fn an_age_just_beside_minus_one_or_below_zero_meets_nothing() {
+fn negative_factor_ages_other_than_minus_one_satisfy_nothing() {
     for fva in
         [json!([0, -1.000_4]), json!([-1.000_4, 0]), json!([0, -0.999_9]), json!([-0.000_4, 0]), json!([0, -0.000_4])]
     {
@@ -113,7 +113,7 @@ fn an_age_just_beside_minus_one_or_below_zero_meets_nothing() {
 }
 
 #[test]
-fn a_token_that_does_not_say_meets_nothing() {
+fn a_token_without_factor_ages_satisfies_nothing() {
     for user in [v1(&json!({})), v2(&json!({}))] {
         for asked in asked() {
             assert!(!user.has(&Requirement::reverification(asked)), "{asked:?}");
@@ -122,7 +122,7 @@ fn a_token_that_does_not_say_meets_nothing() {
 }
 
 #[test]
-fn minutes_bound_every_level_at_both_ends() {
+fn the_minutes_limit_applies_at_both_ends_for_every_level() {
     let user = v2(&json!({ "fva": [0, 0] }));
     let user_of_long_ago = v2(&json!({ "fva": [4_294_967_294_u32, 4_294_967_294_u32] }));
     for level in [ReverificationLevel::FirstFactor, ReverificationLevel::SecondFactor, ReverificationLevel::MultiFactor]

@@ -48,7 +48,7 @@ fn choices() -> Vec<Vec<(Requirement, bool)>> {
 }
 
 #[test]
-fn all_that_is_asked_must_hold_and_something_must_be_asked() {
+fn every_part_must_hold_and_an_empty_requirement_fails() {
     let users = holder();
     assert_eq!(choices().len(), 3_usize.pow(7));
     for choice in choices() {
@@ -66,7 +66,7 @@ fn all_that_is_asked_must_hold_and_something_must_be_asked() {
 }
 
 #[test]
-fn one_of_the_alternatives_is_enough() {
+fn any_of_passes_if_one_alternative_holds() {
     let users = holder();
     for choice in choices() {
         let expected = choice.iter().any(|(_, holds)| *holds);
@@ -93,7 +93,7 @@ fn alternatives_and_conjunctions_nest() {
 }
 
 #[test]
-fn a_roles_prefix_counts_as_one_however_often_it_stands_on_either_side() {
+fn repeated_org_prefixes_of_roles_are_ignored_on_both_sides() {
     for held in ["admin", "org:admin", "org:org:admin"] {
         for user in
             [v1(&json!({ "org_id": "org_1", "org_role": held })), v2(&json!({ "o": { "id": "org_1", "rol": held } }))]
@@ -111,7 +111,7 @@ fn a_roles_prefix_counts_as_one_however_often_it_stands_on_either_side() {
 }
 
 #[test]
-fn a_permissions_prefix_counts_as_one_on_the_asking_side_alone() {
+fn repeated_org_prefixes_are_ignored_in_required_permissions_only() {
     let asked = ["a:read", "org:a:read", "org:org:a:read"];
     for (held, expected) in [("org:a:read", true), ("a:read", false), ("org:org:a:read", false), ("ORG:a:read", false)]
     {
@@ -127,7 +127,7 @@ fn a_permissions_prefix_counts_as_one_on_the_asking_side_alone() {
 }
 
 #[test]
-fn letter_case_and_spaces_count() {
+fn comparison_is_case_and_space_sensitive() {
     for user in holder() {
         for asked in ["Admin", "ADMIN", "org:Admin", "ORG:admin", "Org:admin", " admin", "org: admin", "admin "] {
             assert!(!user.has(&Requirement::role(asked)), "{asked}");
@@ -145,7 +145,7 @@ fn letter_case_and_spaces_count() {
 }
 
 #[test]
-fn empty_texts_ask_for_nothing_and_are_not_met() {
+fn requirements_with_empty_names_are_never_met() {
     let mut users = holder().to_vec();
     users
         .push(v1(&json!({ "org_id": "org_1", "org_role": "", "org_permissions": ["", "org:"], "fea": "", "pla": "" })));
@@ -170,7 +170,7 @@ fn empty_texts_ask_for_nothing_and_are_not_met() {
 }
 
 #[test]
-fn an_entitlement_is_asked_for_by_scope_and_name_and_further_parts_do_not_count() {
+fn entitlements_match_by_scope_and_name_only() {
     for (held, asked, expected) in [
         ("o:a", "o:a:zzz", true),
         ("o:a", "organization:a:b:c", true),
@@ -204,7 +204,7 @@ fn an_entitlement_is_asked_for_by_scope_and_name_and_further_parts_do_not_count(
 }
 
 #[test]
-fn one_malformed_item_spoils_features_plans_and_the_permissions_of_version_2() {
+fn one_malformed_item_voids_the_whole_entitlement_list() {
     for list in ["o:a,b", "b,o:a", "o:a,", ",o:a", "o:a,,o:b", "a"] {
         let user = v2(&json!({ "fea": list, "pla": list, "o": { "id": "org_1", "per": "read", "fpm": "1,1,1" } }));
         for requirement in [Requirement::feature("a"), Requirement::plan("o:a"), Requirement::permission("a:read")] {
@@ -214,7 +214,7 @@ fn one_malformed_item_spoils_features_plans_and_the_permissions_of_version_2() {
 }
 
 #[test]
-fn lists_of_a_wrong_type_grant_nothing() {
+fn lists_of_the_wrong_type_grant_nothing() {
     let wrong: [Value; 6] = [json!(["o:a"]), json!({ "o": "a" }), json!(1), json!(true), json!(null), json!([["o:a"]])];
     for value in wrong {
         let organization = json!({ "id": "org_1", "per": value, "fpm": "1" });
@@ -239,7 +239,7 @@ fn lists_of_a_wrong_type_grant_nothing() {
 }
 
 #[test]
-fn no_session_has_scopes() {
+fn session_tokens_have_no_scopes() {
     let user = user(&token().claim("scope", "read write").claim("scp", ["read"]).claim("scopes", "read"));
     for scope in ["read", "read write", "write"] {
         assert!(!user.has(&Requirement::scope(scope)), "{scope}");
@@ -248,7 +248,7 @@ fn no_session_has_scopes() {
 }
 
 #[test]
-fn an_instance_is_compared_as_it_is_called() {
+fn the_instance_requirement_compares_the_instance_name() {
     let named = issuer().config().instance_name("staging").expect("a name");
     for (user, name, other) in
         [(user(&token()), issuer().url(), "staging"), (user_by(named, &token()), "staging", issuer().url())]
@@ -261,7 +261,7 @@ fn an_instance_is_compared_as_it_is_called() {
 }
 
 #[test]
-fn of_several_instances_the_one_whose_key_verified_counts() {
+fn the_instance_requirement_uses_the_verifying_instance() {
     let other = TestIssuer::new().clock(ManualClock::new());
     let other_url = "https://clerk.other.example";
     let other_config = ClerkConfig::from_jwks(other.jwks()).and_then(|config| config.issuer(other_url));
@@ -277,7 +277,7 @@ fn of_several_instances_the_one_whose_key_verified_counts() {
 }
 
 #[test]
-fn a_predicate_sees_the_user_it_is_asked_of() {
+fn a_predicate_gets_the_user() {
     let is_ada = Requirement::predicate(|user: &ClerkAuth| user.user_id() == "user_ada");
     assert!(ClerkAuth::builder().user_id("user_ada").build().has(&is_ada));
     assert!(!ClerkAuth::builder().user_id("user_bob").build().has(&is_ada));

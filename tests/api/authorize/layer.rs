@@ -44,7 +44,7 @@ async fn a_user_who_meets_the_requirement_passes() {
 }
 
 #[tokio::test]
-async fn a_user_who_does_not_is_answered_with_a_problem_and_a_challenge() {
+async fn a_user_who_fails_the_requirement_gets_a_problem_and_a_challenge() {
     for clerk in [layer(), layer_that_waits(), layer().allow_unauthenticated_requests()] {
         for token in [member(), token()] {
             let (answer, calls) = ask(&clerk, "GET", &[], Some(&token)).await;
@@ -59,7 +59,7 @@ async fn a_user_who_does_not_is_answered_with_a_problem_and_a_challenge() {
 }
 
 #[tokio::test]
-async fn the_refusal_lies_in_the_extensions_and_names_no_error_of_the_token() {
+async fn a_403_has_the_rejection_in_its_extensions_without_a_token_error() {
     let (answer, _) = ask(&layer(), "GET", &[], Some(&member())).await;
     let rejection = answer.rejection();
     assert_eq!((rejection.kind(), rejection.code()), (RejectionKind::InsufficientScope, "insufficient_scope"));
@@ -69,7 +69,7 @@ async fn the_refusal_lies_in_the_extensions_and_names_no_error_of_the_token() {
 }
 
 #[tokio::test]
-async fn head_gets_the_headers_that_get_would_have() {
+async fn head_gets_the_same_headers_as_get() {
     let ((got, _), (head, calls)) =
         (ask(&layer(), "GET", &[], Some(&member())).await, ask(&layer(), "HEAD", &[], Some(&member())).await);
     assert_eq!((head.outcome(), calls), ((403, ""), 0));
@@ -78,7 +78,7 @@ async fn head_gets_the_headers_that_get_would_have() {
 }
 
 #[tokio::test]
-async fn a_grpc_call_is_refused_in_its_own_form() {
+async fn a_grpc_call_is_rejected_with_a_grpc_status() {
     for media_type in ["application/grpc", "application/grpc+proto", "Application/GRPC; a=b"] {
         let (answer, calls) = ask(&layer(), "POST", &[("content-type", media_type)], Some(&member())).await;
         answer.assert_rejected_grpc("7", "insufficient_scope");
@@ -99,7 +99,7 @@ async fn a_grpc_call_is_refused_in_its_own_form() {
 }
 
 #[tokio::test]
-async fn the_form_that_the_layer_pins_holds_for_its_users_further_in() {
+async fn the_format_pinned_by_the_layer_applies_to_inner_guards() {
     let call = [("content-type", "application/grpc")];
     let (answer, calls) = ask(&layer().refusals(Refusals::Http), "POST", &call, Some(&member())).await;
     answer.assert_rejected(403, "insufficient_scope");
@@ -110,7 +110,7 @@ async fn the_form_that_the_layer_pins_holds_for_its_users_further_in() {
 }
 
 #[tokio::test]
-async fn the_layers_hook_answers_for_its_users_further_in_and_sees_the_request() {
+async fn the_layers_hook_answers_for_inner_guards_and_gets_the_request() {
     let hooked = layer().on_rejection(|rejection: &Rejection, request: &Parts| {
         assert_eq!((&request.method, request.uri.to_string()), (&Method::PATCH, "/invoices?of=may".to_owned()));
         assert!(request.headers.contains_key("x-id") && request.headers["authorization"].is_sensitive());
@@ -126,7 +126,7 @@ async fn the_layers_hook_answers_for_its_users_further_in_and_sees_the_request()
 }
 
 #[tokio::test]
-async fn a_hook_can_amend_the_pinned_form_and_heads_get_no_body_of_it() {
+async fn a_hook_can_amend_the_pinned_response_and_head_gets_no_body() {
     let hooked = layer().refusals(Refusals::Http).on_rejection(|rejection: &Rejection, _: &Parts| {
         let mut response = rejection.default_response();
         response.headers_mut().insert("x-code", rejection.code().parse().expect("a value"));
@@ -141,7 +141,7 @@ async fn a_hook_can_amend_the_pinned_form_and_heads_get_no_body_of_it() {
 }
 
 #[tokio::test]
-async fn the_innermost_clerk_layer_answers_for_the_user_it_let_in() {
+async fn the_innermost_clerk_layer_answers_for_its_user() {
     let outer = layer().refusals(Refusals::Grpc);
     let inner = Recorder::default();
     let stacked = outer.layer(layer().layer(RequireLayer::new(may_read()).layer(inner.clone())));
@@ -179,7 +179,7 @@ fn routers() -> [(&'static str, Router, Recorder); 4] {
 }
 
 #[tokio::test]
-async fn axum_guards_the_routes_that_the_layer_is_put_on() {
+async fn axum_guards_the_routes_with_the_layer() {
     for (name, router, inner) in routers() {
         let app = router.route_layer(layer());
         for (token, path, status) in [
@@ -205,7 +205,7 @@ async fn axum_guards_the_routes_that_the_layer_is_put_on() {
 }
 
 #[tokio::test]
-async fn axum_keeps_unknown_paths_unknown_behind_a_route_layer() {
+async fn unknown_paths_behind_a_route_layer_are_404() {
     let routes = Router::new().route("/invoices", routing::get(whoami));
     let app = routes.route_layer(RequireLayer::new(may_read())).route_layer(layer());
     let answer = send(&app, request("GET", "/elsewhere", &[("authorization", &bearer(&member()))])).await;

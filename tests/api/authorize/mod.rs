@@ -1,17 +1,17 @@
 //! What a verified user may do, and how a user without the permission is answered.
 
 mod bodies;
+mod clerk_table;
 mod decoding;
 mod extractors;
 mod factors;
 mod has;
 mod layer;
 mod organizations;
+mod other_schemes;
 mod readiness;
 mod reverification;
-mod schemes;
-mod stored;
-mod tables;
+mod stored_rejection;
 mod templates;
 mod traits;
 

@@ -87,19 +87,19 @@ fn n5_and_n6_masks_count_over_the_organizations_features_alone() {
 }
 
 #[test]
-fn n7_a_machine_is_refused_before_anything_can_be_asked_of_it() {
+fn n7_a_machine_token_is_rejected_before_authorization() {
     let machine = issuer().token("mch_1").organization("org_1", "admin");
-    let refused = verifier(issuer().config()).try_verify(&machine.sign()).err();
-    assert_eq!(refused.map(|error| error.kind()), Some(VerifyErrorKind::InvalidSubject));
+    let rejected = verifier(issuer().config()).try_verify(&machine.sign()).err();
+    assert_eq!(rejected.map(|error| error.kind()), Some(VerifyErrorKind::InvalidSubject));
     let machine = token().header("cat", "cl_B7d4PD333AAA");
     for config in [issuer().config(), issuer().config().allow_template_tokens()] {
-        let refused = verifier(config).try_verify(&machine.sign()).err();
-        assert_eq!(refused.map(|error| error.kind()), Some(VerifyErrorKind::UnsupportedCategory));
+        let rejected = verifier(config).try_verify(&machine.sign()).err();
+        assert_eq!(rejected.map(|error| error.kind()), Some(VerifyErrorKind::UnsupportedCategory));
     }
 }
 
 #[test]
-fn a_layout_of_an_unknown_version_grants_nothing_but_fresh_factors() {
+fn a_token_of_unknown_version_grants_only_reverification() {
     for version in [json!(1), json!(3), json!("2"), json!(null), json!(2.5), json!([2]), json!(true)] {
         let user = v2(&json!({
             "v": version, "fea": "o:a,u:b", "pla": "o:business,u:pro", "fva": [0, 0],
@@ -115,7 +115,7 @@ fn a_layout_of_an_unknown_version_grants_nothing_but_fresh_factors() {
 }
 
 #[test]
-fn a_layout_grants_nothing_by_the_claims_of_the_other() {
+fn claims_of_the_other_version_grant_nothing() {
     let packed = json!({
         "o": { "id": "org_1", "rol": "admin", "per": "read", "fpm": "1" }, "fea": "o:a", "pla": "u:pro",
     });

@@ -53,7 +53,7 @@ impl<B> Service<Request<B>> for Exacting {
 }
 
 #[tokio::test]
-async fn only_a_service_that_was_made_ready_is_called() {
+async fn only_a_ready_service_is_called() {
     let mut service = guard().layer(Exacting::default());
     for (token, status) in [(reader(), 200), (member(), 403), (member(), 403), (reader(), 200), (reader(), 200)] {
         let response = call(&mut service, of(&token, ())).await.await;
@@ -108,7 +108,7 @@ async fn readiness_and_errors_are_those_of_the_inner_service() {
     assert!(service.poll_ready(&mut context).is_pending());
     inner.is_busy.store(false, Ordering::SeqCst);
     assert_eq!(service.poll_ready(&mut context), Poll::Ready(Ok(())));
-    assert_eq!(service.call(of(&member(), ())).await.expect("a refusal is a response").status(), 403);
+    assert_eq!(service.call(of(&member(), ())).await.expect("a rejection is a response").status(), 403);
     assert_eq!(service.poll_ready(&mut context), Poll::Ready(Ok(())));
     assert_eq!(service.call(of(&reader(), ())).await.err(), Some(Broken("when called")));
     inner.is_broken.store(true, Ordering::SeqCst);
@@ -117,7 +117,7 @@ async fn readiness_and_errors_are_those_of_the_inner_service() {
 }
 
 #[tokio::test]
-async fn a_refused_call_holds_no_capacity_of_the_inner_service() {
+async fn a_rejected_call_holds_no_capacity() {
     let inner = Recorder::default();
     let limited = guard().layer(ConcurrencyLimitLayer::new(1).layer(inner.clone()));
     for _ in 0..3 {
@@ -137,7 +137,7 @@ async fn a_refused_call_holds_no_capacity_of_the_inner_service() {
 }
 
 #[tokio::test]
-async fn a_call_that_passed_holds_its_capacity_until_it_is_done() {
+async fn an_admitted_call_holds_its_capacity_until_it_ends() {
     let (done, wait) = tokio::sync::watch::channel(false);
     let slow = service_fn(move |_: Request<()>| {
         let mut wait = wait.clone();
@@ -161,7 +161,7 @@ async fn a_call_that_passed_holds_its_capacity_until_it_is_done() {
 }
 
 #[tokio::test]
-async fn a_refusal_is_ready_at_the_first_poll_and_the_service_not_called() {
+async fn a_rejection_is_ready_at_the_first_poll_without_a_call() {
     let inner = Recorder::default();
     let mut service = guard().layer(inner.clone());
     let mut future = pin!(call(&mut service, of(&member(), ())).await);

@@ -52,7 +52,7 @@ async fn ask(requirement: Requirement, token: &TokenBuilder, method: &str, media
 }
 
 #[tokio::test]
-async fn the_refusal_has_the_body_that_clerks_front_end_retries_on() {
+async fn the_rejection_has_the_body_that_clerks_front_end_retries_on() {
     for (reverification, config) in configs() {
         let answer = ask(fresh(reverification), &stale(member()), "POST", "application/json").await;
         assert_eq!(answer.outcome(), (403, body(config).as_str()));
@@ -72,7 +72,7 @@ async fn the_refusal_has_the_body_that_clerks_front_end_retries_on() {
 }
 
 #[tokio::test]
-async fn factors_that_are_fresh_pass() {
+async fn fresh_factors_pass() {
     for (reverification, _) in configs() {
         let answer = ask(fresh(reverification), &member().claim("fva", [0, 0]), "GET", "text/plain").await;
         assert_eq!(answer.outcome(), (200, "user_ada"), "{reverification:?}");
@@ -80,7 +80,7 @@ async fn factors_that_are_fresh_pass() {
 }
 
 #[tokio::test]
-async fn factors_that_a_session_does_not_speak_of_have_to_be_verified_again() {
+async fn missing_factor_ages_require_reverification() {
     let unsaid = [member(), member().claim("fva", json!(null)), member().claim("fva", [-1, -1])];
     for token in unsaid {
         let answer = ask(fresh(Reverification::lax()), &token, "GET", "text/plain").await;
@@ -89,7 +89,7 @@ async fn factors_that_a_session_does_not_speak_of_have_to_be_verified_again() {
 }
 
 #[tokio::test]
-async fn head_gets_the_headers_that_get_would_have() {
+async fn head_gets_the_same_headers_as_get() {
     let asked = || fresh(Reverification::strict());
     let got = ask(asked(), &stale(member()), "GET", "text/plain").await;
     let head = ask(asked(), &stale(member()), "HEAD", "text/plain").await;
@@ -98,7 +98,7 @@ async fn head_gets_the_headers_that_get_would_have() {
 }
 
 #[tokio::test]
-async fn a_grpc_call_is_told_by_the_code() {
+async fn a_grpc_call_gets_the_reverification_code() {
     let answer = ask(fresh(Reverification::strict()), &stale(member()), "POST", "application/grpc").await;
     answer.assert_rejected_grpc("7", "reverification");
     assert_eq!(answer.header("grpc-message"), Some("reverification needed"));
@@ -111,13 +111,13 @@ async fn a_grpc_call_is_told_by_the_code() {
 /// What `require` says: nothing, or the code and what has to be verified.
 fn verdict(token: &TokenBuilder, requirement: &Requirement) -> Option<(&'static str, Option<Reverification>)> {
     let user = user(token);
-    let refused = user.require(requirement).err();
-    assert_eq!(user.has(requirement), refused.is_none(), "{requirement:?}");
-    refused.map(|rejection| (rejection.code(), rejection.reverification()))
+    let rejected = user.require(requirement).err();
+    assert_eq!(user.has(requirement), rejected.is_none(), "{requirement:?}");
+    rejected.map(|rejection| (rejection.code(), rejection.reverification()))
 }
 
 #[test]
-fn reverifying_is_asked_for_only_where_nothing_else_is_missing() {
+fn reverification_is_requested_only_if_nothing_else_is_missing() {
     let (strict, lax) = (Reverification::strict(), Reverification::lax());
     let forbidden = Some(("insufficient_scope", None));
     let reverify = |asked| Some(("reverification", Some(asked)));
@@ -140,7 +140,7 @@ fn reverifying_is_asked_for_only_where_nothing_else_is_missing() {
 }
 
 #[test]
-fn reverifying_is_asked_for_where_no_alternative_holds_and_one_would_afterwards() {
+fn reverification_is_requested_if_it_would_satisfy_an_alternative() {
     let strict = Reverification::strict();
     let forbidden = Some(("insufficient_scope", None));
     let reverify = Some(("reverification", Some(strict)));
@@ -160,7 +160,7 @@ fn reverifying_is_asked_for_where_no_alternative_holds_and_one_would_afterwards(
 
 /// No factor is ever less than no minutes old, so Clerk's front end would ask for it again and again.
 #[test]
-fn reverifying_is_not_asked_for_where_it_would_not_be_enough() {
+fn reverification_is_not_requested_if_it_cannot_succeed() {
     for level in [ReverificationLevel::FirstFactor, ReverificationLevel::SecondFactor, ReverificationLevel::MultiFactor]
     {
         let never = fresh(Reverification::after_minutes(level, 0));

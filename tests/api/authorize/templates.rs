@@ -57,7 +57,7 @@ fn for_sessions_alone() -> Vec<Requirement> {
 }
 
 #[test]
-fn sessions_with_the_same_claims_meet_what_templates_do_not() {
+fn session_tokens_meet_requirements_that_template_tokens_do_not() {
     for token in granting() {
         for token in [token.clone(), token.clone().header("cat", IGNORE), token.without_header("cat")] {
             for user in [user(&token), template_user(&token)] {
@@ -69,7 +69,7 @@ fn sessions_with_the_same_claims_meet_what_templates_do_not() {
 }
 
 #[test]
-fn a_template_token_meets_no_requirement_of_a_session() {
+fn a_template_token_meets_no_session_requirement() {
     for token in templates() {
         let user = template_user(&token);
         for requirement in for_sessions_alone() {
@@ -80,7 +80,7 @@ fn a_template_token_meets_no_requirement_of_a_session() {
 }
 
 #[test]
-fn an_instance_and_a_predicate_decide_about_template_tokens_by_themselves() {
+fn instance_and_predicate_requirements_apply_to_template_tokens() {
     for token in templates() {
         let user = template_user(&token);
         let instance = || Requirement::instance(issuer().url());
@@ -95,17 +95,17 @@ fn an_instance_and_a_predicate_decide_about_template_tokens_by_themselves() {
 }
 
 #[test]
-fn reverifying_is_not_asked_of_one_whom_it_would_not_help() {
+fn reverification_is_not_requested_of_template_tokens() {
     for token in templates() {
-        let refused = template_user(&token).require(&Requirement::reverification(Reverification::strict()));
-        let rejection = refused.expect_err("no session");
+        let rejected = template_user(&token).require(&Requirement::reverification(Reverification::strict()));
+        let rejection = rejected.expect_err("no session");
         assert_eq!((rejection.code(), rejection.reverification()), ("insufficient_scope", None));
     }
 }
 
 /// A template may fill a claim called `fva` with whatever the user likes.
 #[test]
-fn factors_that_a_template_speaks_of_are_not_fresh() {
+fn factor_ages_in_template_tokens_are_not_fresh() {
     for token in templates() {
         let user = template_user(&token);
         assert!(!Reverification::lax().is_met_by(&user), "{}", token.payload());
@@ -113,17 +113,17 @@ fn factors_that_a_template_speaks_of_are_not_fresh() {
 }
 
 #[test]
-fn template_tokens_are_refused_unless_they_are_allowed() {
-    let refused = |token: &TokenBuilder| verifier(issuer().config()).try_verify(&token.sign()).err();
+fn template_tokens_are_rejected_unless_allowed() {
+    let rejected = |token: &TokenBuilder| verifier(issuer().config()).try_verify(&token.sign()).err();
     for token in templates() {
-        let kind = refused(&token).map(|error| error.kind());
+        let kind = rejected(&token).map(|error| error.kind());
         let expected = [VerifyErrorKind::UnsupportedCategory, VerifyErrorKind::InvalidSessionId];
         assert!(kind.is_some_and(|kind| expected.contains(&kind)), "{kind:?}");
     }
 }
 
 #[tokio::test]
-async fn a_template_token_is_a_user_behind_the_layer_but_no_more() {
+async fn a_template_token_authenticates_but_authorizes_nothing() {
     let clerk = tower_clerk::ClerkAuthLayer::from(verifier(issuer().config().allow_template_tokens()));
     for token in templates() {
         let request = || get(&[("authorization", &bearer(&token))]);

@@ -30,7 +30,7 @@ fn is_shared<T: Clone + Debug + Send + Sync + 'static>() {}
 fn is_sent<T: Debug + Send + Sync>(_: &T) {}
 
 #[test]
-fn everything_can_be_sent_shared_cloned_and_shown() {
+fn public_types_are_send_sync_clone_and_debug() {
     is_shared::<Requirement>();
     is_shared::<Reverification>();
     is_shared::<ReverificationLevel>();
@@ -42,7 +42,7 @@ fn everything_can_be_sent_shared_cloned_and_shown() {
 }
 
 #[test]
-fn a_future_is_sent_and_unpinned_where_the_inner_one_is() {
+fn the_response_future_is_send_and_unpin_if_the_inner_one_is() {
     fn of<F>(_: fn() -> F) -> Option<ResponseFuture<F>> {
         None
     }
@@ -54,7 +54,7 @@ fn a_future_is_sent_and_unpinned_where_the_inner_one_is() {
 }
 
 #[test]
-fn a_clone_decides_as_the_original() {
+fn a_clone_gives_the_same_verdicts() {
     let requirement = Requirement::role("admin").and(Requirement::predicate(|user| user.user_id() == "user_ada"));
     for (token, expected) in [(reader(), true), (token(), false)] {
         assert_eq!(user(&token).has(&requirement), expected);
@@ -65,7 +65,7 @@ fn a_clone_decides_as_the_original() {
 }
 
 #[test]
-fn debug_of_a_requirement_shows_its_shape_and_nothing_of_a_predicate() {
+fn debug_of_a_requirement_hides_predicates() {
     let secret = "org_secret".to_owned();
     let is_own = Requirement::predicate(move |user: &ClerkAuth| {
         user.organization().is_some_and(|organization| organization.id() == secret)
@@ -85,13 +85,13 @@ fn debug_of_a_requirement_shows_its_shape_and_nothing_of_a_predicate() {
 }
 
 #[test]
-fn debug_of_an_authorized_user_shows_nothing_of_them() {
+fn debug_of_an_authorized_user_hides_the_user() {
     let granted: TokenBuilder = reader().claim("act", serde_json::json!({ "sub": "user_root" }));
     let authorized = Authorized::<Named>::new(user(&granted)).expect("an admin");
     let shown = r#"Authorized(ClerkAuth { instance: "https://clerk.test.example", version: Some(2), .. })"#;
     assert_eq!(format!("{authorized:?}"), shown);
-    let refusal = user(&granted).require(&Requirement::role("org:owner")).expect_err("no owner");
-    for shown in [format!("{authorized:#?}"), format!("{refusal:?} {refusal}")] {
+    let rejection = user(&granted).require(&Requirement::role("org:owner")).expect_err("no owner");
+    for shown in [format!("{authorized:#?}"), format!("{rejection:?} {rejection}")] {
         for secret in ["user_", "sess_", "org_", "org:", "owner", "admin", "invoices"] {
             assert!(!shown.contains(secret), "{shown}");
         }
@@ -99,7 +99,7 @@ fn debug_of_an_authorized_user_shows_nothing_of_them() {
 }
 
 #[test]
-fn debug_of_layers_shows_what_they_ask_for() {
+fn debug_of_layers_shows_their_requirement() {
     let layer = RequireLayer::new(Requirement::role("org:admin").and(Requirement::predicate(|_| true)));
     for shown in [format!("{layer:?}"), format!("{:?}", layer.layer("inner"))] {
         assert!(shown.contains(r#"All([Role("org:admin"), Predicate(..)])"#), "{shown}");

@@ -28,7 +28,7 @@ fn a_cookie_source_needs_authorized_parties() {
 }
 
 #[tokio::test]
-async fn the_session_cookie_is_found_among_others_and_across_fields() {
+async fn the_session_cookie_is_found_among_other_cookies_and_fields() {
     let token = token().sign();
     for fields in [
         vec![session(&token)],
@@ -47,7 +47,7 @@ async fn the_session_cookie_is_found_among_others_and_across_fields() {
 }
 
 #[tokio::test]
-async fn other_cookies_are_no_credential() {
+async fn other_cookies_are_not_credentials() {
     let token = token().sign();
     for field in [
         format!("__sessionx={token}"),
@@ -65,7 +65,7 @@ async fn other_cookies_are_no_credential() {
 }
 
 #[tokio::test]
-async fn the_suffixed_cookie_is_not_rescued_by_the_other() {
+async fn a_bad_suffixed_cookie_does_not_fall_back_to_the_plain_one() {
     let field = format!("__session={}; __session_QvfNY2dr=a.b.c", token().sign());
     let answer = send_through(&cookie_layer(), get(&[("cookie", &field)])).await;
     assert_eq!((answer.status(), answer.code()), (401, "invalid_token".to_owned()));
@@ -91,7 +91,7 @@ async fn delimiters_are_split_on_before_decoding() {
 }
 
 #[tokio::test]
-async fn an_earlier_source_that_has_something_decides() {
+async fn the_first_source_with_a_credential_decides() {
     let cookie = session(&token().sign());
     let bad = send_through(&cookie_layer(), get(&[("authorization", "Bearer a.b.c"), ("cookie", &cookie)])).await;
     assert_eq!((bad.status(), bad.code()), (401, "invalid_token".to_owned()));
@@ -101,7 +101,7 @@ async fn an_earlier_source_that_has_something_decides() {
 }
 
 #[tokio::test]
-async fn a_cookie_counts_on_an_unsafe_request_only_from_the_same_site() {
+async fn unsafe_requests_need_a_same_site_origin_for_cookies() {
     let cookie = session(&token().sign());
     for (method, more, status) in [
         ("GET", vec![], 200),
@@ -132,8 +132,8 @@ async fn a_cookie_counts_on_an_unsafe_request_only_from_the_same_site() {
             assert_eq!(answer.header("www-authenticate"), None);
         }
     }
-    let refused = send_through(&cookie_layer(), request("POST", "/", &[("cookie", &cookie)])).await;
-    assert_eq!(refused.code(), "cross_site");
+    let rejected = send_through(&cookie_layer(), request("POST", "/", &[("cookie", &cookie)])).await;
+    assert_eq!(rejected.code(), "cross_site");
     let bad = send_through(&cookie_layer(), request("POST", "/", &[("cookie", "__session=a.b.c")])).await;
     assert_eq!(bad.code(), "cross_site", "whatever the token is");
     let header = format!("Bearer {}", token().sign());
@@ -141,7 +141,7 @@ async fn a_cookie_counts_on_an_unsafe_request_only_from_the_same_site() {
 }
 
 #[tokio::test]
-async fn without_parties_a_browser_must_say_that_an_unsafe_request_is_from_the_same_origin() {
+async fn without_parties_unsafe_requests_need_sec_fetch_site_same_origin() {
     let danger = layer_with(|config| Ok(config.danger_cookie_without_authorized_parties()))
         .token_sources([TokenSource::session_cookie()])
         .expect("the danger is accepted");
@@ -161,7 +161,7 @@ async fn without_parties_a_browser_must_say_that_an_unsafe_request_is_from_the_s
 }
 
 #[tokio::test]
-async fn a_cookie_without_azp_counts_on_get_and_head_alone() {
+async fn a_cookie_without_azp_is_accepted_only_for_get_and_head() {
     let layer = layer_with(|config| Ok(config.authorized_parties([PARTY])?.allow_missing_azp()))
         .token_sources([TokenSource::authorization(), TokenSource::session_cookie()])
         .expect("parties are set");
@@ -176,7 +176,7 @@ async fn a_cookie_without_azp_counts_on_get_and_head_alone() {
 }
 
 #[tokio::test]
-async fn a_cookie_from_another_party_is_refused() {
+async fn a_cookie_from_another_party_is_rejected() {
     let token = issuer().token("user_ada").authorized_party("https://evil.example").sign();
     let answer = send_through(&cookie_layer(), get(&[("cookie", &session(&token))])).await;
     assert_eq!((answer.status(), answer.code()), (401, "invalid_token".to_owned()));

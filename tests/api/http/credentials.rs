@@ -1,7 +1,7 @@
 use crate::support::{get, layer, layer_with, layer_without_keys, request, send_through, token};
 
 #[tokio::test]
-async fn bearer_is_read_whatever_its_case_and_padding() {
+async fn the_bearer_scheme_ignores_case_and_padding() {
     let token = token().sign();
     for value in [
         format!("Bearer {token}"),
@@ -17,7 +17,7 @@ async fn bearer_is_read_whatever_its_case_and_padding() {
 }
 
 #[tokio::test]
-async fn the_header_goes_on_unchanged_and_sensitive() {
+async fn the_header_is_forwarded_unchanged_and_sensitive() {
     let value = format!("bearer   {}", token().sign());
     let answer = send_through(&layer(), get(&[("authorization", &value)])).await;
     let seen = answer.passed().authorization.expect("the header");
@@ -62,7 +62,7 @@ async fn a_malformed_credential_is_a_bad_request_in_every_mode() {
 }
 
 #[tokio::test]
-async fn two_authorization_fields_are_a_bad_request_whatever_they_hold() {
+async fn two_authorization_fields_are_always_a_bad_request() {
     let bearer = format!("Bearer {}", token().sign());
     for (first, second) in
         [(bearer.as_str(), bearer.as_str()), (&bearer, "Basic eDp5"), ("Basic eDp5", &bearer), ("", "")]
@@ -73,7 +73,7 @@ async fn two_authorization_fields_are_a_bad_request_whatever_they_hold() {
 }
 
 #[tokio::test]
-async fn one_word_after_bearer_is_a_token_good_or_bad() {
+async fn one_word_after_bearer_is_a_valid_or_invalid_token() {
     for word in ["a", "a.b.c", "null", "Bearer", "eyJhbGciOiJub25lIn0.e30.", "=", "\"quoted\"", "a:b;c", "%2E%2E"] {
         for layer in [layer(), layer_without_keys()] {
             let answer = send_through(&layer, get(&[("authorization", &format!("Bearer {word}"))])).await;
@@ -83,7 +83,7 @@ async fn one_word_after_bearer_is_a_token_good_or_bad() {
 }
 
 #[tokio::test]
-async fn another_scheme_is_no_bearer_credential() {
+async fn another_scheme_is_not_a_bearer_credential() {
     let token = token().sign();
     for value in [
         "Basic eDp5".to_owned(),
@@ -101,7 +101,7 @@ async fn another_scheme_is_no_bearer_credential() {
 }
 
 #[tokio::test]
-async fn a_token_elsewhere_is_not_looked_for() {
+async fn tokens_in_other_places_are_ignored() {
     let token = token().sign();
     for name in ["x-authorization", "proxy-authorization", "authorization-bin", "cookie"] {
         let value = if name == "cookie" { format!("__session={token}") } else { format!("Bearer {token}") };

@@ -53,7 +53,7 @@ async fn handlers_get_the_user() {
 }
 
 #[tokio::test]
-async fn an_optional_user_is_none_only_where_the_layer_let_the_request_pass() {
+async fn an_optional_user_is_none_only_behind_a_lenient_layer() {
     let lenient = || layer().allow_unauthenticated_requests();
     for authorization in [None, Some("Bearer a.b.c")] {
         let answer = ask_layered(lenient(), "/optional", authorization).await;
@@ -62,7 +62,7 @@ async fn an_optional_user_is_none_only_where_the_layer_let_the_request_pass() {
 }
 
 #[tokio::test]
-async fn a_required_user_is_refused_as_the_layer_would_have() {
+async fn a_required_user_is_rejected_with_the_layers_response() {
     let lenient = || layer().allow_unauthenticated_requests();
     let (status, body) = ask_layered(lenient(), "/required", None).await;
     assert_eq!(status, StatusCode::UNAUTHORIZED);
@@ -74,7 +74,7 @@ async fn a_required_user_is_refused_as_the_layer_would_have() {
 }
 
 #[tokio::test]
-async fn a_required_user_is_refused_by_the_layers_hook() {
+async fn a_required_user_is_rejected_through_the_layers_hook() {
     let hooked =
         layer().allow_unauthenticated_requests().on_rejection(|rejection: &Rejection, _: &http::request::Parts| {
             let mut response = rejection.default_response();
@@ -85,7 +85,7 @@ async fn a_required_user_is_refused_by_the_layers_hook() {
 }
 
 #[tokio::test]
-async fn a_forgotten_layer_is_a_500_with_a_fixed_body() {
+async fn a_missing_layer_is_a_500_with_a_fixed_body() {
     for path in ["/required", "/optional", "/custom", "/optional-custom"] {
         let (status, body) = ask(routes(), path, Some("Bearer a.b.c")).await;
         assert_eq!(status, StatusCode::INTERNAL_SERVER_ERROR, "{path}");

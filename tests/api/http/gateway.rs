@@ -38,7 +38,7 @@ async fn send_bearer(layer: &ClerkAuthLayer, token: &str) -> Answer {
 }
 
 #[test]
-fn the_document_is_read_alone_or_in_a_list() {
+fn a_policy_is_read_alone_or_in_a_list() {
     let alone = policy(&json!({ "frontendApiUrl": "$env(CLERK_FRONTEND_API_URL)" }));
     for document in [alone.clone(), json!({ "policies": [alone] })] {
         let policy = parse(&document).expect("a policy");
@@ -70,7 +70,7 @@ fn one_policy_of_several_is_chosen_by_name() {
 }
 
 #[test]
-fn a_mistake_names_the_field_and_not_the_value() {
+fn an_error_names_the_field_and_not_the_value() {
     let good = policy(&json!({ "frontendApiUrl": "https://a.example" }));
     let with = |pointer: &str, value: Value| {
         let mut document = good.clone();
@@ -130,7 +130,7 @@ fn a_mistake_names_the_field_and_not_the_value() {
 }
 
 #[tokio::test]
-async fn the_layer_answers_as_the_gateway_did() {
+async fn the_layer_answers_like_the_gateway() {
     let issuer = TestIssuer::start().await.expect("a socket");
     let layer = layer_of(&issuer, json!({})).await;
     assert_eq!(send_through(&layer, get(&[])).await.status(), 401);
@@ -141,7 +141,7 @@ async fn the_layer_answers_as_the_gateway_did() {
 }
 
 #[tokio::test]
-async fn the_layer_lets_requests_pass_where_the_policy_does() {
+async fn the_layer_admits_what_the_policy_admits() {
     let issuer = TestIssuer::start().await.expect("a socket");
     let layer = layer_of(&issuer, json!({ "allowUnauthenticatedRequests": true })).await;
     for answer in [send_through(&layer, get(&[])).await, send_bearer(&layer, "a.b.c").await] {
@@ -154,9 +154,9 @@ async fn the_layer_lets_requests_pass_where_the_policy_does() {
 async fn resource_metadata_is_served_and_named_in_challenges() {
     let issuer = TestIssuer::start().await.expect("a socket");
     let layer = layer_of(&issuer, json!({ "oAuthResourceMetadataEnabled": true })).await;
-    let refused = send_through(&layer, request("GET", "/path?query", &[("host", "api.example.com")])).await;
+    let rejected = send_through(&layer, request("GET", "/path?query", &[("host", "api.example.com")])).await;
     let url = "https://api.example.com/.well-known/oauth-protected-resource/path";
-    assert_eq!(refused.header("www-authenticate"), Some(format!("Bearer resource_metadata=\"{url}\"").as_str()));
+    assert_eq!(rejected.header("www-authenticate"), Some(format!("Bearer resource_metadata=\"{url}\"").as_str()));
     let headers = [("host", "api.example.com"), ("authorization", "Bearer a")];
     let bad = send_through(&layer, request("GET", "/path?query", &headers)).await;
     let expected = format!("Bearer error=\"invalid_token\", resource_metadata=\"{url}\"");
@@ -184,7 +184,7 @@ async fn resource_metadata_is_served_and_named_in_challenges() {
 }
 
 #[tokio::test]
-async fn a_host_that_is_none_is_not_repeated() {
+async fn an_invalid_host_is_not_echoed() {
     let issuer = TestIssuer::start().await.expect("a socket");
     let layer = layer_of(&issuer, json!({ "oAuthResourceMetadataEnabled": true })).await;
     for hosts in [

@@ -5,5 +5,5 @@ mod credentials;
 mod extractors;
 mod gateway;
 mod modes;
-mod refusals;
+mod rejections;
 mod sources;

@@ -4,7 +4,7 @@ use tower_clerk::{ClerkAuthLayer, TokenSource, rejection::RejectionKind};
 use crate::support::{get, layer, layer_with, layer_without_keys, send_through, token};
 
 #[tokio::test]
-async fn modes_pass_what_they_say_and_nothing_else() {
+async fn each_mode_admits_exactly_what_it_documents() {
     let (good, bad) = (format!("Bearer {}", token().sign()), "Bearer a.b.c");
     type Mode = fn(ClerkAuthLayer) -> ClerkAuthLayer;
     let strict: Mode = |layer| layer;
@@ -34,7 +34,7 @@ async fn modes_pass_what_they_say_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn exactly_one_of_user_and_rejection_goes_on() {
+async fn exactly_one_of_user_and_rejection_is_forwarded() {
     let lenient = layer().allow_unauthenticated_requests();
     let good = format!("Bearer {}", token().sign());
     for (value, kind) in [
@@ -50,7 +50,7 @@ async fn exactly_one_of_user_and_rejection_goes_on() {
 }
 
 #[tokio::test]
-async fn what_an_earlier_layer_left_does_not_count() {
+async fn extensions_left_by_an_outer_layer_are_removed() {
     let user = send_through(&layer(), get(&[("authorization", &format!("Bearer {}", token().sign()))])).await;
     let user = user.passed().user.expect("a user");
     let mut forged = get(&[]);
@@ -63,7 +63,7 @@ async fn what_an_earlier_layer_left_does_not_count() {
 }
 
 #[tokio::test]
-async fn unverified_credentials_are_stripped_only_when_asked() {
+async fn unverified_credentials_are_stripped_only_if_enabled() {
     let lenient = layer().allow_unauthenticated_requests();
     let bad = get(&[("authorization", "Bearer a.b.c")]);
     assert!(send_through(&lenient, bad).await.passed().authorization.is_some());
@@ -77,7 +77,7 @@ async fn unverified_credentials_are_stripped_only_when_asked() {
 }
 
 #[tokio::test]
-async fn authorization_is_stripped_if_the_bad_token_was_in_it_however_the_source_is_named() {
+async fn authorization_is_stripped_if_the_bad_token_came_from_it() {
     let of = |name: HeaderName| {
         let layer = layer().token_sources([TokenSource::header(name)]).expect("a source");
         layer.allow_unauthenticated_requests().strip_unverified_credentials()
@@ -90,7 +90,7 @@ async fn authorization_is_stripped_if_the_bad_token_was_in_it_however_the_source
 }
 
 #[tokio::test]
-async fn a_credential_that_was_not_looked_at_is_not_stripped() {
+async fn a_credential_that_was_not_read_is_not_stripped() {
     let lenient = layer_with(|config| config.authorized_parties(["https://app.test.example"]))
         .token_sources([TokenSource::session_cookie(), TokenSource::authorization()])
         .expect("parties are set")

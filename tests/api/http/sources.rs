@@ -25,7 +25,7 @@ async fn another_header_holds_a_token_with_or_without_bearer() {
 }
 
 #[tokio::test]
-async fn whatever_may_hold_a_token_goes_on_sensitive() {
+async fn headers_that_may_hold_a_token_are_forwarded_as_sensitive() {
     let name = HeaderName::from_static("x-clerk-token");
     let layer = layer_with(|config| config.authorized_parties(["https://app.test.example"]))
         .token_sources([TokenSource::header(name), TokenSource::session_cookie()])
@@ -39,7 +39,7 @@ async fn whatever_may_hold_a_token_goes_on_sensitive() {
 }
 
 #[tokio::test]
-async fn a_closure_finds_a_token_where_it_likes() {
+async fn a_custom_source_finds_a_token_anywhere() {
     let subprotocol = |headers: &HeaderMap| -> Option<String> {
         let list = headers.get("sec-websocket-protocol")?.to_str().ok()?;
         list.split(", ").find_map(|item| item.strip_prefix("bearer.")).map(str::to_owned)

@@ -13,7 +13,7 @@ fn both(a: &Tenant, b: &Tenant) -> Verifier {
 }
 
 #[tokio::test]
-async fn each_token_is_held_against_its_own_instance() {
+async fn each_token_is_verified_by_its_own_instance() {
     let (a, b) = (Tenant::new("a"), Tenant::new("b"));
     let verifier = both(&a, &b);
     for tenant in [&a, &b] {
@@ -25,7 +25,7 @@ async fn each_token_is_held_against_its_own_instance() {
 }
 
 #[tokio::test]
-async fn a_token_never_passes_by_the_key_of_another_instance() {
+async fn the_key_of_another_instance_is_rejected() {
     let (a, b) = (Tenant::new("a"), Tenant::new("b"));
     assert_eq!(a.issuer.kid(), b.issuer.kid());
     let verifier = both(&a, &b);
@@ -36,7 +36,7 @@ async fn a_token_never_passes_by_the_key_of_another_instance() {
 }
 
 #[tokio::test]
-async fn an_issuer_that_is_no_text_picks_no_instance() {
+async fn an_issuer_that_is_not_a_string_selects_no_instance() {
     let (a, b) = (Tenant::new("a"), Tenant::new("b"));
     let verifier = both(&a, &b);
     assert_eq!(verify(&verifier, &a.token("u").without_claim("iss").sign()).await, Err(VerifyErrorKind::InvalidIssuer));
@@ -49,7 +49,7 @@ async fn an_issuer_that_is_no_text_picks_no_instance() {
 }
 
 #[tokio::test]
-async fn parties_audience_and_templates_are_each_instances_own() {
+async fn parties_audience_and_templates_are_per_instance() {
     let (a, b) = (Tenant::new("a"), Tenant::new("b"));
     let strict = a.config().authorized_parties(["https://a.example"]).expect("parties");
     let strict = strict.audience(["api"]).expect("an audience");
@@ -68,7 +68,7 @@ async fn parties_audience_and_templates_are_each_instances_own() {
 }
 
 #[test]
-fn instances_are_told_apart_by_issuers_that_no_two_share() {
+fn instances_need_distinct_issuers() {
     let (a, b) = (Tenant::new("a"), Tenant::new("b"));
     let error = |instances: Vec<ClerkConfig>| Verifier::of_instances(instances).expect_err("a mistake");
     let twice = error(vec![a.config(), b.config(), a.config()]);
@@ -107,7 +107,7 @@ async fn instances_at_one_url_with_different_secrets_share_nothing() {
 }
 
 #[tokio::test]
-async fn one_instances_outage_is_not_anothers() {
+async fn an_outage_of_one_instance_does_not_affect_another() {
     let (a, b) = (Tenant::new("a"), Tenant::new("b"));
     let down = || async { Err::<Bytes, _>(FetchError::new("out of order")) };
     let verifier = Verifier::builder(Instance::new(a.config()).key_source(down))
@@ -126,7 +126,7 @@ async fn one_instances_outage_is_not_anothers() {
 }
 
 #[tokio::test]
-async fn a_key_source_belongs_to_the_instance_named_last() {
+async fn a_key_source_belongs_to_the_last_added_instance() {
     let (a, b) = (Tenant::new("a"), Tenant::new("b"));
     let keys_of_a = Bytes::from(a.issuer.jwks());
     let source = move || {
@@ -157,7 +157,7 @@ async fn a_layer_trusts_several_instances() {
 }
 
 #[tokio::test]
-async fn the_longest_token_is_each_instances_own() {
+async fn the_maximum_token_length_is_per_instance() {
     let (a, b) = (Tenant::new("a"), Tenant::new("b"));
     let long = |tenant: &Tenant| tenant.token("u").claim("pad", "x".repeat(2000)).sign();
     let short = a.config().max_token_length(1024).expect("a length");

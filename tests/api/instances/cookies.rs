@@ -8,7 +8,7 @@ const A: &str = "https://app.a.example";
 const B: &str = "https://app.b.example";
 
 #[tokio::test]
-async fn a_cookie_counts_only_for_the_parties_of_its_own_instance() {
+async fn cookies_are_checked_against_the_parties_of_their_instance() {
     let (a, b) = (Tenant::new("a"), Tenant::new("b"));
     let of_a = a.config().authorized_parties([A]).expect("parties");
     let of_b = b.config().authorized_parties([B]).expect("parties");
@@ -34,7 +34,7 @@ fn every_configured_instance_needs_parties_for_cookies() {
 }
 
 #[tokio::test]
-async fn a_resolved_instance_without_parties_has_no_cookies() {
+async fn a_resolved_instance_without_parties_accepts_no_cookies() {
     let (a, b) = (Tenant::new("a"), Tenant::new("b"));
     let configs = [a.config().authorized_parties([A]).expect("parties"), b.config()];
     let resolver = move |issuer: IssuerUrl| {

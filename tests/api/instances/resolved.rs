@@ -86,7 +86,7 @@ impl Records {
 }
 
 #[tokio::test]
-async fn a_tenant_is_asked_for_once_and_kept() {
+async fn a_tenant_is_resolved_once_and_cached() {
     let (a, b) = (Tenant::new("a"), Tenant::new("b"));
     let records = Records::new(&[&a]);
     let verifier = records.verifier(&ManualClock::new());
@@ -100,7 +100,7 @@ async fn a_tenant_is_asked_for_once_and_kept() {
 }
 
 #[tokio::test]
-async fn configured_instances_are_not_asked_for() {
+async fn configured_instances_are_not_resolved() {
     let (a, b) = (Tenant::new("a"), Tenant::new("b"));
     let records = Records::new(&[&b]);
     let inner = records.clone();
@@ -116,7 +116,7 @@ async fn configured_instances_are_not_asked_for() {
 }
 
 #[tokio::test]
-async fn what_no_instance_accepts_is_refused_without_asking() {
+async fn tokens_that_no_instance_accepts_are_not_resolved() {
     let a = Tenant::new("a");
     let records = Records::new(&[&a]);
     let verifier = records.verifier(&ManualClock::new());
@@ -140,7 +140,7 @@ async fn what_no_instance_accepts_is_refused_without_asking() {
 }
 
 #[tokio::test]
-async fn a_herd_for_one_tenant_asks_once() {
+async fn concurrent_requests_for_one_tenant_resolve_once() {
     let a = Tenant::new("a");
     let records = Records::new(&[&a]).closed();
     let verifier = records.verifier(&ManualClock::new());
@@ -162,7 +162,7 @@ async fn a_herd_for_one_tenant_asks_once() {
 }
 
 #[tokio::test]
-async fn made_up_issuers_have_twelve_calls_at_once_and_no_more() {
+async fn unknown_issuers_run_at_most_twelve_concurrent_lookups() {
     let records = Records::new(&[]).closed();
     let clock = ManualClock::new();
     let verifier = records.verifier(&clock);
@@ -188,7 +188,7 @@ async fn made_up_issuers_have_twelve_calls_at_once_and_no_more() {
 }
 
 #[tokio::test]
-async fn a_flood_of_made_up_issuers_spends_a_budget() {
+async fn unknown_issuers_spend_a_lookup_budget() {
     let a = Tenant::new("a");
     let records = Records::new(&[&a]);
     let clock = ManualClock::new();
@@ -208,7 +208,7 @@ async fn a_flood_of_made_up_issuers_spends_a_budget() {
 }
 
 #[tokio::test]
-async fn an_error_is_a_503_and_not_remembered() {
+async fn a_resolver_error_is_a_503_and_not_cached() {
     let a = Tenant::new("a");
     let records = Records::new(&[&a]);
     let verifier = records.verifier(&ManualClock::new());
@@ -223,7 +223,7 @@ async fn an_error_is_a_503_and_not_remembered() {
 }
 
 #[tokio::test]
-async fn a_stranger_is_asked_for_again_after_a_minute() {
+async fn an_unknown_issuer_is_resolved_again_after_a_minute() {
     let a = Tenant::new("a");
     let records = Records::new(&[]);
     let clock = ManualClock::new();
@@ -248,7 +248,7 @@ async fn settle(records: &Records, asked: usize) {
 }
 
 #[tokio::test]
-async fn a_token_that_waits_for_keys_is_judged_by_the_instance_that_fetches_them() {
+async fn a_token_waiting_for_keys_is_verified_by_the_fetching_instance() {
     let a = Tenant::new("a");
     let (document, gate) = (Bytes::from(a.issuer.jwks()), Arc::new(Semaphore::new(1)));
     let permits = Arc::clone(&gate);
@@ -281,7 +281,7 @@ async fn a_token_that_waits_for_keys_is_judged_by_the_instance_that_fetches_them
 }
 
 #[tokio::test]
-async fn a_tenant_whose_record_is_unchanged_keeps_its_keys() {
+async fn an_unchanged_tenant_keeps_its_keys() {
     let a = Tenant::new("a");
     let (document, fetches) = (Bytes::from(a.issuer.jwks()), Arc::new(AtomicUsize::new(0)));
     let count = Arc::clone(&fetches);
@@ -306,7 +306,7 @@ async fn a_tenant_whose_record_is_unchanged_keeps_its_keys() {
 }
 
 #[tokio::test]
-async fn a_tenant_that_left_is_refused_after_five_minutes() {
+async fn a_removed_tenant_is_rejected_after_five_minutes() {
     let a = Tenant::new("a");
     let records = Records::new(&[&a]);
     let clock = ManualClock::new();
@@ -324,7 +324,7 @@ async fn a_tenant_that_left_is_refused_after_five_minutes() {
 }
 
 #[tokio::test]
-async fn a_known_tenant_is_kept_for_an_hour_while_the_records_are_down() {
+async fn a_known_tenant_is_kept_for_an_hour_while_the_resolver_fails() {
     let a = Tenant::new("a");
     let records = Records::new(&[&a]);
     let clock = ManualClock::new();
@@ -342,7 +342,7 @@ async fn a_known_tenant_is_kept_for_an_hour_while_the_records_are_down() {
 }
 
 #[tokio::test]
-async fn a_resolver_that_answers_with_another_issuer_is_not_believed() {
+async fn a_resolved_instance_with_another_issuer_is_rejected() {
     let (a, b) = (Tenant::new("a"), Tenant::new("b"));
     let records = Records::new(&[]);
     records.insert(&a, b.instance());
@@ -368,7 +368,7 @@ async fn a_resolver_that_panics_is_a_503() {
 }
 
 #[tokio::test]
-async fn the_last_handle_stops_what_is_being_asked() {
+async fn dropping_the_last_handle_stops_running_lookups() {
     let a = Tenant::new("a");
     let records = Records::new(&[&a]).closed();
     let verifier = records.verifier(&ManualClock::new());
@@ -385,7 +385,7 @@ async fn the_last_handle_stops_what_is_being_asked() {
 }
 
 #[test]
-fn a_resolver_is_asked_anew_if_its_runtime_is_gone_or_stands_still() {
+fn a_lookup_restarts_if_its_runtime_is_gone_or_idle() {
     let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     for stands_still in [false, true] {
         let a = Tenant::new("a");
@@ -403,7 +403,7 @@ fn a_resolver_is_asked_anew_if_its_runtime_is_gone_or_stands_still() {
 }
 
 #[tokio::test]
-async fn however_many_hang_up_there_is_room_to_wait() {
+async fn cancelled_waiters_free_their_places() {
     let a = Tenant::new("a");
     let records = Records::new(&[&a]).closed();
     let verifier = records.verifier(&ManualClock::new());
@@ -416,7 +416,7 @@ async fn however_many_hang_up_there_is_room_to_wait() {
 }
 
 #[tokio::test]
-async fn clients_that_hang_up_stop_nothing() {
+async fn cancelled_requests_do_not_stop_the_lookup() {
     let a = Tenant::new("a");
     let records = Records::new(&[&a]).closed();
     let verifier = records.verifier(&ManualClock::new());
@@ -436,7 +436,7 @@ async fn clients_that_hang_up_stop_nothing() {
 }
 
 #[test]
-fn without_a_runtime_there_is_nowhere_to_ask() {
+fn without_a_runtime_the_lookup_fails() {
     let a = Tenant::new("a");
     let verifier = Records::new(&[&a]).verifier(&ManualClock::new());
     let error = verifier.try_verify(&a.token("u").sign()).expect_err("no runtime");
@@ -444,7 +444,7 @@ fn without_a_runtime_there_is_nowhere_to_ask() {
 }
 
 #[tokio::test]
-async fn ports_and_addresses_are_asked_for_only_when_allowed() {
+async fn ports_and_addresses_are_resolved_only_if_allowed() {
     let a = Tenant::new("a");
     for (allowed, expected) in [(false, VerifyErrorKind::InvalidIssuer), (true, VerifyErrorKind::KeysUnavailable)] {
         let failing = |_: IssuerUrl| async { Err::<Option<Instance>, _>(ResolveError::new("no records")) };
@@ -457,7 +457,7 @@ async fn ports_and_addresses_are_asked_for_only_when_allowed() {
 }
 
 #[tokio::test]
-async fn a_tenant_whose_record_is_broken_keeps_no_other_from_being_looked_up() {
+async fn a_failing_tenant_does_not_block_lookups_of_others() {
     let (a, b) = (Tenant::new("a"), Tenant::new("b"));
     let records = Records::new(&[&a]);
     let clock = ManualClock::new();
@@ -480,7 +480,7 @@ async fn a_tenant_whose_record_is_broken_keeps_no_other_from_being_looked_up() {
 }
 
 #[tokio::test]
-async fn a_flood_of_made_up_issuers_keeps_no_tenant_from_being_asked_for_again() {
+async fn unknown_issuers_do_not_block_the_refresh_of_a_tenant() {
     let a = Tenant::new("a");
     let records = Records::new(&[&a]);
     let clock = ManualClock::new();
@@ -499,7 +499,7 @@ async fn a_flood_of_made_up_issuers_keeps_no_tenant_from_being_asked_for_again()
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_resolver_that_never_answers_has_two_seconds() {
+async fn a_lookup_times_out_after_two_seconds() {
     let a = Tenant::new("a");
     let records = Records::new(&[&a]).closed();
     let verifier = records.verifier(&ManualClock::new());
@@ -512,7 +512,7 @@ async fn a_resolver_that_never_answers_has_two_seconds() {
 }
 
 #[tokio::test]
-async fn a_tenant_that_is_idle_does_not_spoil_the_status() {
+async fn an_idle_tenant_is_left_out_of_the_status() {
     let (a, b) = (Tenant::new("a"), Tenant::new("b"));
     let records = Records::new(&[&a, &b]);
     let clock = ManualClock::new();
@@ -526,7 +526,7 @@ async fn a_tenant_that_is_idle_does_not_spoil_the_status() {
 }
 
 #[tokio::test]
-async fn a_resolved_instance_has_its_own_longest_token() {
+async fn a_resolved_instance_has_its_own_maximum_token_length() {
     let (a, b) = (Tenant::new("a"), Tenant::new("b"));
     let records = Records::new(&[]);
     let long = b.config().max_token_length(64 * 1024).expect("a length");
@@ -545,7 +545,7 @@ async fn a_resolved_instance_has_its_own_longest_token() {
 }
 
 #[test]
-fn a_key_source_without_an_instance_is_a_mistake() {
+fn a_key_source_without_an_instance_is_an_error() {
     let nobody = |_: IssuerUrl| async { Ok::<Option<Instance>, ResolveError>(None) };
     let source = || async { Err(FetchError::new("out of order")) };
     assert!(Verifier::resolving(nobody).key_source(source).build().is_err());

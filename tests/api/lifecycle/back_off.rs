@@ -23,7 +23,7 @@ async fn is_refreshed(harness: &Harness, token: &str) -> bool {
 }
 
 #[tokio::test]
-async fn without_keys_it_doubles_from_a_quarter_second_to_one_and_is_jittered_shorter() {
+async fn without_keys_it_doubles_from_250_ms_to_1_s_with_negative_jitter() {
     let (harness, token) = (Harness::cold(), key(0).token());
     harness.source.always(Reply::Failure);
     for full in [250, 500, 1000, 1000, 1000, 1000, 1000, 1000].map(millis) {
@@ -51,7 +51,7 @@ async fn with_keys_it_doubles_to_half_a_minute() {
 }
 
 #[tokio::test]
-async fn the_jitter_is_not_always_the_same() {
+async fn the_jitter_varies() {
     let token = key(0).token();
     let mut delays = Vec::new();
     for _ in 0..40 {
@@ -65,7 +65,7 @@ async fn the_jitter_is_not_always_the_same() {
 }
 
 #[tokio::test]
-async fn a_success_starts_it_anew() {
+async fn a_success_resets_it() {
     let (harness, token) = (Harness::cold(), key(0).token());
     harness.source.always(Reply::Failure);
     for _ in 0..5 {
@@ -79,7 +79,7 @@ async fn a_success_starts_it_anew() {
 }
 
 #[tokio::test]
-async fn without_keys_what_the_source_asks_for_is_honoured_up_to_five_seconds() {
+async fn without_keys_retry_after_is_honoured_up_to_five_seconds() {
     let token = key(0).token();
     for (asked, honoured) in [(secs(3), secs(3)), (secs(5), secs(5)), (secs(3600), secs(5)), (Duration::MAX, secs(5))] {
         let harness = Harness::cold();
@@ -93,7 +93,7 @@ async fn without_keys_what_the_source_asks_for_is_honoured_up_to_five_seconds() 
 }
 
 #[tokio::test]
-async fn with_keys_what_the_source_asks_for_is_honoured_up_to_a_minute() {
+async fn with_keys_retry_after_is_honoured_up_to_a_minute() {
     let token = key(0).token();
     for (asked, honoured) in [(secs(45), secs(45)), (secs(60), secs(60)), (secs(3600), secs(60))] {
         let harness = Harness::warm().await;
@@ -108,7 +108,7 @@ async fn with_keys_what_the_source_asks_for_is_honoured_up_to_a_minute() {
 }
 
 #[tokio::test]
-async fn the_source_cannot_ask_for_less_than_the_back_off() {
+async fn retry_after_cannot_shorten_the_back_off() {
     let (harness, token) = (Harness::cold(), key(0).token());
     harness.source.always(Reply::FailureUntil(millis(1)));
     for full in [250, 500, 1000].map(millis) {
@@ -119,7 +119,7 @@ async fn the_source_cannot_ask_for_less_than_the_back_off() {
 }
 
 #[tokio::test]
-async fn once_the_keys_are_gone_the_shorter_caps_hold() {
+async fn the_shorter_caps_apply_once_the_keys_are_gone() {
     let (harness, token) = (Harness::warm().await, key(0).token());
     harness.source.always(Reply::FailureUntil(secs(3600)));
     harness.pass(secs(270)).await;

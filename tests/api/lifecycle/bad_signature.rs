@@ -6,7 +6,7 @@ use crate::support::{
     Harness, Key, NANO, Reply, Verdict, at_once, forged, key, millis, secs, settle, stranger, with_header,
 };
 
-const REFUSED: Verdict = Err(VerifyErrorKind::InvalidSignature);
+const REJECTED: Verdict = Err(VerifyErrorKind::InvalidSignature);
 
 /// The key that comes after key 0 under the same `kid`.
 fn successor() -> Key {
@@ -14,11 +14,11 @@ fn successor() -> Key {
 }
 
 #[tokio::test]
-async fn it_is_worth_a_fetch_only_if_the_set_is_half_a_minute_old() {
+async fn it_triggers_a_fetch_only_if_the_set_is_half_a_minute_old() {
     let harness = Harness::warm().await;
     harness.publish(&[successor()]);
     harness.pass(secs(30) - NANO).await;
-    assert_eq!(at_once(harness.verify(&successor().token())), Some(REFUSED));
+    assert_eq!(at_once(harness.verify(&successor().token())), Some(REJECTED));
     settle().await;
     assert_eq!(harness.source.fetches(), 1);
     harness.pass(NANO).await;
@@ -27,15 +27,15 @@ async fn it_is_worth_a_fetch_only_if_the_set_is_half_a_minute_old() {
 }
 
 #[tokio::test]
-async fn it_is_worth_one_fetch_a_minute() {
+async fn it_triggers_one_fetch_a_minute() {
     let harness = Harness::warm().await;
     harness.pass(secs(30)).await;
     for fetches in 2..6 {
-        assert_eq!(harness.verify(&forged()).await, REFUSED);
+        assert_eq!(harness.verify(&forged()).await, REJECTED);
         assert_eq!(harness.source.fetches(), fetches);
-        assert_eq!(at_once(harness.verify(&forged())), Some(REFUSED));
+        assert_eq!(at_once(harness.verify(&forged())), Some(REJECTED));
         harness.pass(secs(60) - NANO).await;
-        assert_eq!(at_once(harness.verify(&forged())), Some(REFUSED));
+        assert_eq!(at_once(harness.verify(&forged())), Some(REJECTED));
         settle().await;
         assert_eq!(harness.source.fetches(), fetches);
         harness.pass(NANO).await;
@@ -43,30 +43,30 @@ async fn it_is_worth_one_fetch_a_minute() {
 }
 
 #[tokio::test]
-async fn its_budget_does_not_save_up() {
+async fn its_budget_does_not_accumulate() {
     let harness = Harness::warm().await;
     harness.pass(secs(200)).await;
     for _ in 0..2 {
-        assert_eq!(harness.verify(&forged()).await, REFUSED);
+        assert_eq!(harness.verify(&forged()).await, REJECTED);
         harness.pass(secs(30)).await;
     }
     assert_eq!(harness.source.fetches(), 2);
 }
 
 #[tokio::test]
-async fn after_a_rotation_under_the_same_kid_the_new_key_verifies_and_the_old_one_no_longer() {
+async fn a_rotation_under_the_same_kid_replaces_the_old_key() {
     let (harness, old, new) = (Harness::warm().await, key(0).token(), successor().token());
     harness.pass(secs(31)).await;
     assert_eq!(harness.try_verify(&old), Ok(()));
     harness.publish(&[successor()]);
     assert_eq!(harness.verify(&new).await, Ok(()));
-    assert_eq!(harness.verify(&old).await, REFUSED);
+    assert_eq!(harness.verify(&old).await, REJECTED);
     assert_eq!(harness.try_verify(&new), Ok(()));
     assert_eq!(harness.source.fetches(), 2);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_herd_on_a_key_rotated_under_the_same_kid_is_one_fetch() {
+async fn concurrent_requests_after_a_same_kid_rotation_fetch_once() {
     let (harness, new) = (Harness::warm().await, successor().token());
     harness.clock.advance(secs(31));
     harness.source.hold();
@@ -80,11 +80,11 @@ async fn a_herd_on_a_key_rotated_under_the_same_kid_is_one_fetch() {
 }
 
 #[tokio::test]
-async fn a_flood_spends_its_own_budget_and_leaves_that_of_unknown_kids_whole() {
+async fn a_flood_spends_its_own_budget_and_not_that_of_unknown_kids() {
     let harness = Harness::warm().await;
     harness.pass(secs(31)).await;
     for _ in 0..1_000 {
-        assert_eq!(harness.verify(&forged()).await, REFUSED);
+        assert_eq!(harness.verify(&forged()).await, REJECTED);
     }
     assert_eq!(harness.source.fetches(), 2);
     for rotated in [1, 2] {
@@ -96,7 +96,7 @@ async fn a_flood_spends_its_own_budget_and_leaves_that_of_unknown_kids_whole() {
 
 /// Unknown kids whose refreshes succeed would make the set too young, so here they fail.
 #[tokio::test]
-async fn a_flood_of_unknown_kids_leaves_its_budget_whole() {
+async fn a_flood_of_unknown_kids_does_not_spend_its_budget() {
     let harness = Harness::warm().await;
     harness.pass(secs(31)).await;
     harness.source.always(Reply::Failure);
@@ -112,7 +112,7 @@ async fn a_flood_of_unknown_kids_leaves_its_budget_whole() {
 }
 
 #[tokio::test]
-async fn a_refresh_that_fails_or_brings_the_same_key_leaves_it_bad() {
+async fn a_failed_or_unchanged_refresh_leaves_the_signature_invalid() {
     let token = forged();
     for answer in [
         Reply::Failure,
@@ -130,14 +130,14 @@ async fn a_refresh_that_fails_or_brings_the_same_key_leaves_it_bad() {
         harness.source.always(answer);
         let (mut own, mut joined) = (Box::pin(harness.verify(&token)), Box::pin(harness.verify(&token)));
         assert_eq!((at_once(own.as_mut()), at_once(joined.as_mut())), (None, None));
-        assert_eq!((own.await, joined.await), (REFUSED, REFUSED));
-        assert_eq!(at_once(harness.verify(&token)), Some(REFUSED));
+        assert_eq!((own.await, joined.await), (REJECTED, REJECTED));
+        assert_eq!(at_once(harness.verify(&token)), Some(REJECTED));
         assert_eq!(harness.source.fetches(), 2);
     }
 }
 
 #[tokio::test]
-async fn a_token_by_another_algorithm_than_its_keys_is_worth_none() {
+async fn an_algorithm_mismatch_triggers_no_fetch() {
     let harness = Harness::warm().await;
     harness.pass(secs(31)).await;
     let other = with_header(r#"{"alg":"RS512","kid":"ins_0"}"#);
@@ -147,7 +147,7 @@ async fn a_token_by_another_algorithm_than_its_keys_is_worth_none() {
 }
 
 #[tokio::test]
-async fn if_the_key_has_left_the_set_its_kid_is_unknown() {
+async fn a_kid_that_left_the_set_is_unknown() {
     let harness = Harness::warm().await;
     harness.pass(secs(31)).await;
     harness.publish(&[key(1)]);
@@ -155,28 +155,28 @@ async fn if_the_key_has_left_the_set_its_kid_is_unknown() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refresh_that_never_ends_leaves_it_bad() {
+async fn a_refresh_that_never_ends_leaves_the_signature_invalid() {
     let harness = Harness::warm_with(|config| config.jwks_timeout(secs(3))).await;
     harness.pass(secs(31)).await;
     harness.source.hold();
     let start = tokio::time::Instant::now();
-    assert_eq!(harness.verify(&forged()).await, REFUSED);
+    assert_eq!(harness.verify(&forged()).await, REJECTED);
     assert!(start.elapsed() >= secs(3) && start.elapsed() < millis(3100));
 }
 
 #[tokio::test]
-async fn while_backing_off_it_is_refused_at_once() {
+async fn while_backing_off_it_is_rejected_at_once() {
     let harness = Harness::warm().await;
     harness.pass(secs(31)).await;
     harness.source.always(Reply::FailureUntil(secs(60)));
     assert_eq!(harness.verify(&stranger(0)).await, Err(VerifyErrorKind::KeysUnavailable));
-    assert_eq!(at_once(harness.verify(&forged())), Some(REFUSED));
+    assert_eq!(at_once(harness.verify(&forged())), Some(REJECTED));
     settle().await;
     assert_eq!(harness.source.fetches(), 2);
 }
 
 #[tokio::test]
-async fn with_too_many_waiting_it_is_refused_at_once() {
+async fn with_too_many_waiting_it_is_rejected_at_once() {
     let harness = Harness::warm().await;
     harness.pass(secs(31)).await;
     harness.source.hold();
@@ -185,5 +185,5 @@ async fn with_too_many_waiting_it_is_refused_at_once() {
     for waiting in &mut waiting {
         assert_eq!(at_once(waiting.as_mut()), None);
     }
-    assert_eq!(at_once(harness.verify(&forged())), Some(REFUSED));
+    assert_eq!(at_once(harness.verify(&forged())), Some(REJECTED));
 }

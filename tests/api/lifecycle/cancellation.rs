@@ -8,7 +8,7 @@ use tower_layer::Layer;
 use crate::support::{Harness, Reply, at_once, key, secs, settle, stranger};
 
 #[tokio::test]
-async fn a_client_that_hangs_up_takes_nobodys_answer_away() {
+async fn a_cancelled_request_does_not_affect_other_waiters() {
     let (harness, token) = (Harness::cold(), key(0).token());
     let mut waiting: Vec<_> = (0..10).map(|_| Box::pin(harness.verify(&token))).collect();
     for waiting in &mut waiting {
@@ -28,7 +28,7 @@ async fn a_client_that_hangs_up_takes_nobodys_answer_away() {
 }
 
 #[tokio::test]
-async fn when_all_hang_up_the_fetch_goes_on_for_those_to_come() {
+async fn the_fetch_continues_when_all_waiters_are_cancelled() {
     let (harness, token) = (Harness::cold(), key(0).token());
     for _ in 0..100 {
         assert_eq!(at_once(harness.verify(&token)), None);
@@ -41,7 +41,7 @@ async fn when_all_hang_up_the_fetch_goes_on_for_those_to_come() {
 }
 
 #[tokio::test]
-async fn when_all_hang_up_a_failure_poisons_nothing() {
+async fn a_failure_after_all_waiters_are_cancelled_is_recoverable() {
     let (harness, token) = (Harness::cold(), key(0).token());
     for answer in [Reply::Failure, Reply::Panic, Reply::Failure] {
         for _ in 0..10 {
@@ -58,7 +58,7 @@ async fn when_all_hang_up_a_failure_poisons_nothing() {
 }
 
 #[tokio::test]
-async fn hanging_up_on_a_rotated_key_costs_one_fetch() {
+async fn cancelled_requests_for_a_rotated_key_cost_one_fetch() {
     let (harness, rotated) = (Harness::warm().await, key(1).token());
     harness.source.hold();
     for _ in 0..100 {
@@ -72,7 +72,7 @@ async fn hanging_up_on_a_rotated_key_costs_one_fetch() {
 }
 
 #[tokio::test]
-async fn hanging_up_before_the_fetch_has_begun_does_not_keep_it_from_beginning() {
+async fn cancelling_before_the_fetch_starts_does_not_prevent_it() {
     let (harness, token) = (Harness::cold(), key(0).token());
     harness.publish(&[key(0)]);
     assert_eq!(at_once(harness.verify(&token)), None);
@@ -82,7 +82,7 @@ async fn hanging_up_before_the_fetch_has_begun_does_not_keep_it_from_beginning()
 }
 
 #[tokio::test]
-async fn the_fetch_in_flight_stops_with_the_last_handle() {
+async fn dropping_the_last_handle_stops_the_fetch() {
     let Harness { source, verifier, .. } = Harness::cold();
     let token = key(0).token();
     let inner = service_fn(|_: Request<()>| async { Ok::<_, Infallible>(Response::new(String::new())) });
@@ -112,7 +112,7 @@ async fn the_fetch_in_flight_stops_with_the_last_handle() {
 }
 
 #[tokio::test]
-async fn a_background_refresh_stops_with_the_last_handle() {
+async fn dropping_the_last_handle_stops_a_background_refresh() {
     let Harness { clock, source, verifier } = Harness::warm().await;
     source.hold();
     clock.advance(secs(270));
@@ -126,7 +126,7 @@ async fn a_background_refresh_stops_with_the_last_handle() {
 
 /// The task of a fetch holds no handle itself, else it would keep its verifier alive.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn verifiers_dropped_while_their_fetch_is_answered_hurt_nobody() {
+async fn dropping_a_verifier_during_the_reply_is_harmless() {
     for _ in 0..200 {
         let harness = Harness::cold();
         let token = stranger(0);

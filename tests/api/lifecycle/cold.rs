@@ -5,7 +5,7 @@ use tower_clerk::{jwks::FetchErrorKind, verify::VerifyErrorKind};
 use crate::support::{Harness, Reply, at_once, key, millis, secs, settle, with_header};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn ten_thousand_requests_on_a_cold_cache_are_one_fetch() {
+async fn ten_thousand_requests_on_a_cold_cache_fetch_once() {
     let (harness, token) = (Harness::cold(), key(0).token());
     let publish = async || {
         harness.source.started(1).await;
@@ -18,7 +18,7 @@ async fn ten_thousand_requests_on_a_cold_cache_are_one_fetch() {
 }
 
 #[tokio::test]
-async fn beyond_16384_who_wait_the_surplus_is_answered_at_once() {
+async fn beyond_16384_waiters_requests_fail_at_once() {
     let (harness, token) = (Harness::cold(), key(0).token());
     let wait = || {
         let mut waiting = Box::pin(harness.verify(&token));
@@ -48,7 +48,7 @@ async fn beyond_16384_who_wait_the_surplus_is_answered_at_once() {
 }
 
 #[tokio::test]
-async fn what_can_be_refused_without_keys_starts_no_fetch() {
+async fn tokens_that_can_be_rejected_without_keys_start_no_fetch() {
     let harness = Harness::cold();
     for (token, kind) in [
         (String::new(), VerifyErrorKind::Malformed),
@@ -71,7 +71,7 @@ async fn what_can_be_refused_without_keys_starts_no_fetch() {
 }
 
 #[tokio::test]
-async fn requests_one_after_another_are_one_fetch_for_each_back_off() {
+async fn sequential_requests_fetch_once_per_back_off() {
     let (harness, token) = (Harness::cold(), key(0).token());
     harness.source.always(Reply::Failure);
     assert_eq!(harness.verify(&token).await, Err(VerifyErrorKind::KeysUnavailable));
@@ -93,7 +93,7 @@ async fn requests_one_after_another_are_one_fetch_for_each_back_off() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_herd_on_a_failing_source_is_one_fetch() {
+async fn concurrent_requests_on_a_failing_source_fetch_once() {
     let (harness, token) = (Harness::cold(), key(0).token());
     harness.source.always(Reply::Failure);
     let verdicts = harness.herd(vec![token; 1_000], async || {}).await;
@@ -102,7 +102,7 @@ async fn a_herd_on_a_failing_source_is_one_fetch() {
 }
 
 #[tokio::test]
-async fn requests_are_good_within_a_second_of_the_sources_recovery() {
+async fn requests_pass_within_a_second_of_the_sources_recovery() {
     let (harness, token) = (Harness::cold(), key(0).token());
     harness.source.always(Reply::Failure);
     for _ in 0..600 {
@@ -121,7 +121,7 @@ async fn requests_are_good_within_a_second_of_the_sources_recovery() {
 }
 
 #[tokio::test]
-async fn trying_on_a_cold_cache_starts_the_fetch_for_those_who_come_later() {
+async fn try_verify_on_a_cold_cache_starts_the_fetch() {
     let (harness, token) = (Harness::cold(), key(0).token());
     harness.publish(&[key(0)]);
     for _ in 0..3 {

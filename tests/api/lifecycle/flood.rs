@@ -5,7 +5,7 @@ use tower_clerk::verify::VerifyErrorKind;
 use crate::support::{Harness, Reply, at_once, key, kind_of, millis, secs, settle, stranger};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn ten_thousand_unknown_kids_at_once_are_two_fetches_at_most() {
+async fn ten_thousand_concurrent_unknown_kids_fetch_at_most_twice() {
     let harness = Harness::warm().await;
     let verdicts = harness.herd((0..10_000).map(stranger), async || {}).await;
     assert_eq!(verdicts, HashMap::from([(Err(VerifyErrorKind::UnknownKey), 10_000)]));
@@ -14,7 +14,7 @@ async fn ten_thousand_unknown_kids_at_once_are_two_fetches_at_most() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn on_a_cold_cache_they_are_two_besides_the_first_load() {
+async fn unknown_kids_on_a_cold_cache_fetch_twice_after_the_first_load() {
     let harness = Harness::cold();
     harness.publish(&[key(0)]);
     let verdicts = harness.herd((0..1_000).map(stranger), async || {}).await;
@@ -25,7 +25,7 @@ async fn on_a_cold_cache_they_are_two_besides_the_first_load() {
 }
 
 #[tokio::test]
-async fn unknown_kids_over_time_are_two_fetches_and_one_more_each_ten_seconds() {
+async fn unknown_kids_fetch_twice_and_then_once_each_ten_seconds() {
     let harness = Harness::warm().await;
     for number in 0..10_000 {
         assert_eq!(harness.verify(&stranger(number)).await, Err(VerifyErrorKind::UnknownKey));
@@ -61,7 +61,7 @@ async fn a_rotation_under_a_flood_is_picked_up_within_ten_seconds() {
 }
 
 #[tokio::test]
-async fn with_the_source_down_a_flood_is_refused_at_once_and_makes_no_storm() {
+async fn a_flood_on_a_failing_source_fails_at_once_without_more_fetches() {
     let (harness, known) = (Harness::warm().await, key(0).token());
     harness.source.always(Reply::Failure);
     let mut waited = 0;
@@ -83,7 +83,7 @@ async fn with_the_source_down_a_flood_is_refused_at_once_and_makes_no_storm() {
 }
 
 #[tokio::test]
-async fn known_keys_never_wait_while_a_fetch_for_unknown_ones_hangs() {
+async fn known_keys_never_wait_for_a_fetch_of_unknown_ones() {
     let (harness, known) = (Harness::warm().await, key(0).token());
     harness.source.hold();
     // A refresh is due as well, and has to do with the fetch that is under way.

@@ -24,7 +24,7 @@ async fn a_fresh_set_is_used_without_another_fetch() {
 }
 
 #[tokio::test]
-async fn a_refresh_is_due_at_nine_tenths_of_the_interval_and_jitter_only_brings_it_forward() {
+async fn a_refresh_is_due_at_90_percent_of_the_interval_or_earlier() {
     let token = key(0).token();
     let mut early = 0;
     for _ in 0..40 {
@@ -58,7 +58,7 @@ async fn the_interval_can_be_a_second() {
 }
 
 #[tokio::test]
-async fn one_refresh_runs_in_the_background_and_nobody_waits_for_it() {
+async fn one_refresh_runs_in_the_background_without_waiters() {
     let (harness, token) = (Harness::warm().await, key(0).token());
     harness.source.hold();
     harness.pass(secs(270)).await;
@@ -80,7 +80,7 @@ async fn one_refresh_runs_in_the_background_and_nobody_waits_for_it() {
 }
 
 #[tokio::test]
-async fn only_use_starts_a_refresh() {
+async fn a_refresh_starts_only_on_use() {
     let harness = Harness::warm().await;
     for _ in 0..48 {
         harness.pass(secs(1800)).await;
@@ -94,7 +94,7 @@ async fn only_use_starts_a_refresh() {
 
 /// A token that was verified before costs no signature and is use of the keys all the same.
 #[tokio::test]
-async fn each_way_of_using_the_keys_starts_a_refresh() {
+async fn every_use_of_the_keys_can_start_a_refresh() {
     let remembered = key(0).token();
     for token in [remembered.clone(), key(0).token(), forged(), with_header(r#"{"alg":"RS256","kid":"ins_0"}"#)] {
         let harness = Harness::warm().await;
@@ -127,7 +127,7 @@ async fn a_verifier_that_is_not_used_never_fetches() {
 }
 
 #[tokio::test]
-async fn setting_the_wall_clock_neither_starts_a_refresh_nor_keeps_one_off() {
+async fn wall_clock_changes_do_not_affect_refreshes() {
     let (harness, token) = (Harness::warm().await, key(0).token());
     let (start, year) = (harness.clock.now(), secs(365 * 24 * 60 * 60));
     for now in [start + 10 * year, SystemTime::UNIX_EPOCH, start - secs(1), start + secs(300), start - 20 * year] {

@@ -12,7 +12,7 @@ async fn send(layer: &ClerkAuthLayer, token: &str) -> (u16, Option<u64>, Option<
 }
 
 #[tokio::test]
-async fn without_keys_the_answer_is_503_and_says_when_to_come_again() {
+async fn without_keys_the_response_is_503_with_retry_after() {
     let (harness, token) = (Harness::cold(), key(0).token());
     let layer = ClerkAuthLayer::from(harness.verifier.clone());
     harness.source.always(Reply::FailureUntil(millis(4200)));
@@ -36,7 +36,7 @@ async fn without_keys_the_answer_is_503_and_says_when_to_come_again() {
 }
 
 #[tokio::test]
-async fn past_the_hard_limit_the_answer_is_503_and_not_401() {
+async fn past_the_hard_limit_the_response_is_503_and_not_401() {
     let harness = Harness::warm_with(|config| config.jwks_stale_limit(secs(300))).await;
     let (layer, token) = (ClerkAuthLayer::from(harness.verifier.clone()), key(0).token());
     harness.source.always(Reply::Failure);
@@ -50,7 +50,7 @@ async fn past_the_hard_limit_the_answer_is_503_and_not_401() {
 }
 
 #[tokio::test]
-async fn a_key_that_is_unknown_is_401_and_one_that_cannot_be_looked_up_503() {
+async fn an_unknown_key_is_401_and_a_failed_lookup_503() {
     let harness = Harness::warm().await;
     let layer = ClerkAuthLayer::from(harness.verifier.clone());
     let (status, retry_after, rejection) = send(&layer, &stranger(0)).await;

@@ -5,7 +5,7 @@ mod bad_signature;
 mod cancellation;
 mod cold;
 mod flood;
-mod forgetting;
+mod forget_keys;
 mod fresh;
 mod layer;
 mod no_runtime;

@@ -32,7 +32,7 @@ fn without_a_runtime_keys_are_unavailable_and_the_error_says_why() {
 }
 
 #[test]
-fn keys_at_hand_need_no_runtime() {
+fn loaded_keys_need_no_runtime() {
     let token = key(0).token();
     let harness = runtime().block_on(Harness::warm());
     for elapsed in [0, 270, 3600].map(secs) {
@@ -64,7 +64,7 @@ fn a_request_without_a_runtime_spends_no_budget() {
 }
 
 #[test]
-fn without_a_runtime_a_bad_signature_is_still_one() {
+fn without_a_runtime_an_invalid_signature_is_rejected() {
     let harness = runtime().block_on(Harness::warm());
     harness.clock.advance(secs(31));
     assert_eq!(at_once(harness.verify(&forged())), Some(Err(VerifyErrorKind::InvalidSignature)));
@@ -72,7 +72,7 @@ fn without_a_runtime_a_bad_signature_is_still_one() {
 }
 
 #[test]
-fn a_fetch_in_flight_is_of_no_use_without_a_runtime() {
+fn without_a_runtime_a_fetch_in_flight_is_not_awaited() {
     let (harness, token) = (Harness::cold(), key(0).token());
     let runtime = runtime();
     runtime.block_on(async {
@@ -87,7 +87,7 @@ fn a_fetch_in_flight_is_of_no_use_without_a_runtime() {
 }
 
 #[test]
-fn a_runtime_without_timers_is_as_none() {
+fn a_runtime_without_timers_counts_as_no_runtime() {
     let (harness, token) = (Harness::cold(), key(0).token());
     harness.publish(&[key(0)]);
     Builder::new_current_thread().build().expect("a runtime").block_on(async {
@@ -101,7 +101,7 @@ fn a_runtime_without_timers_is_as_none() {
 }
 
 #[test]
-fn on_a_runtime_without_timers_keys_at_hand_serve_although_a_refresh_is_due() {
+fn without_timers_loaded_keys_serve_although_a_refresh_is_due() {
     let (harness, token) = (runtime().block_on(Harness::warm()), key(0).token());
     harness.clock.advance(secs(270));
     Builder::new_current_thread().build().expect("a runtime").block_on(async {

@@ -35,7 +35,7 @@ async fn warming_up_joins_the_fetch_in_flight() {
 }
 
 #[tokio::test]
-async fn warming_up_in_vain_says_so_and_requests_try_again() {
+async fn a_failed_warm_up_is_an_error_and_requests_retry() {
     let (harness, token) = (Harness::cold(), key(0).token());
     harness.source.always(Reply::Failure);
     for _ in 0..3 {
@@ -52,7 +52,7 @@ async fn warming_up_in_vain_says_so_and_requests_try_again() {
 }
 
 #[tokio::test]
-async fn refreshing_takes_no_heed_of_age_budgets_and_back_off() {
+async fn refresh_ignores_age_budgets_and_back_off() {
     let harness = Harness::warm().await;
     for number in 0..100 {
         harness.publish(&[key(number % 3)]);
@@ -87,7 +87,7 @@ async fn refreshing_takes_no_heed_of_age_budgets_and_back_off() {
 
 /// The fetch in flight may have been answered before whatever the operator knows of.
 #[tokio::test]
-async fn refreshing_does_not_settle_for_a_fetch_that_was_under_way() {
+async fn refresh_does_not_join_an_earlier_fetch() {
     for under_way in [Reply::keys(&[key(0)]), Reply::Failure] {
         let (harness, token) = (Harness::warm().await, key(0).token());
         harness.source.hold();
@@ -109,7 +109,7 @@ async fn refreshing_does_not_settle_for_a_fetch_that_was_under_way() {
 }
 
 #[tokio::test]
-async fn who_asks_for_a_refresh_and_hangs_up_has_it_all_the_same() {
+async fn a_cancelled_refresh_call_still_refreshes() {
     let harness = Harness::warm().await;
     harness.publish(&[key(1)]);
     assert!(at_once(harness.verifier.refresh()).is_none());

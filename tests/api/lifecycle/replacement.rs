@@ -3,7 +3,7 @@ use tower_clerk::{jwks::FetchErrorKind, verify::VerifyErrorKind};
 use crate::support::{Harness, Key, Reply, key, secs, settle};
 
 #[tokio::test]
-async fn a_key_that_left_the_set_is_refused_from_the_next_refresh_on() {
+async fn a_removed_key_is_rejected_from_the_next_refresh_on() {
     let (harness, leaving, staying) = (Harness::cold(), key(0).token(), key(1).token());
     harness.publish(&[key(0), key(1)]);
     assert_eq!((harness.verify(&leaving).await, harness.verify(&staying).await), (Ok(()), Ok(())));
@@ -36,7 +36,7 @@ async fn sets_are_never_merged() {
 }
 
 #[tokio::test]
-async fn a_token_is_no_longer_good_for_having_been_once() {
+async fn an_earlier_verification_does_not_outlive_its_key() {
     let harness = Harness::warm().await;
     let tokens: Vec<_> = (0..10).map(|_| key(0).token()).collect();
     for _ in 0..2 {
@@ -53,7 +53,7 @@ async fn a_token_is_no_longer_good_for_having_been_once() {
 }
 
 #[tokio::test]
-async fn a_key_that_comes_back_counts_again() {
+async fn a_key_that_returns_is_accepted_again() {
     let (harness, token) = (Harness::warm().await, key(0).token());
     harness.publish(&[key(1)]);
     harness.verifier.refresh().await.expect("keys");

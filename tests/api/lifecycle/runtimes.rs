@@ -10,7 +10,7 @@ fn paused_runtime() -> Runtime {
 }
 
 #[test]
-fn when_the_runtime_of_a_fetch_ends_those_who_wait_on_another_start_a_new_one() {
+fn waiters_on_another_runtime_restart_a_fetch_whose_runtime_ended() {
     let (harness, token) = (Harness::cold(), key(0).token());
     let (first, second) = (runtime(), runtime());
     first.block_on(async {
@@ -34,7 +34,7 @@ fn when_the_runtime_of_a_fetch_ends_those_who_wait_on_another_start_a_new_one() 
 }
 
 #[test]
-fn whenever_that_runtime_ends_no_one_who_waits_goes_without_keys() {
+fn every_waiter_gets_keys_whenever_the_fetchs_runtime_ends() {
     let token = key(0).token();
     for _ in 0..50 {
         let harness = Harness::cold();
@@ -57,7 +57,7 @@ fn whenever_that_runtime_ends_no_one_who_waits_goes_without_keys() {
 }
 
 #[test]
-fn when_the_runtime_of_a_refresh_ends_the_next_use_starts_a_new_one() {
+fn the_next_use_restarts_a_refresh_whose_runtime_ended() {
     let (harness, token) = (runtime().block_on(Harness::warm()), key(0).token());
     harness.source.hold();
     harness.clock.advance(secs(270));
@@ -75,7 +75,7 @@ fn when_the_runtime_of_a_refresh_ends_the_next_use_starts_a_new_one() {
 }
 
 #[test]
-fn a_fetch_on_a_runtime_that_no_one_drives_is_given_up() {
+fn a_fetch_on_an_idle_runtime_is_abandoned() {
     let (harness, token) = (Harness::cold_with(|config| config.jwks_timeout(secs(3))), key(0).token());
     let undriven = runtime();
     undriven.block_on(async { assert!(harness.try_verify(&token).is_err()) });
@@ -93,7 +93,7 @@ fn a_fetch_on_a_runtime_that_no_one_drives_is_given_up() {
 }
 
 #[test]
-fn a_refresh_on_a_runtime_that_no_one_drives_keeps_no_other_from_refreshing() {
+fn a_refresh_on_an_idle_runtime_does_not_block_other_refreshes() {
     let token = key(0).token();
     let harness = runtime().block_on(Harness::warm_with(|config| config.jwks_timeout(secs(3))));
     let undriven = runtime();

@@ -18,7 +18,7 @@ async fn two_verifiers_never_share_keys() {
 }
 
 #[tokio::test]
-async fn two_verifiers_under_one_kid_never_vouch_for_each_other() {
+async fn two_verifiers_with_the_same_kid_reject_each_others_tokens() {
     let (one, other) = (Harness::warm().await, Harness::cold());
     let impostor = key(1).under("ins_0");
     other.publish(slice::from_ref(&impostor));
@@ -28,7 +28,7 @@ async fn two_verifiers_under_one_kid_never_vouch_for_each_other() {
 }
 
 #[tokio::test]
-async fn two_verifiers_over_one_source_fetch_forget_and_back_off_alone() {
+async fn two_verifiers_over_one_source_are_independent() {
     let source = GatedSource::new();
     let (one, other, token) = (Harness::over(source.clone(), Ok), Harness::over(source.clone(), Ok), key(0).token());
     source.always(Reply::Failure);

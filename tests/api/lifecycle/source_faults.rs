@@ -32,7 +32,7 @@ async fn a_panic_of_the_source_is_a_failed_fetch() {
 }
 
 #[tokio::test]
-async fn a_panic_of_a_refresh_costs_no_request() {
+async fn a_panic_during_a_refresh_fails_no_request() {
     let token = key(0).token();
     for panic in [Reply::Panic, Reply::PanicInCall] {
         let harness = Harness::warm().await;
@@ -53,7 +53,7 @@ async fn a_panic_of_a_refresh_costs_no_request() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_source_that_panics_under_load_is_backed_off_from_as_well() {
+async fn a_source_that_panics_under_load_is_backed_off() {
     let token = key(0).token();
     for _ in 0..20 {
         let harness = Harness::cold();
@@ -65,7 +65,7 @@ async fn a_source_that_panics_under_load_is_backed_off_from_as_well() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_fetch_that_never_ends_is_ended_after_three_seconds() {
+async fn a_fetch_times_out_after_three_seconds() {
     let (harness, token) = (Harness::cold_with(|config| config.jwks_timeout(secs(3))), key(0).token());
     let start = tokio::time::Instant::now();
     let mut waiting: Vec<_> = (0..5).map(|_| Box::pin(harness.verifier.verify(&token))).collect();
@@ -91,7 +91,7 @@ async fn a_fetch_that_never_ends_is_ended_after_three_seconds() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_default_deadline_is_three_seconds_and_can_be_another() {
+async fn the_timeout_defaults_to_three_seconds_and_can_be_changed() {
     let token = key(0).token();
     for (change, deadline) in [(None, 3000), (Some(10), 10), (Some(60_000), 60_000)] {
         let config = tower_clerk::ClerkConfig::from_frontend_api_url("https://clerk.test.example").expect("a URL");
@@ -105,7 +105,7 @@ async fn the_default_deadline_is_three_seconds_and_can_be_another() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refresh_that_never_ends_costs_no_request_and_is_tried_again() {
+async fn a_refresh_that_times_out_fails_no_request_and_is_retried() {
     let harness = Harness::warm_with(|config| config.jwks_timeout(secs(3))).await;
     let token = key(0).token();
     harness.source.hold();

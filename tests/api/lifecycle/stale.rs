@@ -20,7 +20,7 @@ fn figures(harness: &Harness) -> Figures {
 }
 
 #[tokio::test]
-async fn the_last_good_set_is_served_while_refreshing_fails_up_to_the_hard_limit() {
+async fn the_last_set_is_served_up_to_the_hard_limit_while_refreshes_fail() {
     let (harness, token) = (Harness::warm_with(short).await, key(0).token());
     harness.source.always(Reply::Failure);
     for second in 1..300 {
@@ -72,7 +72,7 @@ async fn by_default_the_hard_limit_is_a_day() {
 }
 
 #[tokio::test]
-async fn a_hard_limit_before_the_first_refresh_is_one_too() {
+async fn a_hard_limit_before_the_first_refresh_is_enforced() {
     let day = |config: ClerkConfig| config.jwks_refresh_interval(secs(24 * 60 * 60))?.jwks_stale_limit(secs(300));
     let (harness, token) = (Harness::warm_with(day).await, key(0).token());
     assert_eq!(harness.try_verify(&token), Ok(()));

@@ -97,8 +97,8 @@ impl Client {
     async fn send_forged(&mut self, token: &str) {
         let verdict = self.send(token).await;
         // `try_verify` says so if a fetch is under way.
-        let is_refused = [VerifyErrorKind::InvalidSignature, VerifyErrorKind::KeysUnavailable].map(Err);
-        assert!(is_refused.contains(&verdict), "forged: {verdict:?}");
+        let is_rejected = [VerifyErrorKind::InvalidSignature, VerifyErrorKind::KeysUnavailable].map(Err);
+        assert!(is_rejected.contains(&verdict), "forged: {verdict:?}");
     }
 
     async fn publish(&mut self) {
@@ -121,7 +121,7 @@ impl Client {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn no_answer_is_wrong_while_keys_rotate_and_the_source_fails() {
+async fn verdicts_stay_correct_while_keys_rotate_and_the_source_fails() {
     let harness = Harness::warm().await;
     storm(&harness, false).await;
     let elapsed = harness.clock.monotonic().as_secs();
@@ -132,7 +132,7 @@ async fn no_answer_is_wrong_while_keys_rotate_and_the_source_fails() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn no_answer_is_wrong_while_operators_forget_and_refresh() {
+async fn verdicts_stay_correct_while_operators_forget_and_refresh() {
     let harness = Harness::cold_with(|config| config.jwks_refresh_interval(secs(1)));
     harness.publish(&[key(0)]);
     storm(&harness, true).await;

@@ -4,10 +4,10 @@ use tower_clerk::{jwks::FetchErrorKind, verify::VerifyErrorKind};
 
 use crate::support::{Harness, NANO, Reply, at_once, key, millis, secs, settle, stranger};
 
-const REFUSED: Option<Result<(), VerifyErrorKind>> = Some(Err(VerifyErrorKind::UnknownKey));
+const REJECTED: Option<Result<(), VerifyErrorKind>> = Some(Err(VerifyErrorKind::UnknownKey));
 
 #[tokio::test]
-async fn the_first_token_of_a_rotated_key_passes_on_the_very_first_request() {
+async fn the_first_token_of_a_rotated_key_passes_on_the_first_request() {
     let harness = Harness::warm().await;
     harness.publish(&[key(1)]);
     assert_eq!(harness.verify(&key(1).token()).await, Ok(()));
@@ -15,7 +15,7 @@ async fn the_first_token_of_a_rotated_key_passes_on_the_very_first_request() {
 }
 
 #[tokio::test]
-async fn trying_a_token_of_a_rotated_key_starts_the_refresh_for_the_next_try() {
+async fn try_verify_of_a_rotated_key_starts_a_refresh() {
     let (harness, rotated) = (Harness::warm().await, key(1).token());
     harness.publish(&[key(1)]);
     let error = harness.verifier.try_verify(&rotated).expect_err("no key yet");
@@ -34,9 +34,9 @@ async fn two_rotations_at_once_pass_and_a_third_after_ten_seconds() {
     }
     harness.publish(&[key(3)]);
     let third = key(3).token();
-    assert_eq!(at_once(harness.verify(&third)), REFUSED);
+    assert_eq!(at_once(harness.verify(&third)), REJECTED);
     harness.pass(secs(10) - NANO).await;
-    assert_eq!(at_once(harness.verify(&third)), REFUSED);
+    assert_eq!(at_once(harness.verify(&third)), REJECTED);
     assert_eq!(harness.source.fetches(), 3);
     harness.pass(NANO).await;
     assert_eq!(harness.verify(&third).await, Ok(()));
@@ -44,7 +44,7 @@ async fn two_rotations_at_once_pass_and_a_third_after_ten_seconds() {
 }
 
 #[tokio::test]
-async fn the_budget_is_whole_again_after_twenty_seconds_and_never_more() {
+async fn the_budget_is_full_after_twenty_seconds_and_never_exceeds_two() {
     let harness = Harness::warm().await;
     for (fetches, pause) in [(3, 20), (5, 200), (7, 0)] {
         for number in 0..10 {
@@ -56,7 +56,7 @@ async fn the_budget_is_whole_again_after_twenty_seconds_and_never_more() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_herd_on_a_rotated_key_is_one_fetch() {
+async fn concurrent_requests_for_a_rotated_key_fetch_once() {
     let (harness, token) = (Harness::warm().await, key(1).token());
     harness.source.hold();
     let publish = async || {
@@ -69,7 +69,7 @@ async fn a_herd_on_a_rotated_key_is_one_fetch() {
 }
 
 #[tokio::test]
-async fn a_kid_that_is_not_in_the_refreshed_set_is_refused() {
+async fn a_kid_that_is_not_in_the_refreshed_set_is_rejected() {
     let harness = Harness::warm().await;
     let token = stranger(0);
     let mut waiting = Box::pin(harness.verify(&token));
@@ -80,7 +80,7 @@ async fn a_kid_that_is_not_in_the_refreshed_set_is_refused() {
 
 /// The fetch in flight may have been answered before the key existed.
 #[tokio::test]
-async fn a_request_that_joined_the_fetch_of_another_asks_once_more_for_its_own() {
+async fn a_request_that_joined_anothers_fetch_fetches_once_more() {
     let harness = Harness::warm().await;
     harness.source.hold();
     let (strange, rotated) = (stranger(0), key(1).token());
@@ -93,7 +93,7 @@ async fn a_request_that_joined_the_fetch_of_another_asks_once_more_for_its_own()
 }
 
 #[tokio::test]
-async fn a_request_that_joined_the_background_refresh_asks_once_more_for_its_own() {
+async fn a_request_that_joined_the_background_refresh_fetches_once_more() {
     let (harness, rotated) = (Harness::warm().await, key(1).token());
     harness.source.hold();
     harness.pass(secs(270)).await;
@@ -108,7 +108,7 @@ async fn a_request_that_joined_the_background_refresh_asks_once_more_for_its_own
 }
 
 #[tokio::test]
-async fn a_request_waits_for_two_fetches_of_others_at_most() {
+async fn a_request_waits_for_at_most_two_fetches_of_others() {
     let harness = Harness::warm().await;
     harness.source.hold();
     let strange = stranger(0);
@@ -121,11 +121,11 @@ async fn a_request_waits_for_two_fetches_of_others_at_most() {
     }
     assert!(at_once(harness.verifier.refresh()).is_none());
     harness.source.started(4).await;
-    assert_eq!(at_once(waiting.as_mut()), REFUSED);
+    assert_eq!(at_once(waiting.as_mut()), REJECTED);
 }
 
 #[tokio::test]
-async fn those_who_wait_for_a_refresh_that_fails_are_not_refused_but_told_to_come_again() {
+async fn waiters_get_503_when_the_refresh_fails() {
     let harness = Harness::warm().await;
     harness.source.hold();
     let tokens: Vec<_> = (0..50).map(stranger).collect();
@@ -145,7 +145,7 @@ async fn those_who_wait_for_a_refresh_that_fails_are_not_refused_but_told_to_com
 }
 
 #[tokio::test]
-async fn while_backing_off_with_budget_left_the_answer_is_to_come_again() {
+async fn while_backing_off_with_budget_left_the_error_is_keys_unavailable() {
     let harness = Harness::warm().await;
     harness.source.always(Reply::Failure);
     assert_eq!(harness.verify(&stranger(0)).await, Err(VerifyErrorKind::KeysUnavailable));
@@ -159,7 +159,7 @@ async fn while_backing_off_with_budget_left_the_answer_is_to_come_again() {
 }
 
 #[tokio::test]
-async fn with_the_budget_spent_on_failures_an_unknown_kid_is_refused_at_once() {
+async fn with_the_budget_spent_on_failures_an_unknown_kid_is_rejected_at_once() {
     let harness = Harness::warm().await;
     harness.source.always(Reply::Failure);
     for fetches in [2, 3] {
@@ -167,27 +167,27 @@ async fn with_the_budget_spent_on_failures_an_unknown_kid_is_refused_at_once() {
         assert_eq!(harness.source.fetches(), fetches);
         harness.pass(secs(1)).await;
     }
-    assert_eq!(at_once(harness.verify(&stranger(0))), REFUSED);
+    assert_eq!(at_once(harness.verify(&stranger(0))), REJECTED);
     harness.pass(secs(8) - NANO).await;
-    assert_eq!(at_once(harness.verify(&stranger(0))), REFUSED);
+    assert_eq!(at_once(harness.verify(&stranger(0))), REJECTED);
     harness.pass(NANO).await;
     assert_eq!(harness.verify(&stranger(0)).await, Err(VerifyErrorKind::KeysUnavailable));
     assert_eq!(harness.source.fetches(), 4);
 }
 
 #[tokio::test]
-async fn with_the_budget_spent_an_unknown_kid_is_refused_while_backing_off_too() {
+async fn with_the_budget_spent_an_unknown_kid_is_rejected_while_backing_off_too() {
     let harness = Harness::warm().await;
     harness.source.always(Reply::Failure);
     assert_eq!(harness.verify(&stranger(0)).await, Err(VerifyErrorKind::KeysUnavailable));
     harness.pass(secs(1)).await;
     assert_eq!(harness.verify(&stranger(0)).await, Err(VerifyErrorKind::KeysUnavailable));
-    assert_eq!(at_once(harness.verify(&stranger(0))), REFUSED);
+    assert_eq!(at_once(harness.verify(&stranger(0))), REJECTED);
     assert_eq!(harness.source.fetches(), 3);
 }
 
 #[tokio::test]
-async fn with_the_budget_spent_a_refresh_that_is_due_starts_all_the_same() {
+async fn with_the_budget_spent_a_due_refresh_still_starts() {
     let harness = Harness::warm_with(|config| config.jwks_refresh_interval(secs(10))).await;
     harness.source.always(Reply::Failure);
     for passed in [6, 1] {
@@ -196,7 +196,7 @@ async fn with_the_budget_spent_a_refresh_that_is_due_starts_all_the_same() {
     }
     harness.publish(&[key(1)]);
     harness.pass(millis(999)).await;
-    assert_eq!(at_once(harness.verify(&key(1).token())), REFUSED);
+    assert_eq!(at_once(harness.verify(&key(1).token())), REJECTED);
     harness.pass(secs(1) + millis(1)).await;
     assert_eq!(harness.verify(&key(1).token()).await, Ok(()));
     assert_eq!(harness.source.fetches(), 4);

@@ -39,7 +39,7 @@ fn nested(clerk: ClerkAuthLayer) -> Router {
 }
 
 #[tokio::test]
-async fn extensions_of_others_pass_untouched_over_a_socket() {
+async fn extensions_of_other_layers_pass_unchanged_over_a_socket() {
     for (arm, clerk) in arms() {
         let mut client = connect_http1::<Body>(serve_axum(nested(clerk)).await).await;
         let bearer = good();
@@ -52,7 +52,7 @@ async fn extensions_of_others_pass_untouched_over_a_socket() {
 }
 
 #[tokio::test]
-async fn an_extension_that_the_layer_does_not_know_is_not_made_up() {
+async fn the_layer_adds_no_extensions_of_others() {
     for (arm, clerk) in arms() {
         let app = Router::new().route("/", route(inventory)).layer(clerk);
         assert_eq!(send(&app, get_path("/", Some(&good()))).await.outcome(), (200, "user_ada / / - - -"), "{arm}");
@@ -100,7 +100,7 @@ async fn a_response_passes_with_status_headers_and_extensions() {
 }
 
 #[tokio::test]
-async fn the_user_is_there_for_layers_and_extractors_behind() {
+async fn inner_layers_and_extractors_get_the_user() {
     async fn check(request: Request, next: axum::middleware::Next) -> Response {
         assert_eq!(request.extensions().get::<ClerkAuth>().map(|user| user.user_id()), Some("user_ada"));
         next.run(request).await

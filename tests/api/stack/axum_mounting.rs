@@ -27,7 +27,7 @@ fn routes() -> Router {
 }
 
 #[tokio::test]
-async fn layer_guards_every_path_known_or_not() {
+async fn layer_guards_known_and_unknown_paths() {
     for (arm, clerk) in arms() {
         let app = routes().layer(clerk);
         assert_eq!(send(&app, get_path("/me", Some(&good()))).await.outcome(), (200, "user_ada"), "{arm}");
@@ -63,7 +63,7 @@ async fn a_fallback_is_guarded_by_layer_and_not_by_route_layer() {
 }
 
 #[tokio::test]
-async fn a_method_router_guards_its_own_methods_alone() {
+async fn a_method_router_guards_only_its_own_methods() {
     for (arm, clerk) in arms() {
         let guarded = route(me).layer(clerk).merge(post(|| async { "posted" }));
         let app = Router::new().route("/me", guarded).route("/open", route(|| async { "open" }));
@@ -75,7 +75,7 @@ async fn a_method_router_guards_its_own_methods_alone() {
 }
 
 #[tokio::test]
-async fn a_nested_router_is_guarded_and_its_neighbours_are_not() {
+async fn a_nested_router_is_guarded_and_its_siblings_are_not() {
     for (arm, clerk) in arms() {
         let nested = routes().fallback(|| async { "nested fallback" }).layer(clerk);
         let app = Router::new().nest("/api", nested).route("/open", route(|| async { "open" }));
@@ -94,7 +94,7 @@ async fn a_nested_router_is_guarded_and_its_neighbours_are_not() {
 }
 
 #[tokio::test]
-async fn a_nested_service_is_guarded_whole() {
+async fn a_nested_service_is_guarded_completely() {
     for (arm, clerk) in arms() {
         let app = Router::new().nest_service("/api", clerk.layer(routes())).route("/open", route(|| async { "open" }));
         assert_eq!(send(&app, get_path("/api/me", Some(&good()))).await.outcome(), (200, "user_ada"), "{arm}");
@@ -107,7 +107,7 @@ async fn a_nested_service_is_guarded_whole() {
 }
 
 #[tokio::test]
-async fn a_merged_router_keeps_its_guard_to_itself() {
+async fn a_merged_router_guards_only_its_own_routes() {
     let app = routes().route_layer(layer()).merge(Router::new().route("/open", route(|| async { "open" })));
     send(&app, get_path("/me", None)).await.assert_rejected(401, "missing_token");
     assert_eq!(send(&app, get_path("/open", None)).await.outcome(), (200, "open"));
@@ -116,7 +116,7 @@ async fn a_merged_router_keeps_its_guard_to_itself() {
 }
 
 #[tokio::test]
-async fn around_a_whole_router_it_decides_before_routing() {
+async fn a_layer_around_a_router_decides_before_routing() {
     for (arm, clerk) in arms() {
         let app = clerk.layer(routes());
         assert_eq!(send(&app, get_path("/me", Some(&good()))).await.outcome(), (200, "user_ada"), "{arm}");
@@ -126,7 +126,7 @@ async fn around_a_whole_router_it_decides_before_routing() {
 }
 
 #[tokio::test]
-async fn around_a_whole_router_it_is_served_by_axum() {
+async fn a_layer_around_a_router_can_be_served_by_axum() {
     let (clerk, gate) = cold_layer();
     // `axum::serve` takes axum's own response body alone.
     let service = ServiceExt::<Request>::map_response(clerk.layer(routes()), IntoResponse::into_response);
@@ -143,7 +143,7 @@ async fn around_a_whole_router_it_is_served_by_axum() {
 }
 
 #[tokio::test]
-async fn keys_come_from_the_issuers_socket_when_the_first_request_does() {
+async fn keys_are_fetched_from_the_issuer_on_the_first_request() {
     let issuer = TestIssuer::start().await.expect("a socket").clock(ManualClock::new());
     let config = issuer.config().jwks_timeout(Duration::from_secs(60)).expect("a timeout");
     let address = serve_axum(routes().route_layer(layer_of(config))).await;
@@ -162,8 +162,8 @@ async fn keys_come_from_the_issuers_socket_when_the_first_request_does() {
 }
 
 #[tokio::test]
-async fn a_handler_is_not_reached_by_a_refused_request() {
-    let reached = async |_: Request| -> String { panic!("a refused request came through") };
+async fn a_rejected_request_does_not_reach_the_handler() {
+    let reached = async |_: Request| -> String { panic!("a rejected request came through") };
     let app = Router::new().route("/me", route(reached)).layer(layer());
     for authorization in [None, Some(BAD), Some("Bearer")] {
         assert!([400, 401].contains(&send(&app, get_path("/me", authorization)).await.status()));

@@ -40,7 +40,7 @@ fn app(clerk: ClerkAuthLayer, timeout: Duration) -> Router {
 }
 
 #[tokio::test]
-async fn in_the_documented_order_every_layer_does_its_part() {
+async fn every_layer_works_in_the_documented_order() {
     for (arm, clerk) in arms() {
         let app = app(clerk, Duration::from_secs(60));
         assert_eq!(send(&app, get_path("/me", Some(&good()))).await.outcome(), (200, "user_ada"), "{arm}");
@@ -51,9 +51,9 @@ async fn in_the_documented_order_every_layer_does_its_part() {
         assert_eq!(head.outcome(), (401, ""), "{arm}");
         assert_eq!(head.header("content-length"), Some(got.text.len().to_string().as_str()), "{arm}");
     }
-    let refused = send(&app(layer_without_keys(), Duration::from_secs(60)), get_path("/me", Some(&good()))).await;
-    refused.assert_rejected(503, "keys_unavailable");
-    assert_eq!(refused.header("retry-after"), Some("1"));
+    let rejected = send(&app(layer_without_keys(), Duration::from_secs(60)), get_path("/me", Some(&good()))).await;
+    rejected.assert_rejected(503, "keys_unavailable");
+    assert_eq!(rejected.header("retry-after"), Some("1"));
 }
 
 #[tokio::test]
@@ -69,7 +69,7 @@ async fn a_handlers_panic_is_a_500_and_the_next_request_is_served() {
 }
 
 #[tokio::test]
-async fn the_timeout_ends_a_wait_for_keys_and_the_layer_goes_on() {
+async fn the_timeout_ends_a_wait_for_keys_and_the_layer_stays_usable() {
     let (clerk, gate) = cold_layer();
     let app = app(clerk.clone(), Duration::from_millis(100));
     assert_eq!(send(&app, get_path("/me", Some(&good()))).await.status(), 504);
@@ -80,7 +80,7 @@ async fn the_timeout_ends_a_wait_for_keys_and_the_layer_goes_on() {
 }
 
 #[tokio::test]
-async fn the_reason_of_a_refusal_reaches_the_outermost_layer() {
+async fn the_reason_of_a_rejection_reaches_the_outermost_layer() {
     let name_reason = |mut response: Response<Body>| {
         let reason = response.extensions().get::<Rejection>().map(Rejection::code);
         response.headers_mut().insert("x-reason", reason.unwrap_or("none").parse().expect("a value"));
@@ -95,7 +95,7 @@ async fn the_reason_of_a_refusal_reaches_the_outermost_layer() {
 }
 
 #[tokio::test]
-async fn the_documented_order_needs_no_router_between_the_layers() {
+async fn the_documented_order_works_without_a_router() {
     for (arm, clerk) in arms() {
         let origin: http::HeaderValue = ORIGIN.parse().expect("an origin");
         let service = tower::ServiceBuilder::new()
@@ -117,7 +117,7 @@ async fn the_documented_order_needs_no_router_between_the_layers() {
 }
 
 #[tokio::test]
-async fn cors_can_stand_right_around_the_layer() {
+async fn cors_can_directly_wrap_the_layer() {
     let service = CorsLayer::permissive().layer(layer().layer(tower::service_fn(whoami::<Body>)));
     let preflight = send(&service, request("OPTIONS", "/me", &[("origin", ORIGIN)])).await;
     assert_eq!((preflight.outcome(), preflight.header("access-control-allow-origin")), ((200, ""), Some("*")));

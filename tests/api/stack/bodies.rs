@@ -112,7 +112,7 @@ async fn a_response_body_passes_frame_by_frame_with_its_trailers() {
 }
 
 #[tokio::test]
-async fn a_response_bodys_hint_and_error_pass_unchanged() {
+async fn size_hint_and_error_of_a_response_body_pass_unchanged() {
     for (hint, frames) in [
         ((0, None), vec![Err(Torn)]),
         ((0, Some(0)), vec![]),
@@ -150,7 +150,7 @@ async fn a_request_body_arrives_untouched() {
 }
 
 #[tokio::test]
-async fn the_body_of_a_refused_request_is_never_polled() {
+async fn the_body_of_a_rejected_request_is_never_polled() {
     for (clerk, authorization, status) in [
         (arms()[0].1.clone(), BAD.to_owned(), 401),
         (arms()[0].1.clone(), "Basic eDp5".to_owned(), 401),
@@ -162,12 +162,12 @@ async fn the_body_of_a_refused_request_is_never_polled() {
         let request = with_body("POST", "/", &[("authorization", &authorization)], body);
         let response = clerk.layer(service_fn(whoami)).oneshot(request).await.expect("an answer");
         assert_eq!(response.status(), status);
-        assert_eq!(Arc::strong_count(&held), 1, "the body of a refused request is still held");
+        assert_eq!(Arc::strong_count(&held), 1, "the body of a rejected request is still held");
     }
 }
 
 #[tokio::test]
-async fn the_body_of_a_parked_request_is_not_polled_by_the_wait() {
+async fn the_body_of_a_waiting_request_is_not_polled() {
     let (clerk, gate) = cold_layer();
     let body = Untouchable { _held: Arc::new(()) };
     let request = with_body("POST", "/", &[("authorization", &good())], body);
@@ -180,7 +180,7 @@ async fn the_body_of_a_parked_request_is_not_polled_by_the_wait() {
 }
 
 #[tokio::test]
-async fn dropping_a_waiting_call_drops_its_request_and_the_service_goes_on() {
+async fn dropping_a_waiting_call_drops_its_request_only() {
     let (clerk, gate) = cold_layer();
     let held = Arc::new(());
     let mut service = clerk.layer(service_fn(whoami));
@@ -201,7 +201,7 @@ async fn dropping_a_waiting_call_drops_its_request_and_the_service_goes_on() {
 }
 
 #[tokio::test]
-async fn a_call_that_is_never_polled_is_dropped_without_harm() {
+async fn a_call_that_is_never_polled_can_be_dropped() {
     let (clerk, gate) = cold_layer();
     let held = Arc::new(());
     let mut service = clerk.layer(service_fn(whoami));
@@ -215,7 +215,7 @@ async fn a_call_that_is_never_polled_is_dropped_without_harm() {
 }
 
 #[tokio::test]
-async fn a_refusals_body_is_one_frame_of_known_length() {
+async fn a_rejections_body_is_one_frame_of_known_length() {
     let request = with_body("GET", "/", &[], ());
     let response = arms()[0].1.layer(service_fn(whoami)).oneshot(request).await.expect("an answer");
     let length: u64 = response.headers()["content-length"].to_str().expect("ASCII").parse().expect("a number");

@@ -40,7 +40,7 @@ async fn a_preflight_without_a_token_is_answered_and_fetches_no_keys() {
 }
 
 #[tokio::test]
-async fn a_cross_origin_refusal_can_be_read_by_the_page() {
+async fn a_cross_origin_rejection_is_readable_by_the_page() {
     for (clerk, authorization, status, code) in [
         (layer(), None, 401, "missing_token"),
         (layer(), Some(BAD), 401, "invalid_token"),
@@ -63,7 +63,7 @@ async fn a_cross_origin_request_with_a_token_is_served() {
 }
 
 #[tokio::test]
-async fn another_origin_gets_the_refusal_without_leave_to_read_it() {
+async fn a_rejection_for_another_origin_has_no_cors_header() {
     let headers = [("origin", "https://evil.example")];
     let answer = send(&app(layer()), request("GET", "/me", &headers)).await;
     answer.assert_rejected(401, "missing_token");
@@ -71,7 +71,7 @@ async fn another_origin_gets_the_refusal_without_leave_to_read_it() {
 }
 
 #[tokio::test]
-async fn options_is_not_exempt_where_no_cors_layer_stands_outside() {
+async fn options_is_not_exempt_without_a_cors_layer_outside() {
     for (arm, clerk) in arms() {
         let app = clerk.layer(tower::service_fn(whoami));
         for headers in [&PREFLIGHT[..], &PREFLIGHT[..1], &[]] {
@@ -83,7 +83,7 @@ async fn options_is_not_exempt_where_no_cors_layer_stands_outside() {
 }
 
 #[tokio::test]
-async fn in_the_wrong_order_a_preflight_is_refused() {
+async fn in_the_wrong_order_a_preflight_is_rejected() {
     let wrong = Router::new().route("/me", route(|| async { "me" })).layer(cors()).layer(layer());
     let answer = send(&wrong, request("OPTIONS", "/me", &PREFLIGHT)).await;
     answer.assert_rejected(401, "missing_token");

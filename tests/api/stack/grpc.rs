@@ -64,7 +64,7 @@ async fn a_unary_call_with_a_token_is_served() {
 }
 
 #[tokio::test]
-async fn a_stream_of_replies_goes_on_after_its_call_was_admitted() {
+async fn a_response_stream_continues_after_its_call_was_admitted() {
     for (arm, clerk) in arms() {
         let (address, reporter) = serve(clerk).await;
         let mut stream = connect(address).await.watch(call(&[&good()])).await.expect(arm).into_inner();
@@ -76,7 +76,7 @@ async fn a_stream_of_replies_goes_on_after_its_call_was_admitted() {
 }
 
 #[tokio::test]
-async fn each_refusal_is_a_status_that_the_client_reads() {
+async fn each_rejection_is_a_status_that_the_client_reads() {
     let bearer = good();
     for (clerk, authorization, expected) in [
         (layer(), vec![], (Code::Unauthenticated, Some("missing_token"))),
@@ -88,18 +88,18 @@ async fn each_refusal_is_a_status_that_the_client_reads() {
     ] {
         let (address, _reporter) = serve(clerk).await;
         let mut client = connect(address).await;
-        let unary = client.check(call(&authorization)).await.expect_err("a refusal");
+        let unary = client.check(call(&authorization)).await.expect_err("a rejection");
         assert_eq!(codes(&unary), expected);
         assert!(!unary.message().is_empty());
         let pushback = unary.metadata().get("grpc-retry-pushback-ms").map(|value| value.to_str().expect("ASCII"));
         assert_eq!(pushback, (expected.0 == Code::Unavailable).then_some("1000"));
-        let streaming = client.watch(call(&authorization)).await.expect_err("a refusal");
+        let streaming = client.watch(call(&authorization)).await.expect_err("a rejection");
         assert_eq!(codes(&streaming), expected);
     }
 }
 
 #[tokio::test]
-async fn a_channel_goes_on_after_refusals_while_a_call_waits() {
+async fn a_channel_stays_usable_after_rejections_while_a_call_waits() {
     let (clerk, gate) = cold_layer();
     let (address, _reporter) = serve(clerk).await;
     let client = connect(address).await;
@@ -107,7 +107,7 @@ async fn a_channel_goes_on_after_refusals_while_a_call_waits() {
     let waiting = tokio::spawn(async move { waiting_client.check(call(&[&good()])).await });
     gate.reached().await;
     for _ in 0..3 {
-        let status = client.clone().check(call(&[BAD])).await.expect_err("a refusal");
+        let status = client.clone().check(call(&[BAD])).await.expect_err("a rejection");
         assert_eq!(codes(&status), (Code::Unauthenticated, Some("invalid_token")));
     }
     assert!(!waiting.is_finished());
@@ -117,7 +117,7 @@ async fn a_channel_goes_on_after_refusals_while_a_call_waits() {
 }
 
 #[tokio::test]
-async fn an_unknown_service_is_guarded_too() {
+async fn an_unknown_service_is_guarded() {
     let (address, _reporter) = serve(layer()).await;
     for (authorization, expected) in [(None, "16"), (Some(good()), "12")] {
         let headers: Vec<_> = authorization.iter().map(|value| ("authorization", value.as_str())).collect();
@@ -172,7 +172,7 @@ pub(crate) async fn raw(address: SocketAddr, path: &str, headers: &[(&str, &str)
 }
 
 #[tokio::test]
-async fn a_refusal_is_trailers_only_on_the_wire() {
+async fn a_rejection_is_trailers_only_on_the_wire() {
     let bearer = good();
     for (clerk, authorization, status) in [
         (layer(), None, "16"),

@@ -68,7 +68,7 @@ async fn one_service_is_guarded_wherever_it_is_mounted() {
 }
 
 #[tokio::test]
-async fn what_stands_beside_a_guarded_service_is_open() {
+async fn services_beside_a_guarded_service_are_open() {
     let routes = serve_routes(layer()).await;
     assert_eq!(raw(routes, "/no.such.Service/Call", &[]).await.headers()["grpc-status"], "12");
     let (_, health) = health_reporter();
@@ -81,7 +81,7 @@ async fn what_stands_beside_a_guarded_service_is_open() {
 }
 
 #[tokio::test]
-async fn the_service_behind_sees_the_user() {
+async fn the_inner_service_gets_the_user() {
     let name_user = |request: Request<()>| match request.extensions().get::<ClerkAuth>() {
         Some(user) if user.user_id() == "user_ada" => Err(Status::already_exists(user.user_id())),
         _ => Err(Status::internal("no user")),
@@ -98,7 +98,7 @@ async fn the_service_behind_sees_the_user() {
 }
 
 #[tokio::test]
-async fn one_service_that_waits_for_keys_keeps_its_deadline_and_goes_on() {
+async fn a_service_that_waits_for_keys_keeps_its_deadline() {
     let (clerk, gate) = cold_layer();
     let address = serve_routes(clerk).await;
     let bearer = good();
@@ -113,7 +113,7 @@ async fn one_service_that_waits_for_keys_keeps_its_deadline_and_goes_on() {
 }
 
 #[tokio::test]
-async fn limits_and_load_shedding_of_the_server_go_with_it() {
+async fn the_layer_works_with_limits_and_load_shedding_of_the_server() {
     for (arm, clerk) in arms() {
         let (listener, address) = listen().await;
         let (_, health) = health_reporter();
@@ -122,7 +122,7 @@ async fn limits_and_load_shedding_of_the_server_go_with_it() {
         tokio::spawn(router.serve_with_incoming(TcpIncoming::from(listener)));
         let mut client = connect(address).await;
         for _ in 0..3 {
-            assert_eq!(client.check(call(&[])).await.expect_err("a refusal").code(), Code::Unauthenticated, "{arm}");
+            assert_eq!(client.check(call(&[])).await.expect_err("a rejection").code(), Code::Unauthenticated, "{arm}");
             assert_eq!(client.check(call(&[&good()])).await.expect(arm).into_inner().status, serving(), "{arm}");
         }
     }

@@ -47,7 +47,7 @@ async fn each_outcome_has_its_status() {
 }
 
 #[tokio::test]
-async fn a_hook_may_put_another_body_into_the_default_response() {
+async fn a_hook_can_replace_the_body_of_the_default_response() {
     let clerk = layer().on_rejection(|rejection: &Rejection, _: &Parts| {
         rejection.default_response().map(|_| Bytes::from_static(b"nope"))
     });
@@ -60,7 +60,7 @@ async fn a_hook_may_put_another_body_into_the_default_response() {
 }
 
 #[tokio::test]
-async fn a_connection_goes_on_after_refusals() {
+async fn a_connection_stays_usable_after_rejections() {
     for (arm, clerk) in arms() {
         let mut client = connect_http1::<Full<Bytes>>(serve(clerk).await).await;
         for (method, authorization, status) in [
@@ -97,7 +97,7 @@ fn expecting(authorization: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_refused_upload_is_not_asked_for() {
+async fn a_rejected_upload_gets_no_100_continue() {
     for (clerk, authorization, status) in
         [(layer(), BAD.to_owned(), "401"), (layer(), "Bearer".to_owned(), "400"), (layer_without_keys(), good(), "503")]
     {
@@ -110,7 +110,7 @@ async fn a_refused_upload_is_not_asked_for() {
 }
 
 #[tokio::test]
-async fn an_admitted_upload_is_asked_for_only_after_the_wait() {
+async fn an_admitted_upload_gets_100_continue_after_the_wait() {
     let (clerk, gate) = cold_layer();
     let mut stream = TcpStream::connect(serve_http1(clerk.layer(service_fn(echo))).await).await.expect("a connection");
     stream.write_all(expecting(&good()).as_bytes()).await.expect("sent");
@@ -135,8 +135,8 @@ async fn pipelined_requests_are_answered_in_order() {
     let (clerk, gate) = cold_layer();
     let mut stream = TcpStream::connect(serve(clerk).await).await.expect("a connection");
     let waits = format!("GET /1 HTTP/1.1\r\nhost: a\r\nauthorization: {}\r\n\r\n", good());
-    let refused = "GET /2 HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";
-    stream.write_all(format!("{waits}{refused}").as_bytes()).await.expect("sent");
+    let rejected = "GET /2 HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";
+    stream.write_all(format!("{waits}{rejected}").as_bytes()).await.expect("sent");
     gate.reached().await;
     gate.open();
     let mut answers = String::new();
@@ -157,7 +157,7 @@ async fn two_authorization_lines_on_the_wire_are_a_bad_request() {
 }
 
 #[tokio::test]
-async fn a_client_that_reads_while_it_uploads_gets_its_answer_and_the_connection_ends() {
+async fn a_rejected_upload_gets_its_response_and_the_connection_ends() {
     const UPLOAD: usize = 50 * 1024 * 1024;
     let (mut read, mut write) = TcpStream::connect(serve(layer()).await).await.expect("a connection").into_split();
     let head = format!("POST / HTTP/1.1\r\nhost: a\r\nauthorization: {BAD}\r\ncontent-length: {UPLOAD}\r\n\r\n");

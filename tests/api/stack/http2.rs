@@ -44,7 +44,7 @@ async fn each_outcome_has_its_status() {
 }
 
 #[tokio::test]
-async fn head_is_refused_with_the_headers_of_get() {
+async fn head_is_rejected_with_the_headers_of_get() {
     for (arm, clerk) in arms() {
         let address = serve_http2(clerk.layer(service_fn(whoami::<Incoming>))).await;
         let mut client = connect_http2(address).await;
@@ -73,7 +73,7 @@ async fn head_is_admitted() {
 }
 
 #[tokio::test]
-async fn refused_uploads_leave_their_neighbours_their_window() {
+async fn rejected_uploads_do_not_use_up_the_connection_window() {
     let inner = service_fn(|request: Request<Incoming>| async {
         let body = request.into_body().collect().await.expect("the body").to_bytes();
         Ok::<_, Infallible>(Response::new(Full::from(body.len().to_string())))
@@ -86,17 +86,17 @@ async fn refused_uploads_leave_their_neighbours_their_window() {
     for _ in 0..8 {
         let url = format!("http://{address}/");
         client.ready().await.expect("the connection goes on");
-        let refused = client.send_request(with_body("POST", &url, &[], Full::new(upload.clone())));
+        let rejected = client.send_request(with_body("POST", &url, &[], Full::new(upload.clone())));
         let headers = [("authorization", bearer.as_str())];
         let admitted = client.send_request(with_body("POST", &url, &headers, Full::new(upload.clone())));
-        let (refused, admitted) = tokio::join!(refused, admitted);
-        assert_eq!(refused.expect("a refusal").status(), 401);
+        let (rejected, admitted) = tokio::join!(rejected, admitted);
+        assert_eq!(rejected.expect("a rejection").status(), 401);
         assert_eq!(Answer::of(admitted.expect("an answer")).await.outcome(), (200, "524288"));
     }
 }
 
 #[tokio::test]
-async fn a_stream_that_waits_holds_no_other_up() {
+async fn a_waiting_stream_does_not_block_others() {
     let (clerk, gate) = cold_layer();
     let address = serve_http2(clerk.layer(service_fn(whoami::<Incoming>))).await;
     let mut client = connect_http2(address).await;
@@ -122,7 +122,7 @@ async fn a_stream_that_waits_holds_no_other_up() {
 }
 
 #[tokio::test]
-async fn a_stream_reset_during_the_wait_leaves_its_neighbours_unharmed() {
+async fn a_stream_reset_during_the_wait_does_not_affect_others() {
     let (clerk, gate) = cold_layer();
     let address = serve_http2(clerk.layer(service_fn(whoami::<Incoming>))).await;
     let mut client = connect_http2(address).await;

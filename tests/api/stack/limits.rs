@@ -69,7 +69,7 @@ async fn half_known() -> (ClerkAuthLayer, Gate, String, String) {
 }
 
 #[tokio::test]
-async fn those_who_wait_for_a_key_hold_no_capacity() {
+async fn requests_that_wait_for_a_key_hold_no_capacity() {
     for (name, inner) in limits(2) {
         let (clerk, gate, known, unknown) = half_known().await;
         let mut service = clerk.layer(inner);
@@ -91,7 +91,7 @@ async fn those_who_wait_for_a_key_hold_no_capacity() {
 }
 
 #[tokio::test]
-async fn many_wait_behind_a_small_limit_and_all_pass_a_few_at_once() {
+async fn many_requests_wait_behind_a_small_limit_and_all_pass() {
     let (clerk, gate) = cold_layer();
     let (running, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
     let counted = Arc::clone(&most);
@@ -116,7 +116,7 @@ async fn many_wait_behind_a_small_limit_and_all_pass_a_few_at_once() {
 }
 
 #[tokio::test]
-async fn each_limit_serves_each_arm_and_each_refusal() {
+async fn each_limit_serves_each_arm_and_each_rejection() {
     for arm in [0, 1] {
         for (name, inner) in limits(1) {
             let (arm, clerk) = arms()[arm].clone();
@@ -132,7 +132,7 @@ async fn each_limit_serves_each_arm_and_each_refusal() {
 }
 
 #[tokio::test]
-async fn one_service_called_again_and_again_never_runs_out_of_capacity() {
+async fn a_service_called_repeatedly_keeps_its_capacity() {
     for arm in [0, 1] {
         for (name, inner) in limits(1) {
             let (arm, clerk) = arms()[arm].clone();
@@ -147,7 +147,7 @@ async fn one_service_called_again_and_again_never_runs_out_of_capacity() {
 }
 
 #[tokio::test]
-async fn a_service_that_is_ready_and_never_called_gives_its_capacity_back() {
+async fn a_ready_service_that_is_dropped_releases_its_capacity() {
     for (name, inner) in limits(1) {
         let service = layer().layer(inner);
         let mut reserved = service.clone();
@@ -159,7 +159,7 @@ async fn a_service_that_is_ready_and_never_called_gives_its_capacity_back() {
 }
 
 #[tokio::test]
-async fn a_reservation_that_is_kept_is_respected() {
+async fn a_held_reservation_is_respected() {
     let service = layer().layer(ConcurrencyLimit::new(service_fn(whoami::<Body>), 1));
     let mut reserved = service.clone();
     reserved.ready().await.expect("capacity");
@@ -170,7 +170,7 @@ async fn a_reservation_that_is_kept_is_respected() {
 }
 
 #[tokio::test]
-async fn a_full_service_is_found_full_only_after_the_wait() {
+async fn a_full_service_is_overloaded_only_after_the_wait() {
     let (clerk, gate) = cold_layer();
     let leave = Arc::new(Notify::new());
     let leaving = Arc::clone(&leave);
@@ -194,14 +194,14 @@ async fn a_full_service_is_found_full_only_after_the_wait() {
 }
 
 #[tokio::test]
-async fn a_refusal_keeps_no_capacity_from_a_request_that_waited() {
+async fn a_rejection_takes_no_capacity_from_a_waiting_request() {
     for (name, inner) in limits(1) {
         let (clerk, gate) = cold_layer();
         let mut service = clerk.layer(inner);
         let mut waiting = Box::pin(service.ready().await.expect("capacity").call(get_path("/", Some(&good()))));
         assert!(poll_once(waiting.as_mut()).is_pending());
-        let refused = soon(service.ready()).await.expect("capacity").call(get_path("/", None)).await;
-        assert_eq!(refused.expect("an answer").status(), 401, "{name}");
+        let rejected = soon(service.ready()).await.expect("capacity").call(get_path("/", None)).await;
+        assert_eq!(rejected.expect("an answer").status(), 401, "{name}");
         gate.open();
         clerk.verifier().warm_up().await.expect("keys");
         let response = soon(waiting).await.unwrap_or_else(|error| panic!("{name}: {error}"));
@@ -227,7 +227,7 @@ async fn limits_around_the_layer_serve_each_arm() {
 }
 
 #[tokio::test]
-async fn one_buffered_service_has_several_requests_wait_at_once() {
+async fn a_buffered_service_lets_several_requests_wait() {
     let (clerk, gate) = cold_layer();
     let service = Buffer::new(clerk.layer(ConcurrencyLimit::new(service_fn(whoami::<Body>), 2)), 4);
     let waiting: Vec<_> = (0..3).map(|_| tokio::spawn(service.clone().oneshot(get_path("/", Some(&good()))))).collect();

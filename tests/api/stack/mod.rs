@@ -5,7 +5,6 @@ mod axum_extensions;
 mod axum_mounting;
 mod axum_order;
 mod bodies;
-mod bounds;
 mod cors;
 mod grpc;
 mod grpc_service;
@@ -15,6 +14,7 @@ mod limits;
 mod readiness;
 mod stacked;
 mod streaming;
+mod trait_bounds;
 mod websocket;
 
 use tower_clerk::ClerkAuthLayer;

@@ -48,7 +48,7 @@ impl Service<Request<Body>> for Exacting {
 }
 
 #[tokio::test]
-async fn only_a_service_that_was_made_ready_is_called() {
+async fn only_a_ready_service_is_called() {
     for (arm, clerk) in arms() {
         let mut service = clerk.layer(Exacting::default());
         for (authorization, status) in
@@ -62,7 +62,7 @@ async fn only_a_service_that_was_made_ready_is_called() {
 }
 
 #[tokio::test]
-async fn a_service_goes_on_while_an_earlier_call_of_it_waits() {
+async fn a_service_stays_usable_while_an_earlier_call_waits() {
     let (clerk, gate) = cold_layer();
     let mut service = clerk.layer(Exacting::default());
     let mut waiting = Vec::new();
@@ -70,8 +70,8 @@ async fn a_service_goes_on_while_an_earlier_call_of_it_waits() {
         waiting.push(Box::pin(service.ready().await.expect("infallible").call(get_path("/", Some(&good())))));
     }
     assert!(waiting.iter_mut().all(|future| poll_once(future.as_mut()).is_pending()));
-    let refused = service.ready().await.expect("infallible").call(get_path("/", None)).await;
-    assert_eq!(refused.expect("infallible").status(), 401);
+    let rejected = service.ready().await.expect("infallible").call(get_path("/", None)).await;
+    assert_eq!(rejected.expect("infallible").status(), 401);
     gate.open();
     for future in waiting {
         assert_eq!(Answer::of(future.await.expect("infallible")).await.outcome(), (200, "user_ada"));
@@ -121,7 +121,7 @@ impl Service<Request<Body>> for Scripted {
 }
 
 #[tokio::test]
-async fn poll_ready_asks_the_inner_service_and_does_nothing_else() {
+async fn poll_ready_only_polls_the_inner_service() {
     let (clerk, gate) = cold_layer();
     for clerk in [clerk, layer(), layer_without_keys()] {
         let inner = Scripted::default();
@@ -143,7 +143,7 @@ async fn poll_ready_asks_the_inner_service_and_does_nothing_else() {
 }
 
 #[tokio::test]
-async fn a_call_with_a_known_key_polls_no_readiness_of_its_own() {
+async fn a_call_with_a_known_key_does_not_poll_readiness() {
     let inner = Scripted::default();
     let mut service = layer().layer(inner.clone());
     for authorization in [Some(good()), None] {
@@ -155,7 +155,7 @@ async fn a_call_with_a_known_key_polls_no_readiness_of_its_own() {
 }
 
 #[tokio::test]
-async fn an_inner_service_that_breaks_says_so_through_both_arms() {
+async fn an_error_of_the_inner_service_is_returned_in_both_arms() {
     for (arm, clerk) in arms() {
         let inner = Scripted::default();
         inner.breaks_when_called.store(true, Ordering::SeqCst);
@@ -165,7 +165,7 @@ async fn an_inner_service_that_breaks_says_so_through_both_arms() {
 }
 
 #[tokio::test]
-async fn a_service_that_breaks_during_the_wait_fails_the_call_and_not_the_client() {
+async fn a_service_that_fails_during_the_wait_fails_the_call() {
     let (clerk, gate) = cold_layer();
     let inner = Scripted::default();
     let mut service = clerk.layer(inner.clone());
@@ -178,17 +178,17 @@ async fn a_service_that_breaks_during_the_wait_fails_the_call_and_not_the_client
 }
 
 #[tokio::test]
-async fn a_refusal_after_a_wait_does_not_ask_the_inner_service() {
+async fn a_rejection_after_a_wait_does_not_poll_the_inner_service() {
     let inner = Scripted::default();
     let mut service = layer_without_keys().layer(inner.clone());
     let future = service.ready().await.expect("ready").call(get_path("/", Some(&good())));
     inner.is_broken.store(true, Ordering::SeqCst);
-    assert_eq!(future.await.expect("a refusal is a response").status(), 503);
+    assert_eq!(future.await.expect("a rejection is a response").status(), 503);
     assert_eq!(inner.polls(), 1);
 }
 
 #[tokio::test]
-async fn after_the_wait_a_busy_service_is_waited_for() {
+async fn after_the_wait_the_call_waits_for_a_busy_service() {
     let (clerk, gate) = cold_layer();
     let inner = Scripted::default();
     let mut service = clerk.layer(inner.clone());

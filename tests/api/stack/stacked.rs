@@ -49,7 +49,7 @@ fn first() -> ClerkAuthLayer {
 }
 
 #[tokio::test]
-async fn an_inner_layer_refuses_what_the_outer_let_in() {
+async fn an_inner_layer_rejects_requests_that_the_outer_admitted() {
     for inner in [second(), second_cold()] {
         let app = app(inner, first());
         send(&app, get_path("/", Some(&good()))).await.assert_rejected(401, "missing_token");
@@ -61,7 +61,7 @@ async fn an_inner_layer_refuses_what_the_outer_let_in() {
 }
 
 #[tokio::test]
-async fn the_user_of_an_inner_layer_replaces_that_of_the_outer() {
+async fn the_inner_layers_user_replaces_the_outer_layers() {
     let bob = other_issuer().token("user_bob").sign();
     for inner in [second(), second_cold()] {
         for outer in [first(), first().allow_unauthenticated_requests()] {
@@ -74,7 +74,7 @@ async fn the_user_of_an_inner_layer_replaces_that_of_the_outer() {
 }
 
 #[tokio::test]
-async fn an_outer_refusal_does_not_stay_beside_the_inner_layers_user() {
+async fn the_inner_layers_user_replaces_an_outer_rejection() {
     let bob = other_issuer().token("user_bob").sign();
     for inner in [second(), second_cold()] {
         let app = app(inner, first().allow_unauthenticated_requests());
@@ -83,7 +83,7 @@ async fn an_outer_refusal_does_not_stay_beside_the_inner_layers_user() {
 }
 
 #[tokio::test]
-async fn a_lenient_inner_layer_leaves_no_user_of_the_outer_behind() {
+async fn a_lenient_inner_layer_removes_the_outer_layers_user() {
     for inner in [second(), second_cold()] {
         let app = app(inner.allow_unauthenticated_requests(), first());
         assert_eq!(send(&app, get_path("/", Some(&good()))).await.outcome(), (200, "missing_token"));
@@ -94,7 +94,7 @@ async fn a_lenient_inner_layer_leaves_no_user_of_the_outer_behind() {
 }
 
 #[tokio::test]
-async fn a_strict_outer_layer_is_not_softened_by_a_lenient_inner_one() {
+async fn a_lenient_inner_layer_does_not_relax_a_strict_outer_one() {
     let app = app(layer().allow_unauthenticated_requests(), layer());
     send(&app, get_path("/", None)).await.assert_rejected(401, "missing_token");
     send(&app, get_path("/", Some(BAD))).await.assert_rejected(401, "invalid_token");
@@ -114,7 +114,7 @@ async fn one_layer_applied_twice_admits_its_user() {
 }
 
 #[tokio::test]
-async fn custom_claims_of_the_outer_layers_user_do_not_outlive_that_user() {
+async fn custom_claims_are_removed_with_the_outer_layers_user() {
     let profile = |profile: Option<CustomClaims<Profile>>| async move {
         profile.map_or_else(|| "nobody".to_owned(), |profile| profile.email.clone())
     };

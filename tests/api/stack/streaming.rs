@@ -77,7 +77,7 @@ async fn both_bodies_stream_over_http1_after_either_arm() {
 }
 
 #[tokio::test]
-async fn what_was_sent_during_the_wait_arrives_after_it() {
+async fn data_sent_during_the_wait_arrives_after_it() {
     let (clerk, gate) = cold_layer();
     let inner = service_fn(|request: http::Request<Incoming>| async {
         Ok::<_, Infallible>(Response::new(request.into_body()))
@@ -97,7 +97,7 @@ async fn what_was_sent_during_the_wait_arrives_after_it() {
 }
 
 #[tokio::test]
-async fn a_client_that_leaves_during_the_wait_does_no_harm() {
+async fn a_client_that_disconnects_during_the_wait_is_harmless() {
     let (clerk, gate) = cold_layer();
     let arrived = Arc::new(Semaphore::new(0));
     let arriving = Arc::clone(&arrived);
@@ -125,7 +125,7 @@ async fn a_client_that_leaves_during_the_wait_does_no_harm() {
 }
 
 #[tokio::test]
-async fn a_refusal_does_not_wait_for_the_rest_of_the_request() {
+async fn a_rejection_does_not_wait_for_the_rest_of_the_request() {
     let address = serve_axum(Router::new().route("/", post(echo)).layer(layer())).await;
     let mut client = connect_http1(address).await;
     let (sender, body) = pipe();

@@ -88,7 +88,7 @@ async fn an_upgrade_that_waits_for_its_key_goes_through_after_it() {
 }
 
 #[tokio::test]
-async fn a_refused_upgrade_is_an_answer_and_no_upgrade() {
+async fn a_rejected_upgrade_is_a_plain_response() {
     for (clerk, authorization, status) in [
         (layer(), None, 401),
         (layer(), Some(BAD.to_owned()), 401),
@@ -105,7 +105,7 @@ async fn a_refused_upgrade_is_an_answer_and_no_upgrade() {
 }
 
 #[tokio::test]
-async fn the_connection_stays_http_after_a_refused_upgrade() {
+async fn the_connection_stays_http_after_a_rejected_upgrade() {
     let (address, upgrades) = serve(layer()).await;
     let mut stream = TcpStream::connect(address).await.expect("a connection");
     let upgrade = "GET /ws HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: websocket\r\n\

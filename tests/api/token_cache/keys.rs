@@ -20,7 +20,7 @@ async fn settle(fixture: &Fixture, fetches: usize) {
 }
 
 #[tokio::test]
-async fn traffic_of_remembered_tokens_alone_keeps_the_keys_fresh() {
+async fn cached_tokens_alone_keep_the_keys_fresh() {
     let fixture = Fixture::new();
     let verifier = fixture.verifier();
     let token = long(&fixture).sign();
@@ -35,7 +35,7 @@ async fn traffic_of_remembered_tokens_alone_keeps_the_keys_fresh() {
 }
 
 #[tokio::test]
-async fn a_withdrawn_keys_token_is_refused_by_the_first_request_after_the_refresh() {
+async fn cached_tokens_of_a_removed_key_are_rejected_after_the_refresh() {
     let fixture = Fixture::new();
     let verifier = fixture.verifier();
     let token = long(&fixture).sign();
@@ -49,7 +49,7 @@ async fn a_withdrawn_keys_token_is_refused_by_the_first_request_after_the_refres
 }
 
 #[tokio::test]
-async fn a_key_replaced_under_its_kid_vouches_no_more() {
+async fn cached_tokens_of_a_key_replaced_under_its_kid_are_rejected() {
     let fixture = Fixture::new();
     let verifier = fixture.verifier();
     let token = long(&fixture).sign();
@@ -61,7 +61,7 @@ async fn a_key_replaced_under_its_kid_vouches_no_more() {
 }
 
 #[tokio::test]
-async fn a_key_whose_algorithm_changed_vouches_no_more() {
+async fn cached_tokens_of_a_key_with_a_new_algorithm_are_rejected() {
     let fixture = Fixture::new();
     let verifier = fixture.verifier();
     let token = long(&fixture).sign();
@@ -72,7 +72,7 @@ async fn a_key_whose_algorithm_changed_vouches_no_more() {
 }
 
 #[tokio::test]
-async fn a_key_under_another_kid_vouches_no_more() {
+async fn cached_tokens_of_a_renamed_key_are_rejected() {
     let fixture = Fixture::new();
     let verifier = fixture.verifier();
     let token = long(&fixture).sign();
@@ -83,7 +83,7 @@ async fn a_key_under_another_kid_vouches_no_more() {
 }
 
 #[tokio::test]
-async fn an_unchanged_refresh_empties_nothing() {
+async fn an_unchanged_refresh_keeps_the_cache() {
     let fixture = Fixture::new();
     let verifier = fixture.verifier();
     let tokens: Vec<_> = (0..5).map(|index| long(&fixture).claim("n", index).sign()).collect();
@@ -99,7 +99,7 @@ async fn an_unchanged_refresh_empties_nothing() {
 }
 
 #[tokio::test]
-async fn past_the_hard_limit_a_remembered_token_is_a_503() {
+async fn past_the_hard_limit_a_cached_token_is_a_503() {
     let fixture = Fixture::new();
     let verifier = fixture.verifier();
     let token = long(&fixture).sign();
@@ -116,7 +116,7 @@ async fn past_the_hard_limit_a_remembered_token_is_a_503() {
 }
 
 #[tokio::test]
-async fn a_hard_limit_before_the_next_refresh_is_kept() {
+async fn a_hard_limit_before_the_next_refresh_applies_to_cached_tokens() {
     let fixture = Fixture::new();
     let day = Duration::from_secs(24 * 3600);
     let verifier: Verifier = fixture
@@ -133,7 +133,7 @@ async fn a_hard_limit_before_the_next_refresh_is_kept() {
 }
 
 #[tokio::test]
-async fn forgotten_keys_vouch_for_nothing() {
+async fn forgetting_the_keys_invalidates_cached_tokens() {
     let fixture = Fixture::new();
     let verifier = fixture.verifier();
     let token = long(&fixture).sign();

@@ -1,8 +1,8 @@
 //! Remembering verified tokens changes no verdict.
 
-mod bounds;
 mod keys;
-mod meaning;
+mod limits;
+mod verdicts;
 
 use tower_clerk::{
     ClerkConfig, ConfigError, Verifier,

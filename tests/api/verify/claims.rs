@@ -8,7 +8,7 @@ use super::{accepted, signed, verify};
 use crate::support::{header, issuer, token};
 
 #[test]
-fn accessors_name_every_claim() {
+fn accessors_return_every_claim() {
     let claims = accepted(&token().claim("jti", "jti_1").claim("sts", "active").claim("fva", [5, -1]));
     let issued = SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000);
     assert_eq!(claims.user_id(), "user_ada");
@@ -27,14 +27,14 @@ fn accessors_name_every_claim() {
 }
 
 #[test]
-fn times_before_1970_are_told_as_such() {
+fn times_before_1970_are_returned() {
     let claims = accepted(&token().claim("iat", -90).claim("nbf", 0));
     assert_eq!(claims.issued_at(), Some(SystemTime::UNIX_EPOCH - Duration::from_secs(90)));
     assert_eq!(claims.not_before(), Some(SystemTime::UNIX_EPOCH));
 }
 
 #[test]
-fn both_versions_answer_the_same() {
+fn both_versions_have_the_same_organization() {
     let granted = token()
         .organization("org_acme", "admin")
         .organization_slug("acme")
@@ -51,7 +51,7 @@ fn both_versions_answer_the_same() {
 }
 
 #[test]
-fn a_layout_grants_nothing_by_the_claims_of_another() {
+fn claims_of_another_version_grant_nothing() {
     let v2_with_v1_claims = token().claim("org_id", "org_evil").claim("org_role", "org:admin");
     assert!(accepted(&v2_with_v1_claims).organization().is_none());
     let v1_with_v2_claims = token().v1().claim("o", json!({ "id": "org_evil", "rol": "admin" }));
@@ -72,7 +72,7 @@ fn a_layout_grants_nothing_by_the_claims_of_another() {
 }
 
 #[test]
-fn grants_of_a_wrong_type_are_no_grants() {
+fn claims_of_the_wrong_type_grant_nothing() {
     for o in [
         json!(null),
         json!("org_a"),
@@ -110,7 +110,7 @@ fn features_and_plans_have_a_scope() {
 }
 
 #[test]
-fn texts_compare_after_unescaping() {
+fn strings_are_compared_after_unescaping() {
     let payload = token().payload().replace("user_ada", "user_\\u0061da").replace("\"sub\"", "\"s\\u0075b\"");
     let claims = verify(&signed(&header(), &payload)).expect("accepted");
     assert_eq!(claims.user_id(), "user_ada");
@@ -135,7 +135,7 @@ fn custom_claims_are_read_from_the_payload_as_signed() {
 }
 
 #[test]
-fn numbers_of_any_size_are_carried_as_signed() {
+fn numbers_of_any_size_are_kept_as_signed() {
     let payload = token().payload();
     let payload =
         format!("{},\"n\":123456789012345678901234567890,\"x\":1e400}}", payload.strip_suffix('}').expect("an object"));
@@ -144,7 +144,7 @@ fn numbers_of_any_size_are_carried_as_signed() {
 }
 
 #[test]
-fn debug_shows_nothing_of_the_user() {
+fn debug_hides_the_user() {
     let claims = accepted(&token().organization("org_acme", "admin").claim("act", json!({ "sub": "user_root" })));
     let user = ClerkAuth::from(claims.clone());
     let shown = format!("{claims:?} {user:?} {:?} {:?}", claims.organization(), claims.actor());
@@ -164,7 +164,7 @@ fn far_times_do_not_panic() {
 }
 
 #[test]
-fn an_instance_is_called_by_its_name_or_its_issuer() {
+fn the_instance_is_its_name_or_its_issuer() {
     let user = ClerkAuth::from(accepted(&token()));
     assert_eq!(user.instance(), issuer().url());
     let config = issuer().config().instance_name("staging").expect("a name");

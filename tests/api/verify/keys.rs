@@ -16,7 +16,7 @@ fn pem_config(pem: &str) -> ClerkConfig {
 }
 
 #[test]
-fn a_pem_verifies_in_every_form_it_is_found_in() {
+fn a_pem_is_accepted_in_every_common_form() {
     let pem = issuer().public_key_pem();
     let body: String = pem.lines().filter(|line| !line.starts_with('-')).collect();
     for form in [
@@ -32,7 +32,7 @@ fn a_pem_verifies_in_every_form_it_is_found_in() {
 }
 
 #[test]
-fn a_pem_ignores_the_kid_but_not_its_type() {
+fn a_pem_ignores_the_kid_but_checks_its_type() {
     let config = pem_config(&issuer().public_key_pem());
     for good in [token().without_header("kid"), token().header("kid", "ins_other"), token().header("kid", "")] {
         assert_eq!(with(config.clone(), &good), Ok(()));
@@ -44,7 +44,7 @@ fn a_pem_ignores_the_kid_but_not_its_type() {
 }
 
 #[test]
-fn a_key_alone_accepts_any_issuer_until_one_is_named() {
+fn a_key_without_an_issuer_accepts_any_issuer() {
     let config = pem_config(&issuer().public_key_pem());
     let other = token().claim("iss", "https://other.example");
     assert_eq!(with(config.clone(), &other), Ok(()));
@@ -57,7 +57,7 @@ fn a_key_alone_accepts_any_issuer_until_one_is_named() {
 }
 
 #[test]
-fn a_pem_that_is_no_strong_rsa_key_is_refused_at_start() {
+fn a_pem_that_is_not_a_strong_rsa_key_is_rejected_at_start() {
     // An Ed25519 key (RFC 8410, section 10.1) and an RSA key of 1024 bits.
     let ed25519 = "MCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=";
     let short = "MIGfMA0GCSqGSIb3DQEBAQUAA4GNADCBiQKBgQCqGKukO1De7zhZj6+H0qtjTkVxwTCpvKe4eCZ0FPqri0cb2JZfXJ/DgYSF6vUpwmJG8wVQZKjeGcjDOL5UlsuusFncCzWBQ7RKNUSesmQRMSGkVb1/3j+skZ6UtW+5u09lHNsj6tQ51s1SPrCBkedbNf0Tp0GbMJDyR4e9T04ZZwIDAQAB";
@@ -68,7 +68,7 @@ fn a_pem_that_is_no_strong_rsa_key_is_refused_at_start() {
 }
 
 #[test]
-fn a_document_is_refused_at_start_if_it_has_no_usable_key() {
+fn a_key_set_without_a_usable_key_is_rejected_at_start() {
     for document in ["", "{}", r#"{"keys":[]}"#, r#"{"keys":[{"kty":"oct","kid":"a","k":"AAAA"}]}"#, "[]"] {
         let error = Verifier::new(ClerkConfig::from_jwks(document).expect("a document")).expect_err("no verifier");
         assert_eq!(error.to_string(), "jwks is not a JWKS with a usable key");
@@ -76,7 +76,7 @@ fn a_document_is_refused_at_start_if_it_has_no_usable_key() {
 }
 
 #[test]
-fn odd_keys_beside_the_good_one_change_nothing() {
+fn unusable_keys_beside_a_good_one_are_ignored() {
     let good = issuer().jwks();
     let key = good.strip_prefix(r#"{"keys":["#).and_then(|rest| rest.strip_suffix("]}")).expect("one key");
     let stranger = TestIssuer::new();
@@ -108,7 +108,7 @@ fn each_of_several_keys_under_one_kid_is_tried() {
 }
 
 #[test]
-fn algorithms_of_the_sha_2_family_verify_under_keys_of_theirs() {
+fn rs384_and_rs512_verify_with_keys_of_that_algorithm() {
     for alg in ["RS384", "RS512"] {
         let document = issuer().jwks().replace("RS256", alg);
         let config =

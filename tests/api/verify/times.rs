@@ -32,7 +32,7 @@ fn only_exp() -> TokenBuilder {
 }
 
 #[test]
-fn a_token_expires_when_exp_lies_a_skew_back() {
+fn a_token_expires_one_skew_after_exp() {
     let token = only_exp().claim("exp", issued() + 60).sign();
     for (skew, last_good) in [(0, 59_999), (5, 64_999), (300, 359_999)] {
         assert_eq!(at(last_good, &token, skew), Ok(()), "{skew}");
@@ -41,7 +41,7 @@ fn a_token_expires_when_exp_lies_a_skew_back() {
 }
 
 #[test]
-fn a_token_holds_from_nbf_less_a_skew() {
+fn a_token_is_valid_from_one_skew_before_nbf() {
     let token = only_exp().claim("nbf", issued() + 20).sign();
     for (skew, first_good) in [(0, 20_000), (5, 15_000)] {
         assert_eq!(at(first_good, &token, skew), Ok(()), "{skew}");
@@ -50,7 +50,7 @@ fn a_token_holds_from_nbf_less_a_skew() {
 }
 
 #[test]
-fn a_token_issued_in_the_future_is_refused_beyond_the_skew() {
+fn a_token_issued_in_the_future_is_rejected_beyond_the_skew() {
     let token = only_exp().claim("iat", issued() + 20).sign();
     for (skew, first_good) in [(0, 20_000), (5, 15_000)] {
         assert_eq!(at(first_good, &token, skew), Ok(()), "{skew}");
@@ -59,7 +59,7 @@ fn a_token_issued_in_the_future_is_refused_beyond_the_skew() {
 }
 
 #[test]
-fn exp_is_required_and_a_time() {
+fn exp_is_required_and_times_must_be_numbers_in_range() {
     assert_eq!(verify(&only_exp().without_claim("exp").sign()).err(), Some(VerifyErrorKind::InvalidExpiry));
     for (name, kind) in [
         ("exp", VerifyErrorKind::InvalidExpiry),
@@ -86,7 +86,7 @@ fn exp_is_required_and_a_time() {
 }
 
 #[test]
-fn a_time_is_a_number_in_any_spelling() {
+fn a_time_is_a_json_number_in_any_spelling() {
     let with_exp = |exp: &str| {
         let payload = only_exp().without_claim("exp").payload();
         signed(&header(), &format!("{},\"exp\":{exp}}}", payload.strip_suffix('}').expect("an object")))
@@ -102,7 +102,7 @@ fn a_time_is_a_number_in_any_spelling() {
 }
 
 #[test]
-fn zero_and_negative_beginnings_are_ordinary() {
+fn zero_and_negative_nbf_and_iat_are_valid() {
     for value in ["0", "-1", "-0.5", "-8.64e12"] {
         for name in ["nbf", "iat"] {
             let payload = only_exp().payload();
@@ -113,7 +113,7 @@ fn zero_and_negative_beginnings_are_ordinary() {
 }
 
 #[test]
-fn a_clock_before_1970_is_a_clock() {
+fn a_clock_before_1970_works() {
     let clock = ManualClock::new();
     clock.set(SystemTime::UNIX_EPOCH - Duration::from_secs(100));
     let verifier = Verifier::builder(issuer().config()).clock(clock).build().expect("a verifier");
@@ -124,7 +124,7 @@ fn a_clock_before_1970_is_a_clock() {
 }
 
 #[test]
-fn a_lifetime_stands_at_its_limit_and_needs_iat() {
+fn the_lifetime_limit_is_inclusive_and_needs_iat() {
     let limited = |token: &TokenBuilder| {
         let config = issuer().config().max_token_lifetime(Duration::from_secs(60)).expect("a lifetime");
         verify_at(0, &token.sign(), config)
@@ -137,7 +137,7 @@ fn a_lifetime_stands_at_its_limit_and_needs_iat() {
 }
 
 #[test]
-fn only_a_good_token_is_told_that_it_has_expired() {
+fn expired_is_reported_only_for_otherwise_valid_tokens() {
     for bad in [
         token().expired().without_claim("sub"),
         token().expired().claim("iss", "https://evil.example"),

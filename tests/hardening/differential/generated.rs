@@ -33,11 +33,11 @@ fn assert_same(verdicts: &Verdicts) -> Result<(), TestCaseError> {
 }
 
 #[test]
-fn every_token_that_ours_accepts_the_oracle_accepts() {
+fn the_oracle_accepts_every_token_that_the_verifier_accepts() {
     let pairs =
         [Algorithm::RS256, Algorithm::RS384, Algorithm::RS512].map(|algorithm| (algorithm, Pair::of(algorithm)));
-    let (accepted, only_ours_refused) = (Cell::new(0_u32), Cell::new(0_u32));
-    let refused = RefCell::new(BTreeMap::<String, u32>::new());
+    let (accepted, only_ours_rejected) = (Cell::new(0_u32), Cell::new(0_u32));
+    let rejected = RefCell::new(BTreeMap::<String, u32>::new());
     let result = runner(6_000).run(&case(now()), |case| {
         let token = case.token();
         let (_, pair) = pairs.iter().find(|(algorithm, _)| *algorithm == case.algorithm).expect("one of three");
@@ -47,8 +47,8 @@ fn every_token_that_ours_accepts_the_oracle_accepts() {
             (Ok(_), Ok(_)) => accepted.set(accepted.get() + 1),
             (Ok(_), Err(oracle)) => return Err(TestCaseError::fail(format!("{oracle:?} for {token}"))),
             (Err(ours), oracle) => {
-                *refused.borrow_mut().entry(format!("{ours:?}")).or_default() += 1;
-                only_ours_refused.set(only_ours_refused.get() + u32::from(oracle.is_ok()));
+                *rejected.borrow_mut().entry(format!("{ours:?}")).or_default() += 1;
+                only_ours_rejected.set(only_ours_rejected.get() + u32::from(oracle.is_ok()));
             }
         }
         Ok(())
@@ -56,12 +56,12 @@ fn every_token_that_ours_accepts_the_oracle_accepts() {
     if let Err(failure) = result {
         panic!("{failure}");
     }
-    let refused = refused.into_inner();
-    let count: u32 = refused.values().sum();
-    assert!(accepted.get() > 2_000 && count > 2_000, "{} accepted, {refused:?}", accepted.get());
-    assert!(count - only_ours_refused.get() > 1_000, "the oracle refused hardly any");
+    let rejected = rejected.into_inner();
+    let count: u32 = rejected.values().sum();
+    assert!(accepted.get() > 2_000 && count > 2_000, "{} accepted, {rejected:?}", accepted.get());
+    assert!(count - only_ours_rejected.get() > 1_000, "the oracle rejected hardly any");
     for kind in KINDS {
-        assert!(refused.contains_key(kind), "no token was refused for {kind}: {refused:?}");
+        assert!(rejected.contains_key(kind), "no token was rejected for {kind}: {rejected:?}");
     }
 }
 

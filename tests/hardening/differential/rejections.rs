@@ -1,19 +1,19 @@
-//! The other way round, where the oracle accepts what ours refuses: known, wanted, and here so that a change of either
+//! The other way round, where the oracle accepts what ours rejects: known, wanted, and here so that a change of either
 //! side is seen.
 
 use tower_clerk::verify::VerifyErrorKind;
 
 use super::oracle::{HOUR, header, issuer, now, payload, rs256};
 
-/// Ours refuses for this reason, and the oracle accepts.
-fn assert_only_ours_refuses(header: &str, payload: &str, kind: VerifyErrorKind) {
+/// Ours rejects for this reason, and the oracle accepts.
+fn assert_only_ours_rejects(header: &str, payload: &str, kind: VerifyErrorKind) {
     let (ours, oracle) = rs256().verdicts(&issuer().sign(header, payload));
     assert_eq!(ours.err(), Some(kind), "{header} {payload}");
     assert!(oracle.is_ok(), "{:?} for {header} {payload}", oracle.err());
 }
 
 #[test]
-fn headers_that_only_ours_refuses() {
+fn headers_that_only_the_verifier_rejects() {
     let other = |from: &str, to: &str| header("").replace(from, to);
     for (header, kind) in [
         // RFC 7515, section 4.1.11.
@@ -27,12 +27,12 @@ fn headers_that_only_ours_refuses() {
         // RFC 7515, section 4: duplicate names.
         (header(r#","x":1,"x":2"#), VerifyErrorKind::Malformed),
     ] {
-        assert_only_ours_refuses(&header, &payload(""), kind);
+        assert_only_ours_rejects(&header, &payload(""), kind);
     }
 }
 
 #[test]
-fn claims_that_only_ours_refuses() {
+fn claims_that_only_the_verifier_rejects() {
     let other = |from: &str, to: &str| payload("").replace(from, to);
     for (payload, kind) in [
         (other("user_ada", ""), VerifyErrorKind::InvalidSubject),
@@ -51,6 +51,6 @@ fn claims_that_only_ours_refuses() {
         (payload(r#","role":"user","role":"admin""#), VerifyErrorKind::Malformed),
         (payload(r#","o":{"id":"a","id":"b"}"#), VerifyErrorKind::Malformed),
     ] {
-        assert_only_ours_refuses(&header(""), &payload, kind);
+        assert_only_ours_rejects(&header(""), &payload, kind);
     }
 }

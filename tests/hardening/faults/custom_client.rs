@@ -51,7 +51,7 @@ async fn it_fetches_with_the_client_given() {
 }
 
 #[tokio::test]
-async fn an_answer_that_was_redirected_to_another_host_does_not_count() {
+async fn a_response_redirected_to_another_host_is_rejected() {
     let elsewhere = Server::start(document(&other_issuer().jwks())).await;
     let location = format!("{}/.well-known/jwks.json", elsewhere.url());
     is_a_failure(PATIENT, response("302 Found", &[("Location", &location)], ""), FetchErrorKind::Answer).await;
@@ -59,7 +59,7 @@ async fn an_answer_that_was_redirected_to_another_host_does_not_count() {
 }
 
 #[tokio::test]
-async fn an_answer_that_was_redirected_on_the_same_host_does_not_count() {
+async fn a_response_redirected_on_the_same_host_is_rejected() {
     let instance = instance(PATIENT, keys()).await;
     instance.server.answer_with(|head| match head.starts_with("GET /.well-known/jwks.json ") {
         true => response("302 Found", &[("Location", "/keys")], ""),
@@ -90,7 +90,7 @@ async fn a_secret_does_not_follow_a_redirect_to_another_host() {
 }
 
 #[tokio::test]
-async fn the_deadline_is_ours() {
+async fn the_configured_timeout_applies() {
     is_a_failure(HASTY, vec![Step::Hang], FetchErrorKind::Timeout).await;
     let head = "HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n";
     is_a_failure(HASTY, bytes(head), FetchErrorKind::Timeout).await;
@@ -99,7 +99,7 @@ async fn the_deadline_is_ours() {
 }
 
 #[tokio::test]
-async fn a_shorter_deadline_of_the_client_counts_as_well() {
+async fn a_shorter_timeout_of_the_client_applies() {
     let instance = Instance::cold(PATIENT, vec![Step::Hang]).await;
     let config = ClerkConfig::from_frontend_api_url(instance.server.url()).expect("a configuration");
     let hasty = reqwest::Client::builder().no_proxy().timeout(HASTY).build().expect("a client");
@@ -110,7 +110,7 @@ async fn a_shorter_deadline_of_the_client_counts_as_well() {
 }
 
 #[tokio::test]
-async fn the_cap_is_ours() {
+async fn the_size_limit_applies() {
     let jwks = issuer().jwks();
     let padded = |length: usize| document(&(jwks.clone() + &" ".repeat(length - jwks.len())));
     let instance = instance(PATIENT, padded(512 * 1024)).await;
@@ -119,13 +119,13 @@ async fn the_cap_is_ours() {
 }
 
 #[tokio::test]
-async fn an_encoded_answer_does_not_count() {
+async fn a_content_encoding_is_rejected() {
     let script = response("200 OK", &[("Content-Encoding", "gzip")], other_issuer().jwks());
     is_a_failure(PATIENT, script, FetchErrorKind::Answer).await;
 }
 
 #[tokio::test]
-async fn other_statuses_do_not_count() {
+async fn a_status_other_than_200_is_rejected() {
     let script = response("500 Internal Server Error", &[], other_issuer().jwks());
     is_a_failure(PATIENT, script, FetchErrorKind::Status).await;
 }

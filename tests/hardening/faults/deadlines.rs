@@ -45,7 +45,7 @@ async fn half_a_body_is_a_failure_at_the_deadline() {
 }
 
 #[tokio::test]
-async fn a_body_that_drips_is_a_failure_at_the_deadline_however_often_a_byte_comes() {
+async fn a_body_that_drips_is_a_failure_at_the_deadline() {
     runs_out_of_time(vec![write(HEAD), drip(" ")]).await;
     runs_out_of_time(vec![write("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"), drip("1\r\n \r\n")]).await;
 }
@@ -56,7 +56,7 @@ async fn a_head_that_drips_is_a_failure_at_the_deadline() {
 }
 
 #[tokio::test]
-async fn interim_answers_without_an_end_are_a_failure_at_the_deadline() {
+async fn endless_interim_responses_are_a_failure_at_the_deadline() {
     runs_out_of_time(vec![drip("HTTP/1.1 103 Early Hints\r\n\r\n")]).await;
     runs_out_of_time(vec![drip("HTTP/1.1 100 Continue\r\n\r\n")]).await;
 }
@@ -70,7 +70,7 @@ async fn a_connection_that_is_never_accepted_is_a_failure_at_the_deadline() {
 }
 
 #[tokio::test]
-async fn a_connection_that_never_comes_about_is_a_failure_at_the_deadline() {
+async fn a_connection_that_is_never_established_is_a_failure_at_the_deadline() {
     let mut server = Server::down();
     let listener = server.listen_only();
     let _queued = fill(&listener, server.address()).await;
@@ -89,14 +89,14 @@ async fn fill(_listener: &TcpListener, address: SocketAddr) -> Vec<TcpStream> {
 }
 
 #[tokio::test]
-async fn the_connection_of_a_fetch_that_ran_out_of_time_is_closed() {
+async fn the_connection_of_a_timed_out_fetch_is_closed() {
     let instance = Instance::cold(HASTY, vec![Step::Hang]).await;
     instance.failure().await;
     instance.server.until(|seen| seen.closed == 1).await;
 }
 
 #[tokio::test]
-async fn a_refresh_that_hangs_ends_at_its_deadline_though_nobody_waits_for_it() {
+async fn a_hanging_refresh_without_waiters_ends_at_its_deadline() {
     let instance = Instance::warm(HASTY, vec![Step::Hang]).await;
     instance.start_refresh();
     instance.server.until(|seen| seen.closed == 2).await;
@@ -105,7 +105,7 @@ async fn a_refresh_that_hangs_ends_at_its_deadline_though_nobody_waits_for_it() 
 }
 
 #[tokio::test]
-async fn the_connection_in_use_is_closed_with_the_last_verifier() {
+async fn dropping_the_last_verifier_closes_the_connection() {
     let instance = Instance::cold(PATIENT, vec![Step::Hang]).await;
     let token = instance.token();
     let Instance { server, verifier, .. } = instance;
@@ -119,7 +119,7 @@ async fn the_connection_in_use_is_closed_with_the_last_verifier() {
 }
 
 #[tokio::test]
-async fn a_slow_answer_within_the_deadline_is_waited_for() {
+async fn a_slow_response_within_the_deadline_is_accepted() {
     let instance = Instance::cold(PATIENT, held(keys())).await;
     let token = instance.token();
     let mut waiting = std::pin::pin!(instance.verify(&token));
@@ -132,7 +132,7 @@ async fn a_slow_answer_within_the_deadline_is_waited_for() {
 }
 
 #[tokio::test]
-async fn an_answer_in_single_bytes_is_put_together() {
+async fn a_response_in_single_bytes_is_accepted() {
     let mut script = Vec::new();
     for step in keys() {
         let Step::Write(bytes) = step else { continue };
@@ -142,7 +142,7 @@ async fn an_answer_in_single_bytes_is_put_together() {
 }
 
 #[tokio::test]
-async fn a_token_whose_key_is_known_is_never_delayed_by_a_refresh_that_hangs() {
+async fn a_hanging_refresh_never_delays_tokens_of_known_keys() {
     let instance = Instance::warm(PATIENT, held(document(&successor().jwks()))).await;
     instance.verify_at_once().expect("a good token");
     instance.server.until(|seen| seen.heads.len() == 2).await;
@@ -157,7 +157,7 @@ async fn a_token_whose_key_is_known_is_never_delayed_by_a_refresh_that_hangs() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_herd_without_keys_is_one_request() {
+async fn concurrent_requests_without_keys_make_one_request() {
     let instance = Instance::cold(PATIENT, held(keys())).await;
     let token = instance.token();
     let herd = (0..200).map(|_| {
@@ -173,7 +173,7 @@ async fn a_herd_without_keys_is_one_request() {
 }
 
 #[tokio::test]
-async fn a_herd_on_a_server_that_hangs_is_one_request_and_ends_at_the_deadline() {
+async fn concurrent_requests_on_a_hanging_server_end_at_the_deadline() {
     let instance = Instance::cold(HASTY, vec![Step::Hang]).await;
     let token = instance.token();
     let verified = join_all((0..200).map(|_| instance.verify(&token))).await;
@@ -183,7 +183,7 @@ async fn a_herd_on_a_server_that_hangs_is_one_request_and_ends_at_the_deadline()
 }
 
 #[tokio::test]
-async fn a_request_that_is_given_up_does_not_stop_the_fetch() {
+async fn a_cancelled_request_does_not_stop_the_fetch() {
     let instance = Instance::cold(PATIENT, held(keys())).await;
     let token = instance.token();
     assert!(instance.verifier.verify(&token).now_or_never().is_none());

@@ -71,7 +71,7 @@ impl Instance {
         self.verifier.verify(&self.token()).now_or_never().expect("no waiting")
     }
 
-    /// What a good token is refused for when its keys cannot be had.
+    /// What a good token is rejected for when its keys cannot be had.
     pub(crate) async fn failure(&self) -> VerifyError {
         let error = self.verify(&self.token()).await.expect_err("no keys");
         assert_eq!(error.kind(), VerifyErrorKind::KeysUnavailable);

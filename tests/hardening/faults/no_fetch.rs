@@ -46,7 +46,7 @@ fn token() -> TokenBuilder {
     issuer().token("user_ada")
 }
 
-/// Tokens that no key could make good, and what they are refused for.
+/// Tokens that no key could make good, and what they are rejected for.
 fn rejected_without_keys(url: &str) -> Vec<(String, VerifyErrorKind)> {
     let signed = |header: serde_json::Value| issuer().sign(&header.to_string(), &token().payload());
     let good = token().sign();
@@ -83,7 +83,7 @@ fn rejected_without_keys(url: &str) -> Vec<(String, VerifyErrorKind)> {
 }
 
 #[tokio::test]
-async fn nothing_is_fetched_for_a_token_that_no_key_could_make_good() {
+async fn nothing_is_fetched_for_a_token_that_no_key_could_verify() {
     let cold = Instance::cold(PATIENT, keys()).await;
     let warm = Instance::warm(PATIENT, keys()).await;
     within(warm.verifier.refresh()).await.expect("keys");
@@ -97,7 +97,7 @@ async fn nothing_is_fetched_for_a_token_that_no_key_could_make_good() {
 }
 
 #[tokio::test]
-async fn no_token_names_a_place_to_fetch_from() {
+async fn urls_in_tokens_are_not_fetched() {
     let elsewhere = Server::start(document(&other_issuer().jwks())).await;
     let jwks = format!("{}/.well-known/jwks.json", elsewhere.url());
     let jwk: serde_json::Value = serde_json::from_str(&other_issuer().jwks()).expect("JSON");
@@ -120,7 +120,7 @@ async fn no_token_names_a_place_to_fetch_from() {
 }
 
 #[tokio::test]
-async fn keys_at_hand_are_not_fetched_again() {
+async fn loaded_keys_are_not_fetched_again() {
     let instance = Instance::cold(PATIENT, keys()).await;
     for _ in 0..100 {
         instance.verify(&instance.token()).await.expect("a good token");

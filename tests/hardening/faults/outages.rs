@@ -9,7 +9,7 @@ use crate::support::server::Server;
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 #[tokio::test]
-async fn a_server_that_is_down_at_the_start_is_asked_again_once_it_is_up() {
+async fn a_server_that_is_down_at_start_is_retried() {
     let mut instance = Instance::at(Server::down(), PATIENT);
     assert_eq!(instance.failure().await.fetch_error(), Some(FetchErrorKind::Source));
     instance.server.answer(keys());
@@ -24,7 +24,7 @@ async fn a_server_that_is_down_at_the_start_is_asked_again_once_it_is_up() {
 }
 
 #[tokio::test]
-async fn a_server_that_stays_down_is_asked_each_second_and_used_within_one_of_its_return() {
+async fn a_server_that_is_down_is_retried_each_second_until_it_returns() {
     let mut instance = Instance::at(Server::down(), PATIENT);
     for _ in 0..20 {
         assert_eq!(instance.failure().await.fetch_error(), Some(FetchErrorKind::Source));
@@ -39,7 +39,7 @@ async fn a_server_that_stays_down_is_asked_each_second_and_used_within_one_of_it
 }
 
 #[tokio::test]
-async fn the_last_good_set_is_served_without_delay_while_the_server_is_down() {
+async fn the_last_set_is_served_without_delay_while_the_server_is_down() {
     let mut instance = Instance::warm(PATIENT, keys()).await;
     instance.server.go_down().await;
     let mut passed = INTERVAL;
@@ -53,7 +53,7 @@ async fn the_last_good_set_is_served_without_delay_while_the_server_is_down() {
 }
 
 #[tokio::test]
-async fn a_server_that_comes_back_is_asked_in_the_background() {
+async fn a_server_that_returns_is_fetched_from_in_the_background() {
     let mut instance = Instance::warm(PATIENT, keys()).await;
     instance.server.go_down().await;
     instance.refresh_failure().await;
@@ -66,7 +66,7 @@ async fn a_server_that_comes_back_is_asked_in_the_background() {
 }
 
 #[tokio::test]
-async fn a_set_past_the_stale_limit_is_served_no_longer() {
+async fn a_set_past_the_stale_limit_is_not_served() {
     let mut instance = Instance::warm(PATIENT, keys()).await;
     instance.server.go_down().await;
     instance.clock.advance(DAY - INTERVAL - Duration::from_nanos(1));
@@ -81,7 +81,7 @@ async fn a_set_past_the_stale_limit_is_served_no_longer() {
 }
 
 #[tokio::test]
-async fn a_token_of_an_unknown_key_is_not_judged_while_the_server_is_down() {
+async fn an_unknown_key_is_unavailable_while_the_server_is_down() {
     let mut instance = Instance::warm(PATIENT, keys()).await;
     instance.server.go_down().await;
     let unknown = instance.token_of(successor());

@@ -5,7 +5,7 @@ use crate::support::server::Server;
 use crate::support::{issuer, other_issuer};
 
 #[tokio::test]
-async fn a_redirect_to_another_host_is_a_failure_and_that_host_is_never_asked() {
+async fn a_redirect_to_another_host_is_a_failure_and_not_followed() {
     let elsewhere = Server::start(document(&other_issuer().jwks())).await;
     let location = format!("{}/.well-known/jwks.json", elsewhere.url());
     for status in
@@ -46,7 +46,7 @@ async fn a_redirect_that_points_nowhere_is_a_failure() {
 }
 
 #[tokio::test]
-async fn a_location_on_a_good_answer_is_not_followed() {
+async fn a_location_on_a_200_is_not_followed() {
     let elsewhere = Server::start(document(&other_issuer().jwks())).await;
     let instance = Instance::cold(PATIENT, keys()).await;
     let headers = [("Location", elsewhere.url()), ("Content-Location", elsewhere.url())];

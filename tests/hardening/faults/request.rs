@@ -28,7 +28,7 @@ fn user_agent() -> String {
 }
 
 #[tokio::test]
-async fn the_frontend_api_is_asked_for_its_set_and_told_nothing() {
+async fn the_frontend_api_request_contains_no_credentials() {
     let instance = Instance::warm(PATIENT, keys()).await;
     instance.verify(&instance.token_of(successor())).await.expect_err("an unknown key");
     let heads = instance.server.seen().heads;
@@ -43,7 +43,7 @@ async fn the_frontend_api_is_asked_for_its_set_and_told_nothing() {
 }
 
 #[tokio::test]
-async fn a_frontend_api_behind_a_proxy_is_asked_under_its_path() {
+async fn the_path_of_a_frontend_api_proxy_is_kept() {
     let server = Server::start(keys()).await;
     let config = ClerkConfig::from_frontend_api_url(format!("{}/__clerk/", server.url())).expect("a configuration");
     let verifier = Verifier::new(config).expect("a verifier");
@@ -52,7 +52,7 @@ async fn a_frontend_api_behind_a_proxy_is_asked_under_its_path() {
 }
 
 #[tokio::test]
-async fn the_backend_api_is_asked_with_the_secret_key() {
+async fn the_backend_api_request_contains_the_secret_key() {
     let server = Server::start(keys()).await;
     let config = ClerkConfig::from_secret_key("sk_test_abc").and_then(|config| config.api_url(server.url()));
     let verifier = Verifier::new(config.expect("a configuration")).expect("a verifier");
@@ -72,7 +72,7 @@ async fn the_backend_api_is_asked_with_the_secret_key() {
 }
 
 #[tokio::test]
-async fn the_frontend_api_is_not_told_the_secret_key() {
+async fn the_frontend_api_request_never_contains_the_secret_key() {
     let instance = Instance::cold(PATIENT, keys()).await;
     let config = ClerkConfig::from_frontend_api_url(instance.server.url())
         .and_then(|config| config.secret_key("sk_test_abc"))
@@ -85,7 +85,7 @@ async fn the_frontend_api_is_not_told_the_secret_key() {
 }
 
 #[tokio::test]
-async fn each_fetch_has_a_connection_of_its_own() {
+async fn each_fetch_opens_a_new_connection() {
     let instance = Instance::cold(PATIENT, keys()).await;
     for fetches in 1..4 {
         within(instance.verifier.refresh()).await.expect("keys");
@@ -96,15 +96,14 @@ async fn each_fetch_has_a_connection_of_its_own() {
 
 /// The environment is that of a process, so the test starts itself again in one that has proxies in it.
 #[tokio::test]
-async fn the_environments_proxy_is_asked_for_other_hosts_and_never_for_loopback() {
+async fn environment_proxies_are_used_except_for_loopback() {
     if let Ok(url) = std::env::var(URL) {
         return fetch_among_proxies(&url).await;
     }
     let server = Server::start(document(&issuer().jwks())).await;
     let proxy = Server::start(response("502 Bad Gateway", &[], "")).await;
     let mut command = Command::new(std::env::current_exe().expect("this test's path"));
-    command
-        .args(["--exact", "faults::request::the_environments_proxy_is_asked_for_other_hosts_and_never_for_loopback"]);
+    command.args(["--exact", "faults::request::environment_proxies_are_used_except_for_loopback"]);
     command.env(URL, server.url());
     for name in ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"] {
         command.env(name, proxy.url()).env(name.to_lowercase(), proxy.url());

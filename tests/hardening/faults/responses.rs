@@ -42,7 +42,7 @@ fn is_unavailable(answer: &Answer, kind: FetchErrorKind, retry_after: &str) {
 }
 
 #[tokio::test]
-async fn a_server_that_fails_is_a_503_that_says_when_to_come_back() {
+async fn a_failing_server_is_a_503_with_retry_after() {
     let asked = |value: &str| response("503 Service Unavailable", &[("Retry-After", value)], "no keys today");
     for (script, retry_after) in [
         (response("500 Internal Server Error", &[], ""), "1"),
@@ -76,13 +76,13 @@ async fn a_retry_after_counts_down_in_whole_seconds() {
 }
 
 #[tokio::test]
-async fn a_server_that_hangs_is_a_503_at_the_deadline() {
+async fn a_hanging_server_is_a_503_at_the_deadline() {
     let instance = Instance::cold(HASTY, vec![Step::Hang]).await;
     is_unavailable(&ask(&instance, &layer(&instance)).await, FetchErrorKind::Timeout, "1");
 }
 
 #[tokio::test]
-async fn a_grpc_call_is_told_unavailable() {
+async fn a_grpc_call_gets_unavailable() {
     for (script, pushback) in [
         (response("500 Internal Server Error", &[], ""), "1000"),
         (response("429 Too Many Requests", &[("Retry-After", "4")], ""), "4000"),
@@ -102,7 +102,7 @@ async fn a_grpc_call_is_told_unavailable() {
 }
 
 #[tokio::test]
-async fn an_outage_does_not_let_anyone_in_who_must_have_a_user() {
+async fn an_outage_does_not_admit_requests_that_need_a_user() {
     let failing = || response("500 Internal Server Error", &[], "");
     let instance = Instance::cold(PATIENT, failing()).await;
     let anonymous = layer(&instance).allow_anonymous_requests();
@@ -124,7 +124,7 @@ async fn a_request_waits_for_a_slow_server_and_passes() {
 }
 
 #[tokio::test]
-async fn a_request_whose_key_is_known_is_answered_while_the_refresh_hangs() {
+async fn a_known_key_is_served_while_the_refresh_hangs() {
     let instance = Instance::warm(PATIENT, held(keys())).await;
     let layer = layer(&instance);
     let token = instance.token();

@@ -44,7 +44,7 @@ async fn a_retry_after_is_honoured() {
 }
 
 #[tokio::test]
-async fn a_retry_after_is_honoured_whatever_the_failing_status() {
+async fn a_retry_after_is_honoured_for_every_failing_status() {
     let unavailable = response("503 Service Unavailable", &[("Retry-After", "4")], "");
     is_put_off_without_keys(unavailable, Duration::from_secs(4)).await;
     let moved = response("302 Found", &[("Retry-After", "4"), ("Location", "/elsewhere")], "");
@@ -52,7 +52,7 @@ async fn a_retry_after_is_honoured_whatever_the_failing_status() {
 }
 
 #[tokio::test]
-async fn a_retry_after_puts_off_5_seconds_at_most_without_keys_and_60_with() {
+async fn a_retry_after_is_capped_at_5_s_without_keys_and_60_s_with_keys() {
     for (value, without, with) in [("5", 5, 5), ("6", 5, 6), ("60", 5, 60), ("61", 5, 60), ("3600", 5, 60)] {
         is_put_off_without_keys(too_many(&[("Retry-After", value)]), Duration::from_secs(without)).await;
         is_put_off_with_keys(too_many(&[("Retry-After", value)]), Duration::from_secs(with)).await;
@@ -63,7 +63,7 @@ async fn a_retry_after_puts_off_5_seconds_at_most_without_keys_and_60_with() {
 }
 
 #[tokio::test]
-async fn a_date_to_retry_after_is_set_against_the_servers_own() {
+async fn a_retry_after_date_is_relative_to_the_servers_date() {
     let date = |retry_after: &str| too_many(&[("Date", "Sun, 06 Nov 1994 08:49:37 GMT"), ("Retry-After", retry_after)]);
     for (value, without, with) in [
         ("Sun, 06 Nov 1994 08:49:41 GMT", 4, 4),
@@ -101,19 +101,19 @@ async fn backs_off_as_ever(script: Script) {
 }
 
 #[tokio::test]
-async fn without_a_retry_after_the_back_off_is_our_own() {
+async fn without_a_retry_after_the_default_back_off_applies() {
     backs_off_as_ever(too_many(&[])).await;
 }
 
 #[tokio::test]
-async fn a_retry_after_that_cannot_be_read_does_not_count() {
+async fn a_malformed_retry_after_is_ignored() {
     for value in ["", "soon", "-3", "1.5", "3 seconds", "0x10", "٣", "Fri, 31 Dec 1999 23:59:59"] {
         backs_off_as_ever(too_many(&[("Retry-After", value)])).await;
     }
 }
 
 #[tokio::test]
-async fn a_retry_after_of_no_time_does_not_shorten_the_back_off() {
+async fn a_retry_after_of_zero_does_not_shorten_the_back_off() {
     backs_off_as_ever(too_many(&[("Retry-After", "0")])).await;
 }
 

@@ -35,7 +35,7 @@ fn token(issuer: &TestIssuer) -> String {
 }
 
 #[tokio::test]
-async fn a_token_passes_at_the_verifier_of_its_own_instance_only() {
+async fn a_token_passes_only_at_the_verifier_of_its_instance() {
     assert_eq!(issuer().kid(), other_issuer().kid());
     let server = server().await;
     let (one, two) = (verifier(&server, "sk_test_one"), verifier(&server, "sk_test_two"));
@@ -50,7 +50,7 @@ async fn a_token_passes_at_the_verifier_of_its_own_instance_only() {
 }
 
 #[tokio::test]
-async fn a_secret_is_sent_for_its_own_instance_only() {
+async fn a_secret_is_sent_only_for_its_instance() {
     let server = server().await;
     let (one, two) = (verifier(&server, "sk_test_one"), verifier(&server, "sk_test_two"));
     for verifier in [&one, &two, &one, &two, &two] {
@@ -64,7 +64,7 @@ async fn a_secret_is_sent_for_its_own_instance_only() {
 }
 
 #[tokio::test]
-async fn a_wrong_secret_leaves_no_keys_and_takes_none_of_another_instance() {
+async fn a_wrong_secret_gets_no_keys_of_another_instance() {
     let server = server().await;
     let (good, bad) = (verifier(&server, "sk_test_one"), verifier(&server, "sk_test_three"));
     within(good.verify(&token(issuer()))).await.expect("a good token");

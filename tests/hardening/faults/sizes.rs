@@ -31,7 +31,7 @@ fn until_close(body: &str) -> Script {
 }
 
 #[tokio::test]
-async fn a_document_of_512_kib_is_accepted_however_its_length_is_told() {
+async fn a_document_of_512_kib_is_accepted_with_any_framing() {
     let body = keys_of_length(LIMIT);
     for script in [document(&body), chunked(&body), until_close(&body)] {
         is_accepted(script).await;
@@ -39,7 +39,7 @@ async fn a_document_of_512_kib_is_accepted_however_its_length_is_told() {
 }
 
 #[tokio::test]
-async fn a_document_of_a_byte_more_is_too_large_however_its_length_is_told() {
+async fn a_document_of_512_kib_and_a_byte_is_too_large_with_any_framing() {
     let body = keys_of_length(LIMIT + 1);
     for script in [document(&body), chunked(&body), until_close(&body)] {
         is_a_failure(script, FetchErrorKind::TooLarge).await;

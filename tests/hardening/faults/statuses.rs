@@ -60,7 +60,7 @@ async fn a_switch_of_protocols_is_a_failure() {
 }
 
 #[tokio::test]
-async fn interim_answers_before_the_good_one_are_passed_over() {
+async fn interim_responses_before_the_final_one_are_skipped() {
     let mut script = vec![
         Step::Write(b"HTTP/1.1 100 Continue\r\n\r\n".to_vec()),
         Step::Write(b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n".to_vec()),
@@ -70,7 +70,7 @@ async fn interim_answers_before_the_good_one_are_passed_over() {
 }
 
 #[tokio::test]
-async fn an_outage_costs_one_request_however_many_tokens_come() {
+async fn an_outage_makes_one_request_for_many_tokens() {
     let down = response("503 Service Unavailable", &[], issuer().jwks());
     let instance = Instance::cold(PATIENT, down.clone()).await;
     instance.failure().await;

@@ -16,7 +16,7 @@ fn write_and(bytes: impl AsRef<[u8]>, then: Step) -> Script {
 }
 
 #[tokio::test]
-async fn a_connection_that_is_closed_without_an_answer_is_a_failure() {
+async fn a_connection_closed_without_a_response_is_a_failure() {
     is_broken(vec![Step::Close]).await;
     is_broken(write_and("HTTP/1.1 200 OK\r\nContent-Le", Step::Close)).await;
 }
@@ -37,14 +37,14 @@ async fn a_reset_in_the_middle_of_the_body_is_a_failure() {
 }
 
 #[tokio::test]
-async fn a_body_shorter_than_its_length_is_a_failure_even_if_it_holds_a_set() {
+async fn a_body_shorter_than_its_content_length_is_a_failure() {
     let jwks = other_issuer().jwks();
     let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", jwks.len() + 1);
     is_broken(write_and(format!("{head}{jwks}"), Step::Close)).await;
 }
 
 #[tokio::test]
-async fn chunks_without_the_last_one_are_a_failure_even_if_they_hold_a_set() {
+async fn a_chunked_body_without_its_last_chunk_is_a_failure() {
     let jwks = other_issuer().jwks();
     let chunk = format!("{:x}\r\n{jwks}\r\n", jwks.len());
     let head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
@@ -53,7 +53,7 @@ async fn chunks_without_the_last_one_are_a_failure_even_if_they_hold_a_set() {
 }
 
 #[tokio::test]
-async fn chunks_that_are_none_are_a_failure() {
+async fn malformed_chunks_are_a_failure() {
     let jwks = other_issuer().jwks();
     let head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
     for chunk in [format!("zz\r\n{jwks}\r\n0\r\n\r\n"), format!("ffffffffffffffffff\r\n{jwks}"), jwks.clone()] {
@@ -62,7 +62,7 @@ async fn chunks_that_are_none_are_a_failure() {
 }
 
 #[tokio::test]
-async fn a_length_that_is_ambiguous_is_a_failure() {
+async fn an_ambiguous_content_length_is_a_failure() {
     let jwks = other_issuer().jwks();
     for lengths in ["Content-Length: 1\r\nContent-Length: 2", "Content-Length: -1", "Content-Length: 1, 2"] {
         is_broken(bytes(format!("HTTP/1.1 200 OK\r\n{lengths}\r\n\r\n{jwks}"))).await;
@@ -72,7 +72,7 @@ async fn a_length_that_is_ambiguous_is_a_failure() {
 }
 
 #[tokio::test]
-async fn what_is_no_http_is_a_failure() {
+async fn bytes_that_are_not_http_are_a_failure() {
     let jwks = other_issuer().jwks();
     let settings_frame_of_http_2 = [0, 0, 0, 4, 0, 0, 0, 0, 0];
     let alert_of_tls = [0x15, 3, 1, 0, 2, 2, 40];
@@ -96,7 +96,7 @@ async fn what_is_no_http_is_a_failure() {
 }
 
 #[tokio::test]
-async fn keys_in_the_clear_do_not_count_where_https_was_asked_for() {
+async fn plain_http_is_a_failure_for_an_https_url() {
     let server = Server::start(keys()).await;
     let config = ClerkConfig::from_frontend_api_url(server.url().replace("http://", "https://"));
     let verifier = Verifier::new(config.expect("a configuration")).expect("a verifier");
@@ -117,7 +117,7 @@ async fn huge_headers_are_a_failure() {
 }
 
 #[tokio::test]
-async fn an_answer_in_http_1_0_is_accepted() {
+async fn an_http_1_0_response_is_accepted() {
     let jwks = issuer().jwks();
     let length = jwks.len();
     is_accepted(bytes(format!("HTTP/1.0 200 OK\r\nContent-Length: {length}\r\n\r\n{jwks}"))).await;
@@ -126,14 +126,14 @@ async fn an_answer_in_http_1_0_is_accepted() {
 }
 
 #[tokio::test]
-async fn a_set_that_ends_early_in_http_1_0_is_a_failure() {
+async fn a_truncated_set_in_http_1_0_is_a_failure() {
     let jwks = other_issuer().jwks();
     let (half, _) = jwks.split_at(jwks.len() - 1);
     is_a_failure(write_and(format!("HTTP/1.0 200 OK\r\n\r\n{half}"), Step::Close), FetchErrorKind::Document).await;
 }
 
 #[tokio::test]
-async fn an_answer_sent_ahead_is_never_taken_for_the_next_one() {
+async fn a_response_sent_ahead_is_not_used_for_the_next_request() {
     let [own, other] = [issuer(), other_issuer()].map(|issuer| {
         let jwks = issuer.jwks();
         format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{jwks}", jwks.len())

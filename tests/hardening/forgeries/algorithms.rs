@@ -22,27 +22,27 @@ pub(crate) fn rows() -> Vec<Row> {
 }
 
 #[tokio::test]
-async fn an_alg_that_is_none_is_refused_however_it_is_spelt() {
+async fn alg_none_is_rejected_in_every_spelling() {
     Targets::start(&jwks()).await.check(&unsigned()).await;
 }
 
 #[tokio::test]
-async fn an_alg_that_is_no_text_or_not_there_is_refused() {
+async fn an_alg_that_is_absent_or_not_a_string_is_rejected() {
     Targets::start(&jwks()).await.check(&of_another_type()).await;
 }
 
 #[tokio::test]
-async fn an_alg_that_is_nearly_rs256_is_refused() {
+async fn an_alg_that_resembles_rs256_is_rejected() {
     Targets::start(&jwks()).await.check(&misspelt()).await;
 }
 
 #[tokio::test]
-async fn a_signature_of_another_algorithm_than_the_keys_is_refused() {
+async fn a_signature_of_another_algorithm_is_rejected() {
     Targets::start(&jwks()).await.check(&of_another_algorithm()).await;
 }
 
 #[tokio::test]
-async fn a_signature_that_fits_any_key_is_refused() {
+async fn trivial_signature_values_are_rejected() {
     Targets::start(&jwks()).await.check(&psychic()).await;
 }
 

@@ -16,17 +16,17 @@ pub(crate) fn rows() -> Vec<Row> {
 }
 
 #[tokio::test]
-async fn an_expiry_that_is_no_time_or_has_passed_is_refused() {
+async fn an_expired_or_malformed_exp_is_rejected() {
     Targets::start(&jwks()).await.check(&expiring()).await;
 }
 
 #[tokio::test]
-async fn a_beginning_that_is_no_time_or_has_not_come_is_refused() {
+async fn a_future_or_malformed_nbf_or_iat_is_rejected() {
     Targets::start(&jwks()).await.check(&beginning()).await;
 }
 
 #[tokio::test]
-async fn an_issuer_that_only_looks_like_the_right_one_is_refused() {
+async fn an_iss_that_resembles_the_issuer_is_rejected() {
     Targets::start(&jwks()).await.check(&issued_by_another()).await;
 }
 
@@ -68,7 +68,7 @@ fn expiring() -> Vec<Row> {
         ("1e-400", Expired),
         ("4e-9", Expired),
     ];
-    let attacks = attacks.map(|(text, refused)| (format!("exp: {text}"), saying("exp", text), refused));
+    let attacks = attacks.map(|(text, rejected)| (format!("exp: {text}"), saying("exp", text), rejected));
     let mut rows = table(Class::Times, &saying("exp", "1.800000060e9"), attacks);
     let absent = [("no exp", trusted().sign(&header(), &without(payload(), "exp")), InvalidExpiry)];
     rows.extend(table(Class::Times, &good(), absent));
@@ -92,7 +92,7 @@ fn beginning() -> Vec<Row> {
             ("1800000006", early),
             ("1800000005.001", early),
         ];
-        let attacks = attacks.map(|(text, refused)| (format!("{name}: {text}"), saying(name, text), refused));
+        let attacks = attacks.map(|(text, rejected)| (format!("{name}: {text}"), saying(name, text), rejected));
         table(Class::Times, &saying(name, "1800000005"), attacks)
     };
     let mut rows = times("nbf", InvalidNotBefore, NotYetValid);

@@ -14,7 +14,7 @@ pub(crate) fn rows() -> Vec<Row> {
 }
 
 #[tokio::test]
-async fn deep_nesting_is_refused_and_does_no_harm() {
+async fn deep_nesting_is_rejected() {
     Targets::start(&jwks()).await.check(&deep()).await;
 }
 
@@ -95,8 +95,8 @@ fn not_base64url() -> Vec<Row> {
     let (body, last) = third.split_at(third.len() - 1);
     for (at, letter) in ALPHABET.char_indices().filter(|(_, letter)| !last.contains(*letter)) {
         // Only the first two of the last letter's bits count, and the others are zero in four letters.
-        let refused = if at % 16 == 0 { InvalidSignature } else { Malformed };
-        attacks.push((format!("signature: {letter} at the end"), format!("{message}.{body}{letter}"), refused));
+        let rejected = if at % 16 == 0 { InvalidSignature } else { Malformed };
+        attacks.push((format!("signature: {letter} at the end"), format!("{message}.{body}{letter}"), rejected));
     }
     assert!(SPOILS.iter().all(|(_, spoil)| [&first, &second, third].iter().all(|segment| spoil(segment) != **segment)));
     table(Class::InvalidBase64url, &token, attacks)

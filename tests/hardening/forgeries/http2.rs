@@ -17,7 +17,7 @@ use crate::support::Recorder;
 type Fields<'a> = &'a [(&'static str, &'a str)];
 
 #[tokio::test]
-async fn a_credential_over_http_2_counts_alone_and_in_its_place() {
+async fn http_2_credentials_are_read_once_and_only_from_their_place() {
     let token = good();
     let forged = stranger().sign(&header(), &payload());
     let (right, wrong) = (format!("Bearer {token}"), format!("Bearer {forged}"));
@@ -55,7 +55,7 @@ async fn a_credential_over_http_2_counts_alone_and_in_its_place() {
 }
 
 #[tokio::test]
-async fn a_cookie_that_comes_apart_over_http_2_is_still_one() {
+async fn split_http_2_cookie_fields_are_joined() {
     let party = "https://app.test.example";
     let signed = |user: &str| trusted().sign(&header(), &with(with(payload(), "azp", party), "sub", user));
     let [ada, eve] = ["user_ada", "user_eve"].map(|user| format!("__session={}", signed(user)));

@@ -21,14 +21,14 @@ use crate::support::Recorder;
 const OTHER_ISSUER: &str = "https://clerk.other.example";
 
 #[tokio::test]
-async fn a_token_of_one_instance_never_passes_at_another_with_the_same_kid() {
+async fn a_token_is_rejected_by_another_instance_with_the_same_kid() {
     for (own, other) in [(trusted(), stranger()), (stranger(), trusted())] {
         let endpoint = Endpoint::serve(set_of(own)).await;
         for (case, verifier) in verifiers(own, &endpoint) {
             // Whichever comes first must not decide for the other.
             for _ in 0..2 {
-                let refused = verifier.verify(&token(other)).await.expect_err(case);
-                assert_eq!(refused.kind(), InvalidSignature, "{case}");
+                let rejected = verifier.verify(&token(other)).await.expect_err(case);
+                assert_eq!(rejected.kind(), InvalidSignature, "{case}");
                 assert!(verifier.verify(&token(own)).await.is_ok(), "{case}");
             }
         }
@@ -36,16 +36,16 @@ async fn a_token_of_one_instance_never_passes_at_another_with_the_same_kid() {
 }
 
 #[test]
-fn a_key_that_two_instances_share_does_not_make_their_tokens_one() {
+fn instances_with_a_shared_key_still_compare_the_issuer() {
     let other_issuer = trusted().sign(&header(), &with(payload(), "iss", OTHER_ISSUER));
     let (here, there) = (verifier_of(&set_of(trusted())), verifier_for(OTHER_ISSUER));
     assert!(here.try_verify(&token(trusted())).is_ok() && there.try_verify(&other_issuer).is_ok());
-    assert_eq!(here.try_verify(&other_issuer).expect_err("refused").kind(), InvalidIssuer);
-    assert_eq!(there.try_verify(&token(trusted())).expect_err("refused").kind(), InvalidIssuer);
+    assert_eq!(here.try_verify(&other_issuer).expect_err("rejected").kind(), InvalidIssuer);
+    assert_eq!(there.try_verify(&token(trusted())).expect_err("rejected").kind(), InvalidIssuer);
 }
 
 #[tokio::test]
-async fn layers_of_two_instances_in_one_process_keep_their_users_apart() {
+async fn two_layers_in_one_process_reject_each_others_tokens() {
     let layers = [trusted(), stranger()].map(|signer| ClerkAuthLayer::from(verifier_of(&set_of(signer))));
     for (at, layer) in layers.iter().enumerate() {
         for (by, signer) in [trusted(), stranger()].into_iter().enumerate() {

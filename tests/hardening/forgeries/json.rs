@@ -14,17 +14,17 @@ pub(crate) fn rows() -> Vec<Row> {
 }
 
 #[tokio::test]
-async fn duplicate_members_are_refused_whichever_of_them_is_good() {
+async fn duplicate_members_are_rejected_in_either_order() {
     Targets::start(&jwks()).await.check(&with_duplicates()).await;
 }
 
 #[tokio::test]
-async fn a_header_or_payload_that_is_not_one_json_object_is_refused() {
+async fn a_header_or_payload_that_is_not_one_json_object_is_rejected() {
     Targets::start(&jwks()).await.check(&not_json()).await;
 }
 
 #[tokio::test]
-async fn a_header_or_payload_that_is_not_unicode_is_refused() {
+async fn a_header_or_payload_that_is_not_valid_utf_8_is_rejected() {
     Targets::start(&jwks()).await.check(&not_unicode()).await;
 }
 

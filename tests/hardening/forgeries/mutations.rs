@@ -7,14 +7,14 @@ use super::{
 };
 
 #[tokio::test]
-async fn a_token_that_was_changed_anywhere_is_refused() {
+async fn a_token_changed_at_random_is_rejected() {
     Targets::start(&jwks()).await.check(&rows()).await;
 }
 
 pub(crate) fn rows() -> Vec<Row> {
     let (token, mut dice) = (good(), Dice(0x5eed));
     let row =
-        |case: String, attack: String| Row { class: Class::Mutation, case, attack, refused: None, neighbour: good() };
+        |case: String, attack: String| Row { class: Class::Mutation, case, attack, rejected: None, neighbour: good() };
     let mut rows = Vec::new();
     for round in 0..30 {
         let (at, other) = (dice.below(token.len()), dice.below(token.len()));

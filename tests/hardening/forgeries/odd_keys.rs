@@ -18,7 +18,7 @@ pub(crate) struct Odd {
     pub(crate) case: String,
     pub(crate) member: String,
     pub(crate) forged: String,
-    pub(crate) refused: VerifyErrorKind,
+    pub(crate) rejected: VerifyErrorKind,
 }
 
 /// The stranger's key in forms in which it does not count, and keys of other kinds.
@@ -27,7 +27,7 @@ pub(crate) fn odd_members() -> Vec<Odd> {
     let n = base["n"].as_str().expect("n").to_owned();
     let mut odd = Vec::new();
     let mut of_rsa = |case: String, member: String| {
-        odd.push(Odd { case, member, forged: of_stranger("ins_odd"), refused: UnknownKey });
+        odd.push(Odd { case, member, forged: of_stranger("ins_odd"), rejected: UnknownKey });
     };
     for (name, values) in [
         ("use", vec![json!("enc"), json!("SIG"), json!(""), json!(null), json!(7), json!(["sig"])]),
@@ -62,17 +62,17 @@ pub(crate) fn odd_members() -> Vec<Odd> {
         (json!(true), "true"),
     ] {
         let member = with(base.clone(), "kid", &kid).to_string();
-        odd.push(Odd { case: format!("kid: {kid}"), member, forged: of_stranger(called), refused: UnknownKey });
+        odd.push(Odd { case: format!("kid: {kid}"), member, forged: of_stranger(called), rejected: UnknownKey });
     }
     let member = without(base.clone(), "kid").to_string();
-    for (called, refused) in [("undefined", UnknownKey), ("", InvalidKeyId)] {
+    for (called, rejected) in [("undefined", UnknownKey), ("", InvalidKeyId)] {
         let (case, forged) = (format!("no kid, called {called:?}"), of_stranger(called));
-        odd.push(Odd { case, member: member.clone(), forged, refused });
+        odd.push(Odd { case, member: member.clone(), forged, rejected });
     }
     let unnamed = stranger().sign(&without(header(), "kid"), &payload());
-    odd.push(Odd { case: "no kid on either side".to_owned(), member, forged: unnamed, refused: InvalidKeyId });
+    odd.push(Odd { case: "no kid on either side".to_owned(), member, forged: unnamed, rejected: InvalidKeyId });
     let (long, member) = ("k".repeat(256), with(base, "kid", "k".repeat(256)).to_string());
-    odd.push(Odd { case: "kid too long".to_owned(), member, forged: of_stranger(&long), refused: InvalidKeyId });
+    odd.push(Odd { case: "kid too long".to_owned(), member, forged: of_stranger(&long), rejected: InvalidKeyId });
     odd.extend(of_other_kinds());
     odd
 }
@@ -80,11 +80,11 @@ pub(crate) fn odd_members() -> Vec<Odd> {
 fn of_other_kinds() -> Vec<Odd> {
     let message_of =
         |alg: &str| message(with(with(header(), "kid", "ins_odd"), "alg", alg).to_string(), payload().to_string());
-    let odd = |case: &str, member: Value, forged: String, refused: VerifyErrorKind| Odd {
+    let odd = |case: &str, member: Value, forged: String, rejected: VerifyErrorKind| Odd {
         case: case.to_owned(),
         member: member.to_string(),
         forged,
-        refused,
+        rejected,
     };
     let curve = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).expect("a key");
     let (x, y) = curve.public_key().as_ref()[1..].split_at(32);

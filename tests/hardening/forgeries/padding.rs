@@ -18,6 +18,6 @@ pub(crate) fn rows() -> Vec<Row> {
 
 /// RFC 8017, section 8.2.2: a signature holds if its block is the one encoding of the digest, octet by octet.
 #[tokio::test]
-async fn only_the_one_padding_of_the_digest_is_accepted() {
+async fn only_the_exact_pkcs1_padding_is_accepted() {
     Targets::start(&jwks()).await.check(&rows()).await;
 }

@@ -10,17 +10,17 @@ pub(crate) fn exchanges() -> Vec<Exchange> {
 }
 
 #[tokio::test]
-async fn a_credential_in_another_place_does_not_count() {
+async fn a_credential_in_another_place_is_ignored() {
     check(of_places()).await;
 }
 
 #[tokio::test]
-async fn the_form_of_a_request_opens_no_way_around() {
+async fn the_form_of_a_request_does_not_bypass_the_layer() {
     check(of_forms()).await;
 }
 
 #[tokio::test]
-async fn a_body_is_neither_a_credential_nor_another_request() {
+async fn a_body_is_neither_a_credential_nor_a_request() {
     check(of_bodies()).await;
 }
 
@@ -50,7 +50,7 @@ fn of_places() -> Vec<Exchange> {
         for value in [format!("Bearer {token}"), token.clone(), format!("__session={token}; authorization={token}")] {
             let line = format!("{name}: {value}\r\n");
             let neighbour = neighbour("GET /me HTTP/1.1", &line);
-            rows.push(Exchange { case: name, attack: get(&line), refused: Rejected::Http(401), neighbour });
+            rows.push(Exchange { case: name, attack: get(&line), rejected: Rejected::Http(401), neighbour });
         }
     }
     for (case, target) in [
@@ -63,7 +63,7 @@ fn of_places() -> Vec<Exchange> {
     ] {
         let line = format!("GET {target} HTTP/1.1");
         let (attack, neighbour) = (request(&line, ""), neighbour(&line, ""));
-        rows.push(Exchange { case, attack, refused: Rejected::Http(401), neighbour });
+        rows.push(Exchange { case, attack, rejected: Rejected::Http(401), neighbour });
     }
     rows
 }
@@ -115,13 +115,13 @@ fn of_forms() -> Vec<Exchange> {
         ("HTTP/1.0, a forged token", "GET /me HTTP/1.0", "", &wrong, Rejected::Http(401)),
         ("HTTP/1.0, two fields", "GET /me HTTP/1.0", "", &twice, Rejected::Http(400)),
     ];
-    let rows = rows.map(|(case, line, lines, wrong, refused)| {
+    let rows = rows.map(|(case, line, lines, wrong, rejected)| {
         let [attack, neighbour] = [wrong, &right].map(|credential| request(line, &format!("{lines}{credential}")));
-        Exchange { case, attack, refused, neighbour }
+        Exchange { case, attack, rejected, neighbour }
     });
     let own = |case, line: &str| {
         let neighbour = request("GET /me HTTP/1.1", &right);
-        Exchange { case, attack: request(line, &right), refused: Rejected::Http(400), neighbour }
+        Exchange { case, attack: request(line, &right), rejected: Rejected::Http(400), neighbour }
     };
     rows.into_iter()
         .chain([
@@ -156,7 +156,7 @@ fn of_bodies() -> Vec<Exchange> {
     let row = |(case, lines, body, status): (&'static str, String, String, u16)| {
         let attack = format!("{}{body}", request("POST /me HTTP/1.1", &lines));
         let neighbour = request("POST /me HTTP/1.1", &format!("{right}{}", length(&form))) + &form;
-        Exchange { case, attack, refused: Rejected::Http(status), neighbour }
+        Exchange { case, attack, rejected: Rejected::Http(status), neighbour }
     };
     rows.into_iter().map(row).collect()
 }

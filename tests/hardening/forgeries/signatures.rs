@@ -14,17 +14,17 @@ pub(crate) fn rows() -> Vec<Row> {
 }
 
 #[tokio::test]
-async fn a_signature_of_something_else_is_refused() {
+async fn a_signature_of_other_data_is_rejected() {
     Targets::start(&jwks()).await.check(&of_something_else()).await;
 }
 
 #[tokio::test]
-async fn a_signature_that_is_missing_or_written_otherwise_is_refused() {
+async fn a_missing_or_reencoded_signature_is_rejected() {
     Targets::start(&jwks()).await.check(&rewritten()).await;
 }
 
 #[tokio::test]
-async fn a_signature_that_is_equal_to_a_good_one_in_some_arithmetic_is_refused() {
+async fn an_arithmetic_variant_of_a_signature_is_rejected() {
     Targets::start(&jwks()).await.check(&changed()).await;
 }
 

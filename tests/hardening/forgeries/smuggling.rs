@@ -1,4 +1,4 @@
-//! Class 23: credentials hidden in a request, byte by byte over a socket. What hyper refuses by itself is refused
+//! Class 23: credentials hidden in a request, byte by byte over a socket. What hyper rejects by itself is rejected
 //! as well.
 
 use super::{
@@ -11,7 +11,7 @@ use super::{
 pub(crate) struct Exchange {
     pub(crate) case: &'static str,
     pub(crate) attack: String,
-    pub(crate) refused: Rejected,
+    pub(crate) rejected: Rejected,
     pub(crate) neighbour: String,
 }
 
@@ -22,12 +22,12 @@ pub(crate) enum Rejected {
 }
 
 #[tokio::test]
-async fn a_credential_that_is_spelt_otherwise_does_not_count() {
+async fn misspelt_credentials_are_rejected() {
     check(exchanges()).await;
 }
 
 #[tokio::test]
-async fn pipelined_requests_are_each_judged_by_their_own_credential() {
+async fn pipelined_requests_use_their_own_credentials() {
     let targets = Targets::start(&jwks()).await;
     let (token, forged) = (good(), forged());
     let request =
@@ -50,17 +50,17 @@ async fn pipelined_requests_are_each_judged_by_their_own_credential() {
 
 pub(crate) async fn check(exchanges: Vec<Exchange>) {
     let targets = Targets::start(&jwks()).await;
-    for Exchange { case, attack, refused, neighbour } in exchanges {
+    for Exchange { case, attack, rejected, neighbour } in exchanges {
         for server in targets.servers() {
             let calls = targets.calls();
             let answer = server.exchange(&latin_1(&attack)).await;
-            let expected = match refused {
+            let expected = match rejected {
                 Rejected::Grpc(_) => 200,
                 Rejected::Http(status) => status,
             };
             assert_eq!(status(&answer), expected, "{case}: {answer}");
             assert_eq!(answer.matches("HTTP/1.").count(), 1, "{case}: {answer}");
-            if let Rejected::Grpc(code) = refused {
+            if let Rejected::Grpc(code) = rejected {
                 assert!(answer.contains(&format!("\r\ngrpc-status: {code}\r\n")), "{case}: {answer}");
             }
             assert_tells_nothing(case, &good(), &answer);
@@ -165,7 +165,7 @@ pub(crate) fn exchanges() -> Vec<Exchange> {
     ];
     let row = |(at, (case, lines, status)): (usize, (&'static str, String, u16))| {
         let neighbour = &neighbours[at % neighbours.len()];
-        Exchange { case, attack: get(&lines), refused: Rejected::Http(status), neighbour: get(neighbour) }
+        Exchange { case, attack: get(&lines), rejected: Rejected::Http(status), neighbour: get(neighbour) }
     };
     spellings.into_iter().enumerate().map(row).collect()
 }

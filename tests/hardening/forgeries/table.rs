@@ -1,4 +1,4 @@
-//! The table's rows, and what must hold of each refusal.
+//! The table's rows, and what must hold of each rejection.
 
 use std::{collections::HashSet, time::Duration};
 
@@ -98,8 +98,8 @@ pub(crate) struct Row {
     pub(crate) class: Class,
     pub(crate) case: String,
     pub(crate) attack: String,
-    /// What it is refused for; `None` if that is of no interest.
-    pub(crate) refused: Option<VerifyErrorKind>,
+    /// What it is rejected for; `None` if that is of no interest.
+    pub(crate) rejected: Option<VerifyErrorKind>,
     pub(crate) neighbour: String,
 }
 
@@ -109,18 +109,18 @@ pub(crate) fn rows<C: Into<String>>(
     neighbour: &str,
     attacks: impl IntoIterator<Item = (C, String, VerifyErrorKind)>,
 ) -> Vec<Row> {
-    let row = |(case, attack, refused): (C, String, _)| {
+    let row = |(case, attack, rejected): (C, String, _)| {
         let (case, neighbour) = (case.into(), neighbour.to_owned());
-        Row { class, case, attack, refused: Some(refused), neighbour }
+        Row { class, case, attack, rejected: Some(rejected), neighbour }
     };
     attacks.into_iter().map(row).collect()
 }
 
 impl Row {
-    /// Whether it is refused before a key is looked for.
+    /// Whether it is rejected before a key is looked for.
     pub(crate) fn needs_no_key(&self) -> bool {
         matches!(
-            self.refused,
+            self.rejected,
             Some(
                 VerifyErrorKind::CriticalHeader
                     | VerifyErrorKind::InvalidKeyId
@@ -142,7 +142,7 @@ impl Row {
     }
 
     pub(crate) fn code(&self) -> &'static str {
-        match (self.status(), self.refused) {
+        match (self.status(), self.rejected) {
             (400, _) => "malformed_request",
             (_, Some(VerifyErrorKind::Expired)) => "token_expired",
             _ => "invalid_token",

@@ -85,14 +85,14 @@ impl Targets {
     async fn check_verifiers(&self, row: &Row) {
         // Twice: what is known of the neighbour must not rub off.
         for _ in 0..2 {
-            assert_refusal(row, &self.verifier.try_verify(&row.attack));
+            assert_rejection(row, &self.verifier.try_verify(&row.attack));
             assert_ada(row, &self.verifier.try_verify(&row.neighbour));
         }
 
         let (cold, fetches) = cold_verifier(&self.jwks);
-        assert_refusal(row, &cold.verify(&row.attack).await);
+        assert_rejection(row, &cold.verify(&row.attack).await);
         let fetched = fetches.load(Ordering::SeqCst);
-        let expected = if row.needs_no_key() { 0..=0 } else { usize::from(row.refused.is_some())..=1 };
+        let expected = if row.needs_no_key() { 0..=0 } else { usize::from(row.rejected.is_some())..=1 };
         assert!(expected.contains(&fetched), "{}: {fetched} fetches", row.case);
         assert_ada(row, &cold.verify(&row.neighbour).await);
         assert_eq!(fetches.load(Ordering::SeqCst), 1, "{}", row.case);
@@ -168,9 +168,9 @@ fn get(token: &str) -> Vec<u8> {
     format!("GET /me HTTP/1.1\r\nhost: api.test\r\nconnection: close\r\nauthorization: Bearer {token}\r\n\r\n").into()
 }
 
-fn assert_refusal(row: &Row, verified: &Result<Claims, VerifyError>) {
+fn assert_rejection(row: &Row, verified: &Result<Claims, VerifyError>) {
     let Err(error) = verified else { panic!("accepted: {} {}", row.case, row.attack) };
-    match row.refused {
+    match row.rejected {
         Some(kind) => assert_eq!(error.kind(), kind, "{}", row.case),
         None => assert_ne!(error.kind(), VerifyErrorKind::KeysUnavailable, "{}", row.case),
     }
@@ -178,6 +178,6 @@ fn assert_refusal(row: &Row, verified: &Result<Claims, VerifyError>) {
 }
 
 fn assert_ada(row: &Row, verified: &Result<Claims, VerifyError>) {
-    let claims = verified.as_ref().unwrap_or_else(|error| panic!("refused: neighbour of {}: {error}", row.case));
+    let claims = verified.as_ref().unwrap_or_else(|error| panic!("rejected: neighbour of {}: {error}", row.case));
     assert_eq!(claims.user_id(), "user_ada", "{}", row.case);
 }

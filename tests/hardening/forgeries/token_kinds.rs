@@ -20,17 +20,17 @@ pub(crate) fn rows() -> Vec<Row> {
 }
 
 #[tokio::test]
-async fn critical_header_parameters_are_refused() {
+async fn critical_header_parameters_are_rejected() {
     Targets::start(&jwks()).await.check(&critical()).await;
 }
 
 #[tokio::test]
-async fn a_nested_compressed_or_encrypted_token_is_refused() {
+async fn a_nested_compressed_or_encrypted_token_is_rejected() {
     Targets::start(&jwks()).await.check(&wrapped()).await;
 }
 
 #[tokio::test]
-async fn a_token_of_another_kind_is_refused() {
+async fn tokens_of_other_kinds_are_rejected() {
     Targets::start(&jwks()).await.check(&of_other_kinds()).await;
 }
 
@@ -182,8 +182,8 @@ fn of_other_kinds() -> Vec<Row> {
     rows
 }
 
-/// Else the limit on a token's length would be what refuses it.
+/// Else the limit on a token's length would be what rejects it.
 #[test]
-fn the_bomb_is_within_the_limit_of_a_tokens_length() {
+fn the_compression_bomb_is_within_the_token_length_limit() {
     assert!(encode(bomb()).len() < 12 * 1024);
 }

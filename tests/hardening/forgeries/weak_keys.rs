@@ -14,12 +14,12 @@ pub(crate) fn rows() -> Vec<Row> {
 }
 
 #[tokio::test]
-async fn a_weak_key_in_the_set_is_no_key() {
+async fn a_weak_key_in_the_set_is_ignored() {
     Targets::start(&hostile_jwks()).await.check(&of_weak_keys()).await;
 }
 
 #[tokio::test]
-async fn a_root_is_no_signature_where_the_exponent_is_small() {
+async fn a_root_is_not_a_signature_with_a_small_exponent() {
     Targets::start(&hostile_jwks()).await.check(&of_small_exponents()).await;
 }
 

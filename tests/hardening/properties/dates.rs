@@ -171,7 +171,7 @@ fn the_range_ends_exactly_at_its_limits() {
 }
 
 #[test]
-fn what_lies_past_the_range_by_less_than_a_thousandth_lies_past_it() {
+fn values_less_than_a_millisecond_past_the_range_are_rejected() {
     for text in
         ["8640000000000.0001", "-8640000000000.0001", "8640000000000.00000000000000000001", "8.6400000000000001e12"]
     {

@@ -117,7 +117,7 @@ proptest! {
     #![proptest_config(cases(1_500))]
 
     #[test]
-    fn an_authorization_header_is_good_bad_or_malformed_and_nothing_else(
+    fn an_authorization_header_is_valid_invalid_or_malformed(
         fields in vec(field(AUTHORIZATION, &credentials()), 0..3),
     ) {
         let lines: Vec<&[u8]> = fields.iter().map(|(_, value)| value.as_bytes()).collect();
@@ -135,7 +135,7 @@ proptest! {
     }
 
     #[test]
-    fn a_refused_grpc_call_has_status_3_or_16(fields in vec(field(AUTHORIZATION, &credentials()), 0..3)) {
+    fn a_rejected_grpc_call_has_status_3_or_16(fields in vec(field(AUTHORIZATION, &credentials()), 0..3)) {
         let lines: Vec<&[u8]> = fields.iter().map(|(_, value)| value.as_bytes()).collect();
         let grpc = (http::header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
         let all: Vec<_> = fields.iter().cloned().chain([grpc]).collect();
@@ -151,7 +151,7 @@ proptest! {
     }
 
     #[test]
-    fn whatever_fields_a_request_has_it_needs_the_token_in_one_of_them(
+    fn every_admitted_request_contains_the_token(
         method in select(&["GET", "POST", "OPTIONS"][..]),
         authorization in vec(field(AUTHORIZATION, &["Basic eDp5".to_owned(), "Bearer a.b.c".to_owned()]), 0..2),
         token in vec(field(HeaderName::from_static("x-token"), &[good_token().to_owned(), String::new()]), 0..2),

@@ -74,7 +74,7 @@ proptest! {
     #![proptest_config(cases(1_200))]
 
     #[test]
-    fn a_document_is_keys_or_an_error(text in text_near(&documents())) {
+    fn a_document_gives_keys_or_an_error(text in text_near(&documents())) {
         let config = ClerkConfig::from_jwks(text.as_str()).expect("not read yet");
         if let Some(verifier) = verifier_of(config) {
             prop_assert!((1..=1024).contains(&verifier.keys_status().keys));
@@ -83,7 +83,7 @@ proptest! {
     }
 
     #[test]
-    fn a_fetched_document_is_judged_as_one_at_hand(document in near_or_any(&documents())) {
+    fn fetched_and_configured_documents_get_the_same_verdict(document in near_or_any(&documents())) {
         let at_hand = std::str::from_utf8(&document).ok().and_then(|text| {
             verifier_of(ClerkConfig::from_jwks(text).and_then(|config| config.issuer(issuer().url())).expect("an issuer"))
         });
@@ -113,7 +113,7 @@ proptest! {
     #![proptest_config(cases(3_000))]
 
     #[test]
-    fn a_pem_is_a_key_or_an_error(text in text_near(&pems())) {
+    fn a_pem_gives_a_key_or_an_error(text in text_near(&pems())) {
         if let Ok(key) = JwtKey::parse(&text) {
             prop_assert_eq!(format!("{key:?}"), "JwtKey(..)");
         }

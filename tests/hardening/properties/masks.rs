@@ -43,7 +43,7 @@ proptest! {
     #![proptest_config(cases(1_000))]
 
     #[test]
-    fn masks_grant_what_their_bits_say(masks in vec(mask(), 1..4), features in 1..4_usize, names in 1..160_usize) {
+    fn masks_grant_exactly_their_bits(masks in vec(mask(), 1..4), features in 1..4_usize, names in 1..160_usize) {
         let names: Vec<String> = (0..names).map(|index| format!("p{index}")).collect();
         let claim = |prefix: &str| (0..features).map(|index| format!("{prefix}{index}")).collect::<Vec<_>>();
         let organization = json!({ "id": "org_a", "rol": "admin", "per": names.join(","), "fpm": masks.join(",") });
@@ -61,7 +61,7 @@ proptest! {
     }
 
     #[test]
-    fn features_plans_and_masks_of_any_text_grant_nothing_that_is_not_there(
+    fn arbitrary_entitlement_lists_grant_nothing_unlisted(
         fea in "([uox]{0,2}:?[a-c]?,? ?){0,6}", per in "([a-c]?,? ?){0,6}", fpm in "([0-9]{0,2},? ?){0,6}",
     ) {
         let organization = json!({ "id": "org_a", "per": per, "fpm": fpm });

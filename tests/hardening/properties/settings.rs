@@ -88,7 +88,7 @@ proptest! {
     }
 
     #[test]
-    fn a_publishable_key_names_a_host_or_is_an_error(text in text_near(&publishable_keys())) {
+    fn a_publishable_key_gives_a_host_or_an_error(text in text_near(&publishable_keys())) {
         if let Ok(key) = PublishableKey::parse(&text) {
             prop_assert!(text.starts_with("pk_test_") || text.starts_with("pk_live_"));
             prop_assert!(key.frontend_api().as_str().starts_with("https://"));
@@ -98,7 +98,7 @@ proptest! {
     }
 
     #[test]
-    fn a_list_of_origins_holds_bare_origins_or_is_an_error(list in vec(text_near(&origins()), 0..3)) {
+    fn a_list_of_origins_has_bare_origins_or_is_an_error(list in vec(text_near(&origins()), 0..3)) {
         let config = ClerkConfig::from_frontend_api_url("https://a.b").expect("a URL");
         if config.authorized_parties(&list).is_ok() {
             prop_assert!(!list.is_empty());
@@ -107,7 +107,7 @@ proptest! {
     }
 
     #[test]
-    fn other_settings_take_a_text_or_refuse_it(text in text_near(&[urls(), publishable_keys()].concat())) {
+    fn other_settings_accept_or_reject_a_string(text in text_near(&[urls(), publishable_keys()].concat())) {
         let config = || ClerkConfig::from_frontend_api_url("https://a.b").expect("a URL");
         if let Ok(key) = SecretKey::parse(&text) {
             prop_assert_eq!(format!("{key:?}"), "SecretKey(..)");
@@ -151,7 +151,7 @@ proptest! {
     #![proptest_config(cases(4_000))]
 
     #[test]
-    fn a_policy_document_is_a_policy_or_an_error(text in text_near(&policies())) {
+    fn a_policy_document_gives_a_policy_or_an_error(text in text_near(&policies())) {
         let variable = |name: &str| (name == "CLERK_FRONTEND_API_URL").then(|| "https://from.env.example".to_owned());
         let policy = GatewayPolicy::parse_with(&text, variable);
         if let Ok(policy) = &policy {

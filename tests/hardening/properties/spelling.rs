@@ -97,7 +97,7 @@ proptest! {
     #![proptest_config(cases(1_000))]
 
     #[test]
-    fn a_token_says_the_same_however_its_json_is_spelled(
+    fn a_token_has_the_same_claims_in_every_json_spelling(
         is_v1 in any::<bool>(),
         header_choices in vec(any::<u8>(), 1..200),
         payload_choices in vec(any::<u8>(), 1..400),
@@ -115,7 +115,7 @@ proptest! {
     #![proptest_config(cases(250))]
 
     #[test]
-    fn a_bad_claim_is_refused_however_its_json_is_spelled(choices in vec(any::<u8>(), 1..400)) {
+    fn an_invalid_claim_is_rejected_in_every_json_spelling(choices in vec(any::<u8>(), 1..400)) {
         for (bad, kind) in [
             (full_token().claim("azp", 7), VerifyErrorKind::InvalidAuthorizedParty),
             (full_token().claim("sts", "pending"), VerifyErrorKind::PendingSession),
@@ -130,7 +130,7 @@ proptest! {
 }
 
 #[test]
-fn the_speller_spells_the_same_value_in_different_ways() {
+fn the_generator_varies_the_json_spelling_of_a_value() {
     let payload: Value = serde_json::from_str(&full_token().payload()).expect("JSON");
     let mut spellings: Vec<String> =
         [[0; 3], [3; 3], [1, 2, 3], [7, 250, 12]].map(|choices| spelled(&payload, &choices)).into();

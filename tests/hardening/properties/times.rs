@@ -90,7 +90,7 @@ proptest! {
     #![proptest_config(cases(1_300))]
 
     #[test]
-    fn a_token_holds_when_and_only_when_the_three_inequalities_do(times in times()) {
+    fn a_token_is_valid_iff_the_three_inequalities_hold(times in times()) {
         let clock = ManualClock::new();
         let distance = Duration::from_millis(times.now.unsigned_abs());
         let epoch = SystemTime::UNIX_EPOCH;

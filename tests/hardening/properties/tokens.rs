@@ -46,7 +46,7 @@ fn good_v1_token() -> &'static str {
     TOKEN.get_or_init(|| full_token().v1().sign())
 }
 
-/// Accepted JSON as another parser reads it, unless it carries a number beyond every float, which that one refuses.
+/// Accepted JSON as another parser reads it, unless it carries a number beyond every float, which that one rejects.
 fn read(json: &str) -> Option<Value> {
     match serde_json::from_str(json) {
         Ok(value) => Some(value),
@@ -76,7 +76,7 @@ proptest! {
     #![proptest_config(cases(3_000))]
 
     #[test]
-    fn no_text_near_a_token_is_accepted_but_the_token(text in text_near(&tokens())) {
+    fn no_variant_of_a_token_is_accepted(text in text_near(&tokens())) {
         prop_assert_eq!(verify(&text).is_ok(), [good_token(), good_v1_token()].contains(&text.as_str()));
     }
 
@@ -97,7 +97,7 @@ proptest! {
     #![proptest_config(cases(1_000))]
 
     #[test]
-    fn a_signed_payload_is_believed_or_refused_and_every_claim_of_it_can_be_read(payload in near(&payloads())) {
+    fn every_claim_of_an_accepted_payload_can_be_read(payload in near(&payloads())) {
         let Ok(payload) = String::from_utf8(payload) else { return Ok(()) };
         if let Ok(claims) = verify(&issuer().sign(&header(), &payload)) {
             assert_believable(&payload)?;
@@ -107,7 +107,7 @@ proptest! {
     }
 
     #[test]
-    fn a_signed_header_is_understood_or_refused(header in text_near(&headers())) {
+    fn a_signed_header_is_accepted_or_rejected(header in text_near(&headers())) {
         let is_accepted = verify(&issuer().sign(&header, &full_token().payload())).is_ok();
         if let Some(header) = Some(header).filter(|_| is_accepted).as_deref().and_then(read) {
             prop_assert_eq!(header["alg"].as_str(), Some("RS256"));
@@ -118,7 +118,7 @@ proptest! {
     }
 
     #[test]
-    fn a_claim_of_any_value_is_believed_or_refused(
+    fn a_claim_of_any_value_is_accepted_or_rejected(
         name in select(&CLAIMS[..]),
         value in text_near(&VALUES.map(str::to_owned)),
     ) {

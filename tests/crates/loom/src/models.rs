@@ -82,7 +82,7 @@ fn together<const N: usize>(store: &Store, work: [fn(&Store); N]) {
 }
 
 #[test]
-fn a_cold_herd_fetches_once() {
+fn concurrent_cold_requests_fetch_once() {
     loom::model(|| {
         let store = Store::new();
         let request = |store: &Store| store.request(Lack::Keys, None);
@@ -93,7 +93,7 @@ fn a_cold_herd_fetches_once() {
 }
 
 #[test]
-fn a_herd_on_a_rotated_kid_fetches_once() {
+fn concurrent_requests_for_a_rotated_kid_fetch_once() {
     loom::model(|| {
         let store = Store::new();
         store.request(Lack::Keys, None);
@@ -123,7 +123,7 @@ fn a_due_refresh_and_a_request_fetch_once() {
 }
 
 #[test]
-fn a_flight_ends_once_whoever_ends_it() {
+fn a_fetch_ends_exactly_once() {
     loom::model(|| {
         let store = Store::new();
         let Entry::Started(flight) = store.ask(Lack::Keys, None) else { panic!("it is the first") };
@@ -138,7 +138,7 @@ fn a_flight_ends_once_whoever_ends_it() {
 }
 
 #[test]
-fn a_set_that_is_forgotten_is_not_brought_back_by_the_fetch_before() {
+fn a_forgotten_set_is_not_restored_by_an_earlier_fetch() {
     loom::model(|| {
         let store = Store::new();
         let Entry::Started(flight) = store.ask(Lack::Keys, None) else { panic!("it is the first") };
@@ -153,7 +153,7 @@ fn a_set_that_is_forgotten_is_not_brought_back_by_the_fetch_before() {
 }
 
 #[test]
-fn a_budget_is_spent_once_for_each_fetch() {
+fn the_budget_is_spent_once_per_fetch() {
     loom::model(|| {
         let store = Store::new();
         store.request(Lack::Keys, None);
@@ -170,7 +170,7 @@ fn a_budget_is_spent_once_for_each_fetch() {
 const NOW: Duration = Duration::from_secs(100);
 
 #[test]
-fn no_kid_is_unknown_for_good_while_another_set_is_on_its_way() {
+fn no_kid_is_rejected_while_a_newer_set_is_being_fetched() {
     loom::model(|| {
         let store = Store::new();
         store.request(Lack::Keys, None);

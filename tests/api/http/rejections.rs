@@ -13,7 +13,7 @@ fn bearer(token: &str) -> String {
 }
 
 #[tokio::test]
-async fn each_refusal_has_its_status_challenge_and_problem() {
+async fn each_rejection_has_its_status_challenge_and_problem() {
     let (expired, bad) = (bearer(&token().expired().sign()), bearer("a.b.c"));
     let good = bearer(&token().sign());
     for (layer, headers, status, code, challenge) in [
@@ -44,7 +44,7 @@ async fn each_refusal_has_its_status_challenge_and_problem() {
 }
 
 #[tokio::test]
-async fn keys_that_are_unavailable_are_worth_another_try() {
+async fn unavailable_keys_are_a_retryable_503() {
     let answer = send_through(&layer_without_keys(), get(&[("authorization", &bearer(&token().sign()))])).await;
     assert_eq!(answer.header("retry-after"), Some("1"));
     let call = [("content-type", "application/grpc"), ("authorization", &bearer(&token().sign()))];
@@ -54,7 +54,7 @@ async fn keys_that_are_unavailable_are_worth_another_try() {
 }
 
 #[tokio::test]
-async fn head_gets_the_headers_that_get_would_have() {
+async fn head_gets_the_same_headers_as_get() {
     for headers in [vec![], vec![("authorization", "Bearer a")], vec![("authorization", "Bearer")]] {
         let (got, head) =
             (send_through(&layer(), get(&headers)).await, send_through(&layer(), request("HEAD", "/", &headers)).await);
@@ -65,7 +65,7 @@ async fn head_gets_the_headers_that_get_would_have() {
 }
 
 #[tokio::test]
-async fn a_grpc_call_is_refused_with_trailers_only() {
+async fn a_grpc_call_is_rejected_with_trailers_only() {
     for (headers, grpc_status, code) in [
         (vec![], "16", "missing_token"),
         (vec![("authorization", "Bearer a.b.c")], "16", "invalid_token"),
@@ -85,7 +85,7 @@ async fn a_grpc_call_is_refused_with_trailers_only() {
 }
 
 #[tokio::test]
-async fn a_media_type_does_not_turn_a_refusal_into_a_200_where_http_is_pinned() {
+async fn the_media_type_does_not_override_the_pinned_http_format() {
     let pinned = layer().refusals(Refusals::Http);
     assert_eq!(
         send_through(&pinned, request("POST", "/", &[("content-type", "application/grpc")])).await.status(),
@@ -101,7 +101,7 @@ async fn a_media_type_does_not_turn_a_refusal_into_a_200_where_http_is_pinned() 
 }
 
 #[tokio::test]
-async fn the_reason_lies_in_the_extensions_of_the_response_and_not_in_its_bytes() {
+async fn the_reason_is_in_the_response_extensions_and_not_in_its_bytes() {
     let answer = send_through(&layer(), get(&[("authorization", &bearer(&token().claim("azp", 7).sign()))])).await;
     let rejection = answer.parts.extensions.get::<Rejection>().expect("a rejection");
     assert_eq!(rejection.kind(), RejectionKind::InvalidToken);

@@ -13,7 +13,7 @@ async fn fill(fixture: &Fixture, verifier: &Verifier, tokens: usize, padding: us
 }
 
 #[tokio::test]
-async fn entries_stay_within_their_number() {
+async fn entries_stay_within_the_entry_limit() {
     let fixture = Fixture::new();
     let verifier = fixture.builder().token_cache(100, 32 * MIB).build().expect("a verifier");
     let status = fill(&fixture, &verifier, 300, 0).await;
@@ -25,7 +25,7 @@ async fn entries_stay_within_their_number() {
 }
 
 #[tokio::test]
-async fn as_few_as_one_are_remembered() {
+async fn a_capacity_of_one_caches_one_token() {
     let fixture = Fixture::new();
     for capacity in 1..=8 {
         let verifier = fixture.builder().token_cache(capacity, MIB).build().expect("a verifier");
@@ -35,7 +35,7 @@ async fn as_few_as_one_are_remembered() {
 }
 
 #[tokio::test]
-async fn their_number_holds_where_bytes_are_no_bound() {
+async fn the_entry_limit_holds_without_a_byte_limit() {
     let fixture = Fixture::new();
     let tokens: Vec<String> = (0..140).map(|index| fixture.issuer.token("u").claim("n", index).sign()).collect();
     for capacity in [1, 2, 31, 32, 63, 64, 127] {
@@ -51,7 +51,7 @@ async fn their_number_holds_where_bytes_are_no_bound() {
 }
 
 #[tokio::test]
-async fn bytes_stay_within_their_bound() {
+async fn bytes_stay_within_the_byte_limit() {
     let fixture = Fixture::new();
     let verifier = fixture.builder().token_cache(10_000, MIB).build().expect("a verifier");
     let status = fill(&fixture, &verifier, 200, 10_000).await;
@@ -69,7 +69,7 @@ async fn tokens_of_16_kib_stay_within_32_mib_by_default() {
 }
 
 #[tokio::test]
-async fn masks_weigh_what_they_may_be_decoded_to() {
+async fn the_weight_of_masks_includes_their_decoded_size() {
     let fixture = Fixture::new();
     let verifier = fixture.verifier();
     let plain = fill(&fixture, &verifier, 1, 900).await;
@@ -81,7 +81,7 @@ async fn masks_weigh_what_they_may_be_decoded_to() {
 }
 
 #[tokio::test]
-async fn permissions_of_version_1_weigh_what_they_are_decoded_to() {
+async fn the_weight_of_version_1_permissions_includes_their_decoded_size() {
     let fixture = Fixture::new();
     let verifier = fixture.verifier();
     let permissions: Vec<String> = (0..500).map(|index| format!("org:a:{index}")).collect();
@@ -93,7 +93,7 @@ async fn permissions_of_version_1_weigh_what_they_are_decoded_to() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_token_first_seen_by_many_at_once_is_one_entry() {
+async fn a_token_verified_concurrently_is_one_entry() {
     let fixture = Fixture::new();
     let verifier = fixture.verifier();
     let token = fixture.issuer.token("u").sign();

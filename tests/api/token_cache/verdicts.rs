@@ -5,7 +5,7 @@ use tower_clerk::{ClerkAuthLayer, ClerkConfig, ConfigError, Verifier, testing::M
 use super::{Fixture, entries, verify};
 
 #[tokio::test]
-async fn a_token_is_remembered_and_answers_the_same() {
+async fn a_cached_token_gives_the_same_claims() {
     let fixture = Fixture::new();
     let verifier = fixture.verifier();
     let token = fixture.issuer.token("user_ada").organization("org_acme", "admin").permission("a", "read").sign();
@@ -22,7 +22,7 @@ async fn a_token_is_remembered_and_answers_the_same() {
 }
 
 #[tokio::test]
-async fn nothing_refused_is_remembered() {
+async fn rejected_tokens_are_not_cached() {
     let fixture = Fixture::new();
     let verifier = fixture.verifier();
     for token in [
@@ -58,7 +58,7 @@ async fn tokens_that_differ_in_one_bit_are_different_tokens() {
 }
 
 #[tokio::test]
-async fn a_clock_that_moves_over_a_time_is_obeyed() {
+async fn cached_tokens_expire_when_the_clock_advances() {
     let fixture = Fixture::new();
     let verifier = fixture.verifier();
     let token = fixture.issuer.token("u").sign();
@@ -77,7 +77,7 @@ async fn a_clock_that_moves_over_a_time_is_obeyed() {
 }
 
 #[tokio::test]
-async fn a_wall_clock_that_is_set_back_is_obeyed() {
+async fn cached_tokens_are_checked_when_the_wall_clock_is_set_back() {
     use tower_clerk::verify::Clock;
 
     let fixture = Fixture::new();
@@ -99,7 +99,7 @@ async fn a_wall_clock_that_is_set_back_is_obeyed() {
 type Change = fn(ClerkConfig) -> Result<ClerkConfig, ConfigError>;
 
 #[tokio::test]
-async fn verifiers_that_differ_in_one_option_decide_alone_in_both_orders() {
+async fn verifiers_with_different_options_do_not_share_verdicts() {
     let fixture = Fixture::new();
     let base = || fixture.issuer.token("u");
     let strict: [(Change, String, Change); 4] = [
@@ -108,23 +108,23 @@ async fn verifiers_that_differ_in_one_option_decide_alone_in_both_orders() {
         (Ok, base().claim("sts", "pending").sign(), |config| Ok(config.allow_pending_sessions())),
         (Ok, base().without_claim("sid").sign(), |config| Ok(config.allow_template_tokens())),
     ];
-    for (refusing, token, accepting) in strict {
+    for (rejecting, token, accepting) in strict {
         let verifier = |change: Change| fixture.builder_with(change).build().expect("a verifier");
-        let (refuses, accepts) = (verifier(refusing), verifier(accepting));
+        let (rejects, accepts) = (verifier(rejecting), verifier(accepting));
         for _ in 0..2 {
-            assert!(verify(&refuses, &token).await.is_err());
+            assert!(verify(&rejects, &token).await.is_err());
             assert_eq!(verify(&accepts, &token).await, Ok(()));
         }
-        let (refuses, accepts) = (verifier(refusing), verifier(accepting));
+        let (rejects, accepts) = (verifier(rejecting), verifier(accepting));
         for _ in 0..2 {
             assert_eq!(verify(&accepts, &token).await, Ok(()));
-            assert!(verify(&refuses, &token).await.is_err());
+            assert!(verify(&rejects, &token).await.is_err());
         }
     }
 }
 
 #[tokio::test]
-async fn instances_with_the_same_kid_stay_apart() {
+async fn instances_with_the_same_kid_do_not_share_entries() {
     let (a, b) = (Fixture::new(), Fixture::new());
     let other = b.issuer.config().issuer("https://clerk.b.example").expect("an issuer");
     let of_b = ClerkConfig::from_jwks(b.issuer.jwks()).and_then(|config| config.issuer("https://clerk.b.example"));
@@ -142,7 +142,7 @@ async fn instances_with_the_same_kid_stay_apart() {
 }
 
 #[tokio::test]
-async fn modes_of_a_layer_are_no_part_of_what_is_remembered() {
+async fn layers_with_different_modes_share_the_cache() {
     let fixture = Fixture::new();
     let verifier = fixture.verifier();
     let plain = ClerkAuthLayer::from(verifier.clone());
@@ -152,7 +152,7 @@ async fn modes_of_a_layer_are_no_part_of_what_is_remembered() {
 }
 
 #[tokio::test]
-async fn it_can_be_switched_off() {
+async fn the_cache_can_be_disabled() {
     let fixture = Fixture::new();
     for builder in [
         fixture.builder().without_token_cache(),

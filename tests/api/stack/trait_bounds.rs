@@ -38,7 +38,7 @@ fn layer_and_service_are_cloned_and_shared_across_threads() {
 }
 
 #[test]
-fn futures_and_bodies_are_sent_though_the_users_bodies_are_not_sync() {
+fn futures_and_bodies_are_send_if_user_bodies_are_not_sync() {
     type Service<ReqBody> =
         tower::util::ServiceFn<fn(Request<ReqBody>) -> Ready<Result<Response<NotSync>, Infallible>>>;
     is_sent::<ResponseFuture<Service<NotSync>, NotSync>>();
@@ -47,7 +47,7 @@ fn futures_and_bodies_are_sent_though_the_users_bodies_are_not_sync() {
 }
 
 #[tokio::test]
-async fn tasks_of_several_threads_share_a_service() {
+async fn tasks_on_several_threads_share_a_service() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let runtime = runtime.expect("a runtime");
     for (arm, clerk) in arms() {
@@ -84,7 +84,7 @@ async fn bodies_and_errors_can_be_anything() {
 }
 
 #[test]
-fn a_service_that_stays_on_its_thread_is_served_there() {
+fn a_service_that_is_not_send_works_on_its_thread() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let calls = Rc::new(Cell::new(0));
     let counted = Rc::clone(&calls);
@@ -128,7 +128,7 @@ async fn a_borrowing_service_needs_no_static_lifetime() {
 }
 
 #[tokio::test]
-async fn the_wrapped_service_can_be_reached_and_taken_back() {
+async fn the_inner_service_can_be_accessed_and_unwrapped() {
     let mut service = ClerkAuthService::new(service_fn(whoami::<Body>), &layer());
     let _: &tower::util::ServiceFn<_> = service.get_ref();
     let response = service.get_mut().ready().await.expect("ready").call(get_path("/", None)).await.expect("infallible");
@@ -147,7 +147,7 @@ fn a_known_key_needs_no_runtime() {
 }
 
 #[test]
-fn without_a_runtime_an_unknown_key_is_an_outage_and_no_panic() {
+fn without_a_runtime_an_unknown_key_is_a_503_and_not_a_panic() {
     let (clerk, _gate) = cold_layer();
     let mut service = clerk.layer(service_fn(whoami::<Body>));
     let mut future = std::pin::pin!(service.call(get_path("/", Some(&good()))));

@@ -50,7 +50,7 @@ fn unauthenticated() -> Vec<(Vec<(&'static str, String)>, &'static str)> {
 }
 
 #[tokio::test]
-async fn without_a_user_the_answer_is_that_of_the_strict_layer_to_the_byte() {
+async fn without_a_user_the_response_equals_the_strict_layers() {
     type Change = fn(ClerkAuthLayer) -> ClerkAuthLayer;
     let changes: [Change; 5] = [
         |clerk| clerk,
@@ -92,7 +92,7 @@ async fn without_a_user_the_answer_is_that_of_the_strict_layer_to_the_byte() {
 }
 
 #[tokio::test]
-async fn without_a_user_the_answer_is_a_401_with_its_challenge() {
+async fn without_a_user_the_response_is_a_401_with_a_challenge() {
     let clerk = layer().allow_unauthenticated_requests();
     for (headers, code) in unauthenticated() {
         let headers: Vec<_> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
@@ -114,7 +114,7 @@ async fn without_a_user_the_answer_is_a_401_with_its_challenge() {
 }
 
 #[tokio::test]
-async fn an_outage_stays_a_503_that_is_worth_another_try() {
+async fn an_outage_stays_a_503_with_retry_after() {
     let clerk = layer_without_keys().allow_unauthenticated_requests();
     let bearer = bearer(&reader());
     for (guard, answer) in ask_guards(&clerk, || get(&[("authorization", &bearer)])).await {
@@ -129,7 +129,7 @@ async fn an_outage_stays_a_503_that_is_worth_another_try() {
 }
 
 #[tokio::test]
-async fn without_a_layer_the_answer_is_a_500_with_a_fixed_body() {
+async fn without_a_layer_the_response_is_a_500_with_a_fixed_body() {
     let bearer = bearer(&reader());
     for headers in [vec![], vec![("authorization", bearer.as_str())], vec![("content-type", "application/grpc")]] {
         let inner = Recorder::default();
@@ -159,9 +159,9 @@ async fn without_a_layer_head_gets_the_headers_of_the_500_alone() {
     }
 }
 
-/// Outside the Clerk layer a guard sees neither a user nor a refusal: a mistake in the program, and not a pass.
+/// Outside the Clerk layer a guard sees neither a user nor a rejection: a mistake in the program, and not a pass.
 #[tokio::test]
-async fn layers_in_the_wrong_order_let_no_one_pass() {
+async fn layers_in_the_wrong_order_reject_every_request() {
     let inner = Recorder::default();
     let guard = RequireLayer::new(may_read());
     let answer = send(&guard.layer(layer().layer(inner.clone())), get(&[("authorization", &bearer(&reader()))])).await;
@@ -172,7 +172,7 @@ async fn layers_in_the_wrong_order_let_no_one_pass() {
 }
 
 #[tokio::test]
-async fn a_guard_that_a_user_is_enough_for_passes_every_user() {
+async fn require_authenticated_admits_every_user() {
     for clerk in [layer(), layer().allow_anonymous_requests(), layer().allow_unauthenticated_requests()] {
         for guard in [RequireAuthenticated::new(), RequireAuthenticated::default()] {
             let inner = Recorder::default();

@@ -81,7 +81,7 @@ fn held_permission() -> Requirement {
 }
 
 #[test]
-fn h1_and_h2_a_features_scope_is_that_of_its_owner_or_none() {
+fn h1_and_h2_a_feature_matches_its_own_scope_or_no_scope() {
     let users = sessions(&json!({ "fea": "o:reservations,u:dashboard" }));
     let held =
         "o:reservations org:reservations organization:reservations reservations u:dashboard user:dashboard dashboard";
@@ -109,7 +109,7 @@ fn h3_to_h6_claims_of_a_wrong_type_grant_nothing() {
 }
 
 #[test]
-fn h7_nothing_asked_is_not_met() {
+fn h7_an_empty_requirement_is_not_met() {
     let users = sessions(&json!({ "fea": "o:reservations", "pla": "plus" }));
     let nothing = || Requirement::any_of([]);
     assert_rows(
@@ -120,20 +120,20 @@ fn h7_nothing_asked_is_not_met() {
 }
 
 #[test]
-fn h8_and_h9_without_an_organization_fresh_factors_do_not_make_up_for_it() {
+fn h8_and_h9_fresh_factors_do_not_replace_an_organization() {
     let users = [v1(&json!({ "fva": [0, 0] })), v2(&json!({ "fva": [0, 0] }))];
     assert_rows(&users, [(held_permission().and(strict()), false), (role("org:admin").and(strict()), false)]);
     assert_has(&users, &strict(), true);
 }
 
 #[test]
-fn h10_to_h12_factors_that_cannot_be_read_are_not_fresh() {
+fn h10_to_h12_malformed_factor_ages_are_not_fresh() {
     assert_has(&sessions(&json!({ "fva": null })), &held_permission().and(strict()), false);
     assert_has(&sessions(&json!({ "fva": ["0", "0"] })), &strict_mfa(), false);
 }
 
 #[test]
-fn h13_to_h18_all_that_is_asked_must_be_held() {
+fn h13_to_h18_every_part_must_hold() {
     let users = sessions(&json!({ "fea": "o:reservations", "pla": "u:plus" }));
     let held_feature = || feature("o:reservations");
     assert_rows(
@@ -151,7 +151,7 @@ fn h13_to_h18_all_that_is_asked_must_be_held() {
 }
 
 #[test]
-fn h19_to_h22_what_cannot_be_decided_is_not_met() {
+fn h19_to_h22_undecidable_requirements_are_not_met() {
     assert_has(&sessions(&json!({ "fea": "" })), &feature("org:premium"), false);
     assert_has(&sessions(&json!({ "fva": [-0.5, 0] })), &strict(), false);
     for level in [ReverificationLevel::FirstFactor, ReverificationLevel::SecondFactor, ReverificationLevel::MultiFactor]
@@ -162,7 +162,7 @@ fn h19_to_h22_what_cannot_be_decided_is_not_met() {
 }
 
 #[test]
-fn h23_to_h30_dimensions_are_joined_by_and() {
+fn h23_to_h30_parts_are_joined_by_and() {
     let users = sessions(&json!({ "fea": "o:reservations", "pla": "u:plus" }));
     let held_feature = || feature("o:reservations");
     assert_rows(
@@ -182,7 +182,7 @@ fn h23_to_h30_dimensions_are_joined_by_and() {
 }
 
 #[test]
-fn observations_of_clerks_own_sdk_hold_here() {
+fn observed_results_of_clerks_sdk_hold() {
     let user = v2(&json!({
         "fea": "o:a,u:b", "pla": "u:pro,o:biz", "fva": [9, -1],
         "o": { "id": "org_1", "rol": "admin", "per": "read", "fpm": "1" },

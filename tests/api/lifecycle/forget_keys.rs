@@ -12,7 +12,7 @@ use tower_clerk::{
 use crate::support::{Harness, Key, at_once, key, kind_of, secs, settle};
 
 #[tokio::test]
-async fn forgotten_keys_are_fetched_anew_for_the_next_token() {
+async fn forgotten_keys_are_fetched_again_for_the_next_token() {
     let (harness, token) = (Harness::warm().await, key(0).token());
     harness.publish(&[key(1)]);
     harness.pass(secs(5)).await;
@@ -41,7 +41,7 @@ async fn forgetting_bypasses_the_budgets_and_does_not_spend_them() {
 }
 
 #[tokio::test]
-async fn what_a_fetch_brings_that_was_in_flight_is_forgotten_too() {
+async fn forgetting_discards_the_fetch_in_flight() {
     let (harness, withdrawn, rotated) = (Harness::cold(), key(0).token(), key(1).token());
     let mut waiting = [&withdrawn, &rotated, &rotated].map(|token| Box::pin(harness.verify(token)));
     for waiting in &mut waiting {
@@ -61,7 +61,7 @@ async fn what_a_fetch_brings_that_was_in_flight_is_forgotten_too() {
 
 /// The fetch is already answering when its verifier forgets, too late to be stopped.
 #[tokio::test]
-async fn what_a_fetch_brings_that_was_given_up_does_not_count() {
+async fn the_document_of_an_abandoned_fetch_is_discarded() {
     let (token, forgetting) = (key(0).token(), Arc::new(Mutex::new(None::<Verifier>)));
     let forget = Arc::clone(&forgetting);
     let source = move || {
@@ -82,7 +82,7 @@ async fn what_a_fetch_brings_that_was_given_up_does_not_count() {
 }
 
 #[tokio::test]
-async fn forgetting_leaves_no_operator_waiting() {
+async fn forgetting_ends_pending_warm_up_and_refresh_calls() {
     let harness = Harness::cold();
     let forget_under = async |mut waiting: Pin<Box<dyn Future<Output = Result<(), VerifyError>> + '_>>, fetches| {
         assert!(at_once(waiting.as_mut()).is_none());
@@ -113,7 +113,7 @@ async fn forgetting_during_a_background_refresh_stops_it() {
 }
 
 #[tokio::test]
-async fn forgetting_what_is_not_there_does_nothing() {
+async fn forgetting_without_keys_does_nothing() {
     let (harness, token) = (Harness::cold(), key(0).token());
     harness.verifier.forget_keys();
     harness.publish(&[key(0)]);

@@ -40,13 +40,13 @@ fn has_good_key(headers: &HeaderMap) -> bool {
     text("x-api-key") == Some("k_good") || text("authorization") == Some("ApiKey k_good")
 }
 
-/// Exactly one of a user and a refusal is there, whatever other schemes say.
+/// Exactly one of a user and a rejection is there, whatever other schemes say.
 async fn who(
     user: Option<ClerkAuth>,
     machine: Option<Extension<Machine>>,
-    refusal: Option<Extension<Rejection>>,
+    rejection: Option<Extension<Rejection>>,
 ) -> String {
-    assert_eq!(user.is_none(), refusal.is_some());
+    assert_eq!(user.is_none(), rejection.is_some());
     let user = user.map(|user| user.user_id().to_owned());
     user.or(machine.map(|Extension(Machine(name))| name.to_owned())).unwrap_or_else(|| "nobody".to_owned())
 }
@@ -85,7 +85,7 @@ async fn either_scheme_is_enough() {
 }
 
 #[tokio::test]
-async fn neither_scheme_is_answered_by_clerks_layer() {
+async fn without_credentials_of_either_scheme_the_clerk_layer_answers() {
     let clerk = layer().allow_unauthenticated_requests();
     let expired = bearer(&token().expired());
     for (headers, code, challenge) in [
@@ -104,7 +104,7 @@ async fn neither_scheme_is_answered_by_clerks_layer() {
 }
 
 #[tokio::test]
-async fn a_malformed_request_is_refused_whatever_else_it_carries() {
+async fn a_malformed_request_is_rejected_despite_other_credentials() {
     let clerk = layer().allow_unauthenticated_requests();
     for (order, answer) in ask(&clerk, &[("authorization", "Bearer"), ("x-api-key", "k_good")]).await {
         assert_eq!(answer.status(), 400, "{order}");
@@ -113,7 +113,7 @@ async fn a_malformed_request_is_refused_whatever_else_it_carries() {
 }
 
 #[tokio::test]
-async fn machines_pass_while_keys_are_unavailable() {
+async fn api_keys_pass_while_keys_are_unavailable() {
     let clerk = layer_without_keys().allow_unauthenticated_requests();
     let good = bearer(&token());
     for (headers, status, text) in [
@@ -135,7 +135,7 @@ async fn machines_pass_while_keys_are_unavailable() {
 }
 
 #[tokio::test]
-async fn a_layer_that_lets_only_anonymous_requests_pass_refuses_bad_tokens_before_keys_count() {
+async fn an_anonymous_layer_rejects_bad_tokens_before_api_keys_are_checked() {
     let clerk = layer().allow_anonymous_requests();
     for (headers, status) in [
         (vec![("x-api-key", "k_good")], 200),
@@ -150,7 +150,7 @@ async fn a_layer_that_lets_only_anonymous_requests_pass_refuses_bad_tokens_befor
 }
 
 #[tokio::test]
-async fn a_layer_that_strips_tokens_leaves_credentials_of_other_schemes() {
+async fn stripping_keeps_credentials_of_other_schemes() {
     let clerk = layer().allow_unauthenticated_requests().strip_unverified_credentials();
     for (order, answer) in ask(&clerk, &[("authorization", "ApiKey k_good")]).await {
         assert_eq!(answer.outcome(), (200, "machine_1"), "{order}");
@@ -158,7 +158,7 @@ async fn a_layer_that_strips_tokens_leaves_credentials_of_other_schemes() {
 }
 
 #[tokio::test]
-async fn a_grpc_call_with_neither_is_refused_in_its_form() {
+async fn a_grpc_call_without_credentials_gets_a_grpc_status() {
     for (_, stack) in stacks(&layer().allow_unauthenticated_requests()) {
         let answer = send(&stack, request("POST", "/", &[("content-type", "application/grpc")])).await;
         answer.assert_rejected_grpc("16", "missing_token");
@@ -166,7 +166,7 @@ async fn a_grpc_call_with_neither_is_refused_in_its_form() {
 }
 
 #[tokio::test]
-async fn a_requirement_of_users_is_not_met_by_a_machine() {
+async fn an_api_key_does_not_meet_a_user_requirement() {
     let inner = Recorder::default();
     let guarded = RequireLayer::new(may_read()).layer(inner.clone());
     let with_machine = MapRequestLayer::new(|mut request: Request<Body>| {
@@ -181,7 +181,7 @@ async fn a_requirement_of_users_is_not_met_by_a_machine() {
 }
 
 #[tokio::test]
-async fn a_handler_that_wants_a_user_refuses_a_machine_that_the_guard_let_pass() {
+async fn a_user_extractor_rejects_an_api_key_that_the_guard_admitted() {
     let routes = Router::new().route("/", routing::get(|user: ClerkAuth| async move { user.user_id().to_owned() }));
     let guarded = routes.route_layer(RequireAuthenticated::new().or::<Machine>()).route_layer(from_fn(api_keys));
     let app = guarded.route_layer(layer().allow_unauthenticated_requests());
@@ -189,7 +189,7 @@ async fn a_handler_that_wants_a_user_refuses_a_machine_that_the_guard_let_pass()
 }
 
 #[tokio::test]
-async fn any_number_of_schemes_can_be_combined_and_only_those_named_count() {
+async fn only_the_named_schemes_satisfy_require_authenticated() {
     let insert = |name: &'static str| {
         move |mut request: Request<Body>| {
             match name {
@@ -218,7 +218,7 @@ async fn any_number_of_schemes_can_be_combined_and_only_those_named_count() {
 }
 
 #[tokio::test]
-async fn a_machine_passes_where_no_clerk_layer_has_seen_the_request() {
+async fn an_api_key_passes_without_a_clerk_layer() {
     let inner = Recorder::default();
     let guard = RequireAuthenticated::new().or::<Webhook>().or::<Machine>();
     let mut request = get(&[]);
@@ -229,7 +229,7 @@ async fn a_machine_passes_where_no_clerk_layer_has_seen_the_request() {
 
 /// A second layer decides alone, also where the first let the user in: a machine's key is not that layer's to judge.
 #[tokio::test]
-async fn users_of_another_scheme_outlive_the_clerk_layer_and_users_of_clerk_do_not() {
+async fn a_second_clerk_layer_keeps_only_users_of_other_schemes() {
     let inner = Recorder::default();
     let other = tower_clerk::testing::TestIssuer::new();
     let elsewhere = ClerkAuthLayer::from(verifier(other.config())).allow_unauthenticated_requests();
