@@ -13,7 +13,7 @@ use std::{
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::Full;
-use tower::{Service, limit::ConcurrencyLimitLayer, service_fn};
+use tower::{Service, ServiceExt, limit::ConcurrencyLimitLayer, service_fn};
 use tower_clerk::authorize::RequireLayer;
 use tower_layer::Layer;
 
@@ -157,7 +157,8 @@ async fn an_admitted_call_holds_its_capacity_until_it_ends() {
     .await;
     done.send(true).expect("a receiver");
     assert_eq!(running.await.expect("infallible").status(), 200);
-    assert_eq!(send(&second, of(&member(), ())).await.status(), 403);
+    // Not a clone: `second` itself waits for the capacity.
+    assert_eq!(second.oneshot(of(&member(), ())).await.expect("infallible").status(), 403);
 }
 
 #[tokio::test]
