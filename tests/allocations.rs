@@ -1,4 +1,4 @@
-//! How often the heap is asked for memory: unlike times, this is the same on every machine.
+//! Heap allocations per request. Unlike times, their number is the same on every machine.
 
 #[allow(dead_code, unused_imports, reason = "shared with the benches")]
 #[path = "../benches/support/tokens.rs"]
@@ -17,7 +17,7 @@ use tower_layer::Layer;
 
 use self::tokens::{Tokens, at_hand, fetched, many, ready, without_budget};
 
-// What was measured, which falls when the code gets better.
+// The measured numbers. Lower them when the code improves.
 const HIT: u64 = 3;
 const FIRST_SIGHT: u64 = 9;
 const FIRST_SIGHT_SMALL: u64 = 7;
@@ -33,7 +33,7 @@ fn a_cache_hit_allocates_only_for_the_users_extension() {
         let layer = ClerkAuthLayer::from(verifier);
         let counts = net(&layer, &kit().bearer, 3, 200);
         assert!(counts.iter().all(|count| *count <= HIT), "{counts:?}");
-        // Of many tokens in turn, from the second turn on.
+        // Many tokens in turn, measured from the second turn on.
         net(&layer, &kit().live, 3, 200);
         let counts = net(&layer, &kit().live, 3, 200);
         assert!(counts.iter().all(|count| *count <= HIT), "{counts:?}");
@@ -51,7 +51,7 @@ fn a_first_verification_allocates_no_more_than_recorded() {
     for builder in [at_hand(issuer), fetched(issuer)] {
         let layer = ClerkAuthLayer::from(ready(builder.token_cache(3, 1 << 16)));
         let counts = net(&layer, &kit().live, 3, 200);
-        // The caches look after themselves now and then, which is not a cost of each time.
+        // The caches do maintenance from time to time, so the median is compared.
         assert!(median(counts.clone()) <= FIRST_SIGHT, "{counts:?}");
     }
 }
@@ -158,8 +158,8 @@ fn kit() -> &'static Kit {
     })
 }
 
-/// Allocations of requests through the layer to a service that does nothing, less those of the service alone. The
-/// first is left out: it pays for what is made once.
+/// Allocations of requests through the layer to a service that does nothing, minus those of the service alone. The
+/// first request is left out because it initializes statics.
 fn net(layer: &ClerkAuthLayer, credentials: &[String], others: usize, status: u16) -> Vec<u64> {
     let bare = service_fn(|_: Request<()>| future::ready(Ok::<_, Infallible>(Response::new(Empty::<Bytes>::new()))));
     let with = call(&layer.layer(bare), credentials, others, status);
@@ -167,7 +167,7 @@ fn net(layer: &ClerkAuthLayer, credentials: &[String], others: usize, status: u1
     with.iter().zip(&without).map(|(with, without)| with - without).collect()
 }
 
-/// With the credentials in turn, or with none.
+/// Sends requests with the credentials in turn, or without one.
 fn call<S, B>(service: &S, credentials: &[String], others: usize, status: u16) -> Vec<u64>
 where
     S: Service<Request<()>, Response = Response<B>, Error = Infallible> + Clone,
@@ -203,12 +203,12 @@ fn median(mut counts: Vec<u64>) -> u64 {
     counts[counts.len() / 2]
 }
 
-/// The most allocations that one of many times costs, the first left out: it pays for what is made once.
+/// The maximum of allocations over many runs. The first run is left out because it initializes statics.
 fn most(mut operation: impl FnMut()) -> u64 {
     operation();
     (1..TIMES).map(|_| measure(&mut operation).count_total).max().unwrap_or_default()
 }
 
 const TIMES: usize = 64;
-/// In bytes: what a verifier takes itself, its keys and the traces of tokens that were pushed out.
+/// In bytes: the verifier itself, its keys, and what the cache keeps of evicted tokens.
 const BESIDE_TOKENS: i64 = 16 << 10;

@@ -1,5 +1,5 @@
-//! How much memory a key endpoint without an end can make this process take: alone in its process, where that
-//! can be measured.
+//! The memory that endless responses of a key endpoint can take. The test needs its own process to
+//! measure that.
 #![cfg(target_os = "linux")]
 
 use std::{
@@ -13,13 +13,13 @@ use std::{
 use tower_clerk::{ClerkConfig, Verifier, jwks::FetchErrorKind, verify::VerifyError};
 
 const MIB: usize = 1024 * 1024;
-/// What the server would send.
+/// The size of the whole response.
 const HUGE: usize = 200 * MIB;
 
-/// An answer: its head, and what is repeated after it.
+/// The head of a response, and the bytes that are repeated after it.
 type Answer = (String, Vec<u8>);
 
-/// Takes one connection for each answer that it is handed, and tells how many bytes of it were taken.
+/// Accepts one connection per response, and reports how many bytes of it were written.
 fn serve(listener: &TcpListener, answers: &Receiver<Answer>, written: &Sender<usize>) {
     while let Ok((head, unit)) = answers.recv() {
         let block = unit.repeat((65_536 / unit.len()).max(1));
@@ -51,9 +51,9 @@ fn status(field: &str) -> usize {
     kib * 1024
 }
 
-/// How much more memory than before was resident at some time while `work` was done.
+/// The growth of the peak resident memory during `work`.
 fn growth<T>(work: impl FnOnce() -> T) -> (T, usize) {
-    // Sets the peak back to what is resident now (proc(5)); where that is not allowed, the peak so far counts.
+    // Resets the peak to the current resident memory (proc(5)). If that is not permitted, the earlier peak counts.
     let _ = std::fs::write("/proc/self/clear_refs", "5");
     let before = status("VmHWM");
     let done = work();
@@ -86,7 +86,7 @@ fn an_endless_response_takes_at_most_16_mib() {
     let of_length = head(&format!("Content-Length: {HUGE}\r\n"));
     let encoded = head(&format!("Content-Encoding: gzip\r\nContent-Length: {HUGE}\r\n"));
     let cases: [(Answer, FetchErrorKind); 9] = [
-        // The first one pays for what is made once in a process.
+        // The first one initializes statics.
         ((head("Content-Length: 2\r\n"), b"{}".to_vec()), FetchErrorKind::Document),
         ((of_length, b" ".to_vec()), FetchErrorKind::TooLarge),
         ((head("Transfer-Encoding: chunked\r\n"), b"1\r\n \r\n".to_vec()), FetchErrorKind::TooLarge),
@@ -102,13 +102,13 @@ fn an_endless_response_takes_at_most_16_mib() {
             answers.send((head.clone(), unit.clone())).expect("the server is there");
             let (error, grown) = growth(|| fetch(&runtime, address, client.clone()));
             assert_eq!(error.fetch_error(), Some(*kind), "{head}");
-            // What was on its way when the client hung up lies in the buffers of two sockets.
+            // Bytes in flight when the client disconnected are in the buffers of two sockets.
             let taken = taken.recv().expect("the server is there");
             assert!(taken < 64 * MIB, "{taken} bytes after {head}");
             assert!(grown <= 16 * MIB, "{grown} bytes for {head}");
         }
     }
-    // What is measured is what is meant.
+    // The measurement works.
     let ((), grown) = growth(|| drop(black_box(vec![1_u8; 64 * MIB])));
     assert!(grown > 32 * MIB, "{grown}");
 }

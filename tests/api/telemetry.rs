@@ -1,4 +1,4 @@
-//! What is logged: the events that the documentation names, and nothing of a token.
+//! Logging: the documented events, without token data.
 
 use std::{
     cell::RefCell,
@@ -18,9 +18,9 @@ use crate::support::{GatedSource, Reply, bearer, get_path, good, issuer, layer, 
 
 /// The events of this crate on one thread, in order.
 ///
-/// The subscriber is that of the whole process, and hands each event to the log of its thread. A subscriber for one
-/// thread alone would miss events: if another thread is the first to reach a call site, `tracing` may disable it for
-/// all.
+/// There is one subscriber for the whole process. It passes each event to the log of its thread. A subscriber for one
+/// thread alone would miss events: if another thread reaches a call site first, `tracing` may disable it for all
+/// threads.
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<Logged>>>);
 
@@ -69,7 +69,7 @@ impl Log {
     }
 }
 
-/// Hands each event to the log of its thread.
+/// Passes each event to the log of its thread.
 struct ByThread;
 
 impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for ByThread {

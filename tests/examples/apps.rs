@@ -1,4 +1,4 @@
-//! The smaller examples answer as their comments say.
+//! The smaller examples behave as their comments say.
 
 use axum::Router;
 use serde_json::{Value, json};

@@ -1,4 +1,4 @@
-//! The axum example as a user starts it: a process with an environment, asked over a socket.
+//! The axum example as a user starts it: a process with an environment, called over a socket.
 
 use http_body_util::Empty;
 use hyper_util::{client::legacy::Client, rt::TokioExecutor};
@@ -83,7 +83,7 @@ async fn it_trusts_the_instance_that_the_environment_names() {
 
 #[tokio::test]
 async fn it_listens_although_the_issuer_is_down() {
-    // Port 9 of loopback is discard's, on which nothing listens.
+    // Nothing listens on port 9 (discard) of loopback.
     let example = start(&[("CLERK_FRONTEND_API_URL", "http://127.0.0.1:9")]);
     assert_eq!(example.ask("/", None).await.0, 200);
     assert_eq!(example.ask("/protected", None).await.0, 401);

@@ -9,13 +9,13 @@ use std::{
 /// The running example, stopped when dropped.
 pub(crate) struct Example {
     child: Child,
-    /// What it says to try, if it has no environment.
+    /// The commands that it prints if it has no environment.
     pub(crate) lines: Vec<String>,
     pub(crate) url: String,
 }
 
 impl Example {
-    /// Starts the example called `name`; the last thing that it says to try has `last` in it.
+    /// Starts the example `name`. The last command that it prints contains `last`.
     pub(crate) fn start(name: &str, last: &str, variables: &[(&str, &str)]) -> Self {
         let mut child = command(name, variables).spawn().expect(BUILT);
         let mut stdout = BufReader::new(child.stdout.take().expect("its output"));
@@ -40,7 +40,7 @@ impl Drop for Example {
     }
 }
 
-/// That it ends so for each bad setting there is.
+/// Asserts that every bad setting ends the example with an error that names it.
 #[track_caller]
 pub(crate) fn assert_names_bad_settings(name: &str) {
     for (variable, value, setting) in [
@@ -61,7 +61,7 @@ pub(crate) fn assert_names_bad_settings(name: &str) {
     }
 }
 
-/// That it ends with one line about what is wrong with the setting `setting`, and no word of a secret.
+/// Asserts that the example ends with one line that names `setting` and contains no secret.
 #[track_caller]
 pub(crate) fn assert_rejects(name: &str, variables: &[(&str, &str)], setting: &str) {
     let output = command(name, variables).output().expect(BUILT);

@@ -1,4 +1,4 @@
-//! What the README shows is what the examples do.
+//! The README agrees with the examples.
 
 const README: &str = include_str!("../../README.md");
 

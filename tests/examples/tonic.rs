@@ -114,7 +114,7 @@ async fn its_stream_ends_when_the_token_expires() {
     let pem = issuer.public_key_pem();
     let example = start(&[("CLERK_JWT_KEY", &pem)]);
     let mut client = WhoAmIClient::new(example.channel().await);
-    // On a busy machine the shortest may be over before the first message.
+    // On a busy machine the shortest lifetime may end before the first message.
     for lifetime in [2, 4, 8, 16, 32] {
         let token = issuer.token("user_ada").lifetime(Duration::from_secs(lifetime));
         let payload: serde_json::Value = serde_json::from_str(&token.payload()).expect("JSON");
@@ -144,7 +144,7 @@ async fn its_stream_ends_when_the_token_expires() {
 
 #[tokio::test]
 async fn it_listens_although_the_issuer_is_down() {
-    // Port 9 of loopback is discard's, on which nothing listens.
+    // Nothing listens on port 9 (discard) of loopback.
     let example = start(&[("CLERK_FRONTEND_API_URL", "http://127.0.0.1:9")]);
     assert!(example.is_serving().await);
     let rejected = example.who_am_i(None).await.expect_err("a rejection");

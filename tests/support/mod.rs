@@ -1,5 +1,5 @@
 //! What the integration tests share. Each test binary includes this folder.
-#![allow(dead_code, unreachable_pub, unused_imports, reason = "each test binary uses a part of it")]
+#![allow(dead_code, unused_imports, reason = "each test binary uses a part of it")]
 
 mod exchange;
 pub(crate) mod grpc;

@@ -15,7 +15,7 @@ fn texts(words: &[&str]) -> stream::Iter<std::vec::IntoIter<Text>> {
     stream::iter(words.iter().map(|word| text(word)).collect::<Vec<_>>())
 }
 
-/// A stream of messages whose sender the test holds.
+/// A stream of messages, and its sender.
 fn channel() -> (mpsc::UnboundedSender<Text>, impl Stream<Item = Text>) {
     let (sender, receiver) = mpsc::unbounded_channel();
     let messages = stream::unfold(receiver, |mut receiver: mpsc::UnboundedReceiver<_>| async move {
@@ -87,7 +87,7 @@ async fn a_rejection_does_not_wait_for_the_end_of_the_request_stream() {
     let echoed = client.bidirectional(call(endless(), &[BAD])).await.expect_err("a rejection");
     assert_eq!(codes(&echoed), (Code::Unauthenticated, Some("invalid_token")));
     assert_eq!(probe.calls(), 0);
-    // The connection is as good as before.
+    // The connection stays usable.
     assert!(client.unary(call(text("a"), &[&good()])).await.is_ok());
 }
 

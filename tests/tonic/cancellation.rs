@@ -56,7 +56,7 @@ async fn all_calls_are_dropped_with_the_connection() {
         std::future::pending::<()>().await;
         drop((stream, conversation));
     };
-    // A client that goes away without a word, its connection with it.
+    // A client that disappears with its connection.
     let elsewhere = runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
     elsewhere.spawn(client);
     probe.begun(2).await;

@@ -91,7 +91,7 @@ async fn the_scheme_is_read_in_any_case() {
     assert_eq!(ask(&mut client, call(text("a"), &[&bare])).await, rejected(Code::Unauthenticated, "missing_token"));
 }
 
-/// Puts a token to every call, as clients do.
+/// Adds a token to every call, as clients do.
 #[derive(Clone)]
 struct WithToken(AsciiMetadataValue);
 
@@ -112,7 +112,7 @@ async fn a_client_interceptor_can_add_the_token() {
     let mut with_bad = EchoClient::with_interceptor(channel, WithToken(BAD.parse().expect("a value")));
     let status = with_bad.unary(text("a")).await.expect_err("a rejection");
     assert_eq!(codes(&status), (Code::Unauthenticated, Some("invalid_token")));
-    // A call that brings a token of its own has two then.
+    // A call that already has a token then has two.
     let status = with_token.unary(call(text("a"), &[&good()])).await.expect_err("a rejection");
     assert_eq!(codes(&status), (Code::InvalidArgument, Some("malformed_request")));
     assert_eq!(probe.calls(), 2);

@@ -17,13 +17,13 @@ use crate::{
 const SHORT: Duration = Duration::from_millis(100);
 const LONG: Duration = Duration::from_secs(60);
 
-/// tonic tells a deadline of its own from one that the other side enforced.
+/// tonic uses different codes for its own deadline and for that of the peer.
 fn is_late(code: Code) -> bool {
     [Code::Cancelled, Code::DeadlineExceeded].contains(&code)
 }
 
-/// Calls until a deadline is over after the call has come as far as the probe, where it is then given up: on a busy
-/// machine the first may be over before.
+/// Calls with growing deadlines until a call has reached the probe before its deadline, and is dropped there. On a busy
+/// machine the first deadlines may end earlier.
 async fn call_till_late(client: &mut EchoClient<Channel>, word: &str, is_streaming: bool, probe: &Probe) {
     let (calls, mut deadline) = (probe.calls(), SHORT);
     while probe.calls() == calls {

@@ -11,8 +11,8 @@ use crate::{
     },
 };
 
-/// All that a status says.
-fn said(status: &Status) -> (Code, String, Vec<(String, String)>) {
+/// The code, message and metadata of a status.
+fn contents(status: &Status) -> (Code, String, Vec<(String, String)>) {
     let metadata = status.metadata().clone().into_headers();
     let ours = metadata.iter().filter(|(name, _)| !["content-type", "date"].contains(&name.as_str()));
     let text = |value: &http::HeaderValue| value.to_str().expect("ASCII").to_owned();
@@ -31,7 +31,7 @@ fn from_tonic_returns_the_user() {
 #[test]
 fn a_request_without_a_layer_is_an_internal_error() {
     let status = ClerkAuth::from_tonic(&Request::new(())).expect_err("no user");
-    assert_eq!(said(&status), (Code::Internal, "internal error".to_owned(), vec![]));
+    assert_eq!(contents(&status), (Code::Internal, "internal error".to_owned(), vec![]));
 }
 
 #[tokio::test]
@@ -41,7 +41,7 @@ async fn a_service_without_a_layer_admits_no_call() {
     for authorization in [vec![], vec![good()], vec![BAD.to_owned()]] {
         let authorization: Vec<&str> = authorization.iter().map(String::as_str).collect();
         let status = client.unary(call(text("a"), &authorization)).await.expect_err("no user");
-        assert_eq!(said(&status), (Code::Internal, "internal error".to_owned(), vec![]));
+        assert_eq!(contents(&status), (Code::Internal, "internal error".to_owned(), vec![]));
         let status = client.server_streaming(call(text("a"), &authorization)).await.expect_err("no user");
         assert_eq!(status.code(), Code::Internal);
     }
@@ -66,10 +66,10 @@ async fn a_handler_rejects_with_the_layers_status() {
         let by_layer = strict.unary(call(text("a"), &authorization)).await.expect_err("a rejection");
         let by_handler = lenient.unary(call(text("a"), &authorization)).await.expect_err("a rejection");
         assert_eq!(codes(&by_handler), (code, Some(clerk_code)));
-        assert_eq!(said(&by_handler), said(&by_layer));
+        assert_eq!(contents(&by_handler), contents(&by_layer));
         let endless = stream::iter([text("a")]).chain(stream::pending());
         let by_handler = lenient.bidirectional(call(endless, &authorization)).await.expect_err("a rejection");
-        assert_eq!(said(&by_handler), said(&by_layer));
+        assert_eq!(contents(&by_handler), contents(&by_layer));
         assert_eq!((at_strict.calls(), at_lenient.calls()), (0, 2));
         let pushback = by_handler.metadata().get("grpc-retry-pushback-ms").map(|value| value.as_bytes());
         assert_eq!(pushback, (code == Code::Unavailable).then_some(&b"1000"[..]));
@@ -97,7 +97,7 @@ async fn an_anonymous_layer_admits_calls_without_a_token() {
 
 #[test]
 fn the_user_has_precedence_over_a_rejection() {
-    // No layer leaves both; a hand-made request may.
+    // No layer leaves both, but a request built by hand can have both.
     let mut request = Request::new(());
     let user = ClerkAuth::builder().build();
     let rejection: Rejection = user.require(&Requirement::role("org:admin")).expect_err("no organization");

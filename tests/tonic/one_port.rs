@@ -101,7 +101,7 @@ async fn a_layer_around_the_routes_alone_leaves_unknown_paths_to_tonic() {
     for version in VERSIONS {
         let (response, body) = ask(address, version, "GET", "/me", &[]).await;
         assert_eq!((response.status().as_u16(), code(&body)), (401, "missing_token".into()));
-        // tonic's own answer to whatever it does not know.
+        // tonic's own response to unknown paths.
         let (response, _) = ask(address, version, "GET", "/no/such/path", &[]).await;
         assert_eq!((response.status().as_u16(), &response.headers()["grpc-status"]), (200, &"12".parse().unwrap()));
     }

@@ -1,4 +1,4 @@
-//! The example's .proto, its descriptors and its generated code say the same.
+//! The example's .proto file, its descriptors and its generated code agree.
 
 use prost::Message;
 use prost_types::{
@@ -16,7 +16,7 @@ fn file() -> FileDescriptorProto {
     set.file.remove(0)
 }
 
-/// Without comments, and with single spaces around everything.
+/// The text without comments, with single spaces between tokens.
 fn words(text: &str) -> String {
     let code = text.lines().map(|line| line.split_once("//").map_or(line, |(code, _)| code));
     let spaced = code.collect::<Vec<_>>().join(" ");
@@ -25,7 +25,7 @@ fn words(text: &str) -> String {
     spaced.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// A type of this file by its own name.
+/// The unqualified name of a type of this file.
 fn local(file: &FileDescriptorProto, name: &str) -> String {
     name.strip_prefix(&format!(".{}.", file.package())).expect("a type of the same package").to_owned()
 }
@@ -67,7 +67,7 @@ fn proto(file: &FileDescriptorProto) -> String {
     text
 }
 
-/// The struct that prost makes of a message.
+/// The struct that prost generates for a message.
 fn rust(file: &FileDescriptorProto, message: &DescriptorProto) -> String {
     let field = |field: &FieldDescriptorProto| {
         let (kind, mut of) = match field.r#type() {
@@ -91,7 +91,7 @@ fn rust(file: &FileDescriptorProto, message: &DescriptorProto) -> String {
     format!("pub struct {} {{ {fields} }}", message.name())
 }
 
-/// How the generated client makes each call.
+/// The calls of the generated client.
 fn generated_calls() -> Vec<(String, String)> {
     let calls = GENERATED.split("GrpcMethod::new(").skip(1).map(|rest| {
         let path = rest.split('"').skip(1).step_by(2).take(2).collect::<Vec<_>>().join("/");

@@ -112,6 +112,6 @@ async fn a_requirement_without_a_layer_admits_no_call() {
     let address = serve(Routes::new(may_create().named_layer(echo(&probe)))).await;
     let mut client = EchoClient::new(connect(address).await);
     let status = client.unary(call(text("a"), &[&creator()])).await.expect_err("no layer");
-    // What tonic makes of an HTTP 500.
+    // tonic converts an HTTP 500 to this code.
     assert_eq!((codes(&status), probe.calls()), ((Code::Internal, None), 0));
 }

@@ -25,9 +25,9 @@ use crate::{
 
 const EXPIRED: (Code, Option<&str>) = (Code::Unauthenticated, Some("token_expired"));
 
-/// A user whose token expires so many seconds from now, give or take the part of a second.
+/// A user whose token expires in this many seconds, within a second.
 fn user(seconds: i64) -> ClerkAuth {
-    // Made first: the first of a process takes a while.
+    // Built first, because the first builder of a process generates a key.
     let builder = ClerkAuth::builder();
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("a time after 1970");
     let now = i64::try_from(since.as_secs()).expect("a time before the end of time");
@@ -56,7 +56,7 @@ async fn a_stream_without_messages_ends_and_is_dropped() {
     let mut messages = Box::pin(until_expiry(&user(3600), silent));
     assert!(messages.next().now_or_never().is_none());
     assert_eq!(Arc::strong_count(&held), 2);
-    // Nothing else is to be done, so the paused clock goes on to the end of the token.
+    // All tasks are idle, so the paused clock advances to the expiry of the token.
     let status = messages.next().await.expect("a status").expect_err("the end");
     assert_eq!(codes(&status), EXPIRED);
     assert_eq!(Arc::strong_count(&held), 1);
@@ -87,7 +87,7 @@ async fn a_token_with_the_latest_possible_exp_works() {
     assert!(matches!(messages.next().await, Some(Ok(()))));
 }
 
-/// A token that lives so long, rounded down to a whole second, and when it expires.
+/// A token with this lifetime, rounded down to a whole second, and its expiry.
 fn token(seconds: u64) -> (String, SystemTime) {
     let token = issuer().token("user_ada").lifetime(Duration::from_secs(seconds));
     let bearer = bearer(&token);
@@ -96,10 +96,10 @@ fn token(seconds: u64) -> (String, SystemTime) {
     (bearer, SystemTime::UNIX_EPOCH + Duration::from_secs(exp))
 }
 
-/// Lifetimes to try one after the other: on a busy machine the shortest may be over before the first message.
+/// Lifetimes to try in turn. On a busy machine the shortest may end before the first message.
 const LIFETIMES: [u64; 5] = [2, 4, 8, 16, 32];
 
-/// All messages of a stream, and how it ended.
+/// All messages of a stream, and its status.
 async fn to_the_end<T>(stream: Result<Response<Streaming<T>>, Status>) -> (Vec<T>, Status) {
     let mut messages = Vec::new();
     let mut stream = match stream {
@@ -123,7 +123,7 @@ async fn the_examples_stream_ends_when_its_token_expires() {
         let (ticks, status) = to_the_end(client.watch(call(WatchRequest {}, &[&bearer])).await).await;
         assert_eq!((codes(&status), status.message()), (EXPIRED, "token expired"));
         assert!(SystemTime::now() >= expires_at);
-        // The layer itself lets the token in for five seconds more; the stream does not go on.
+        // The layer accepts the token for five more seconds, but the stream does not continue.
         let (late, status) = to_the_end(client.watch(call(WatchRequest {}, &[&bearer])).await).await;
         assert_eq!((late, codes(&status)), (vec![], EXPIRED));
         if let Some(first) = ticks.first() {

@@ -38,7 +38,7 @@ async fn connect(address: SocketAddr, tls: ClientTlsConfig) -> Result<EchoClient
     Ok(EchoClient::new(endpoint.connect().await?))
 }
 
-/// Serves over TLS, and tells of each call: whose it is, and what the transport knows of the client.
+/// Serves over TLS, and records the user and the transport information of each call.
 async fn serve(tls: ServerTlsConfig) -> (SocketAddr, Probe, Seen) {
     let (probe, seen) = (Probe::default(), Seen::default());
     let (incoming, address) = listen().await;

@@ -49,7 +49,7 @@ const PLACES: [Place; 2] = [Place::Around, Place::Within];
 /// Five bytes of framing, then the field `text` with the value `a`.
 const MESSAGE: &[u8] = &[0, 0, 0, 0, 3, 10, 1, b'a'];
 
-/// One call by HTTP/1.1, as a browser makes it.
+/// One call over HTTP/1.1, as browsers send it.
 async fn post(address: SocketAddr, media_type: &str, body: Bytes, token: Option<&str>) -> (u16, HeaderMap, Bytes) {
     let mut request = Request::post(format!("http://{address}/echo.v1.Echo/Unary"));
     request = request.header("content-type", media_type).header("accept", media_type);

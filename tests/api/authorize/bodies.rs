@@ -26,27 +26,27 @@ fn guard() -> RequireLayer {
     RequireLayer::new(may_read())
 }
 
-/// Neither `Error` nor anything else.
+/// An error type that implements no `Error`.
 #[derive(Debug, PartialEq)]
-struct Torn;
+struct BodyError;
 
-/// A body of the user's own, `!Sync`: data, trailers, then an error.
+/// A custom `!Sync` body: data, trailers, then an error.
 #[derive(Default)]
-struct Own {
+struct CustomBody {
     frames: Cell<u8>,
 }
 
-impl Body for Own {
+impl Body for CustomBody {
     type Data = Bytes;
-    type Error = Torn;
+    type Error = BodyError;
 
-    fn poll_frame(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Torn>>> {
+    fn poll_frame(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let at = self.frames.get();
         self.frames.set(at.saturating_add(1));
         Poll::Ready(match at {
             0 => Some(Ok(Frame::data(Bytes::from_static(b"one")))),
             1 => Some(Ok(Frame::trailers(HeaderMap::new()))),
-            2 => Some(Err(Torn)),
+            2 => Some(Err(BodyError)),
             _ => None,
         })
     }
@@ -62,13 +62,13 @@ impl Body for Own {
 
 #[tokio::test]
 async fn a_custom_response_body_passes_frame_by_frame() {
-    let inner = service_fn(|_: Request<()>| ready(Ok::<_, Infallible>(Response::new(Own::default()))));
+    let inner = service_fn(|_: Request<()>| ready(Ok::<_, Infallible>(Response::new(CustomBody::default()))));
     let response = guard().layer(inner).oneshot(of(&reader(), ())).await.expect("infallible");
     let mut body = response.into_body();
     assert_eq!((body.size_hint().exact(), body.is_end_stream()), (Some(7), false));
     assert_eq!(body.frame().await.and_then(Result::ok).and_then(|frame| frame.into_data().ok()), Some("one".into()));
     assert!(body.frame().await.is_some_and(|frame| frame.is_ok_and(|frame| frame.is_trailers())));
-    assert_eq!(body.frame().await.and_then(Result::err), Some(Torn));
+    assert_eq!(body.frame().await.and_then(Result::err), Some(BodyError));
     assert!(body.is_end_stream() && body.frame().await.is_none());
     let rejected = guard().layer(inner).oneshot(of(&member(), ())).await.expect("infallible");
     let length = rejected.headers()["content-length"].to_str().expect("ASCII").parse().ok();
@@ -78,14 +78,14 @@ async fn a_custom_response_body_passes_frame_by_frame() {
     assert!(body.is_end_stream() && body.frame().await.is_none());
 }
 
-/// A body that must not be touched.
-struct Untouchable(#[expect(dead_code, reason = "it is counted")] Arc<()>);
+/// A body that panics when it is polled.
+struct PanickingBody(#[expect(dead_code, reason = "it is counted")] Arc<()>);
 
-impl Body for Untouchable {
+impl Body for PanickingBody {
     type Data = Bytes;
-    type Error = Torn;
+    type Error = BodyError;
 
-    fn poll_frame(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Torn>>> {
+    fn poll_frame(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         panic!("the body was polled")
     }
 }
@@ -94,10 +94,10 @@ impl Body for Untouchable {
 async fn a_request_body_is_not_polled_and_is_dropped_on_rejection() {
     let held = Arc::new(());
     for (token, status) in [(reader(), 200), (member(), 403)] {
-        let response = guard().layer(Recorder::default()).oneshot(of(&token, Untouchable(Arc::clone(&held)))).await;
+        let response = guard().layer(Recorder::default()).oneshot(of(&token, PanickingBody(Arc::clone(&held)))).await;
         assert_eq!(response.expect("infallible").status(), status);
         assert_eq!(Arc::strong_count(&held), 1);
-        let request = with_body("POST", "/", &[("authorization", &bearer(&token))], Untouchable(Arc::clone(&held)));
+        let request = with_body("POST", "/", &[("authorization", &bearer(&token))], PanickingBody(Arc::clone(&held)));
         let response = layer().layer(guard().layer(Recorder::default())).oneshot(request).await;
         assert_eq!(response.expect("infallible").status(), status);
         assert_eq!(Arc::strong_count(&held), 1);
@@ -125,7 +125,7 @@ async fn an_admitted_request_is_unchanged() {
     assert_eq!(answer.outcome(), (200, expected));
 }
 
-/// Neither `Send` nor `Clone`, with a body that is nothing at all.
+/// Neither `Send` nor `Clone`. Its request body implements no `Body`.
 struct Local(Rc<Cell<usize>>);
 
 impl Service<Request<Rc<str>>> for Local {

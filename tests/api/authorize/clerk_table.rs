@@ -1,7 +1,7 @@
-//! Clerk's own table of authorization checks, in the order of its test suite, in both layouts of a token.
+//! Clerk's table of authorization checks, in the order of its test suite, for both token versions.
 //!
-//! Left out, as a typed requirement cannot ask it: a preset of an unknown name (`invalid-value`, `STRICT`), a level
-//! without minutes, with -1 or with 9.5, and `null` or a number in place of a text.
+//! A typed requirement cannot express some rows: a preset with an unknown name (`invalid-value`, `STRICT`), a level
+//! without minutes, with -1 or with 9.5, and `null` or a number instead of a string.
 
 use serde_json::{Value, json};
 use tower_clerk::{

@@ -1,4 +1,4 @@
-//! How a version 2 token packs the permissions of an organization, by the rows of Clerk's own tests.
+//! Decoding of the packed permissions of a version 2 token, with the rows of Clerk's tests.
 
 use serde_json::json;
 use tower_clerk::{
@@ -13,7 +13,7 @@ fn packed(fea: &str, per: &str, fpm: &str) -> ClerkAuth {
     v2(&json!({ "fea": fea, "o": organization }))
 }
 
-/// Exactly these permissions, in this order; and of all that the lists could make up, no other one is met.
+/// The user has exactly these permissions, in this order, of all combinations of the lists.
 #[track_caller]
 fn assert_permissions(user: &ClerkAuth, fea: &str, per: &str, expected: &str) {
     let expected: Vec<String> = expected.split_whitespace().map(|name| format!("org:{name}")).collect();
@@ -165,7 +165,7 @@ fn g13_to_g23_a_mask_is_a_decimal_number_of_any_size() {
     }
 }
 
-/// Clerk's SDKs count masks over all features or over the organization's: the number of masks tells which.
+/// Clerk's SDKs count masks over all features or only over those of the organization. The number of masks decides.
 #[test]
 fn ambiguous_masks_after_a_user_feature_are_resolved_or_grant_nothing() {
     let (fea, per) = ("u:impersonation,o:billing,o:email", "read,manage");

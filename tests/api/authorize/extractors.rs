@@ -137,7 +137,7 @@ async fn a_policy_rejection_uses_the_layers_hook_and_format() {
     });
     let answer = ask(hooked.clone(), "GET", "/reads", Some(&member())).await;
     assert_eq!(answer.outcome(), (418, "/reads insufficient_scope"));
-    // A handler's own rejection has no request to show to the hook.
+    // A rejection returned by a handler has no request for the hook.
     ask(hooked, "GET", "/required", Some(&member())).await.assert_rejected(403, "insufficient_scope");
     for path in ["/reads", "/required"] {
         let pinned = layer().refusals(Refusals::Http);

@@ -6,7 +6,7 @@ use tower_clerk::{
 
 use super::{v1, v2};
 
-/// The columns of the table: the presets from the strictest, and the three levels within ten minutes.
+/// The columns of the table: the presets from the strictest on, and the three levels within ten minutes.
 fn asked() -> [Reverification; 7] {
     let within_ten = |level| Reverification::after_minutes(level, 10);
     [
@@ -20,7 +20,7 @@ fn asked() -> [Reverification; 7] {
     ]
 }
 
-/// Which columns hold, written as `T` and `F`; the same in both layouts of a token.
+/// Which columns are satisfied, as `T` and `F`. Both token versions give the same row.
 #[track_caller]
 fn row(fva: &Value) -> String {
     let claims = json!({ "fva": fva });
@@ -101,8 +101,8 @@ fn malformed_factor_ages_satisfy_nothing() {
     }
 }
 
-/// -1 alone stands for a factor that was never verified, and no other number below zero for anything: a second
-/// factor of another age must not let the first one stand in for it.
+/// Only -1 means that a factor was never verified. If another negative number did, the first factor would stand in for
+/// the second.
 #[test]
 fn negative_factor_ages_other_than_minus_one_satisfy_nothing() {
     for fva in

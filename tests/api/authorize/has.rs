@@ -2,11 +2,11 @@ use serde_json::{Value, json};
 use tower_clerk::{
     ClerkAuth, ClerkConfig, Requirement, Verifier,
     claims::{Reverification, ReverificationLevel},
-    testing::{ManualClock, TestIssuer, TokenBuilder},
+    testing::{ManualClock, TokenBuilder},
 };
 
 use super::{user, user_by, v1, v2};
-use crate::support::{issuer, token};
+use crate::support::{issuer, other_issuer, token};
 
 fn holder() -> [ClerkAuth; 2] {
     [
@@ -21,7 +21,7 @@ fn holder() -> [ClerkAuth; 2] {
     ]
 }
 
-/// Each dimension as one that the holder meets and one that it does not.
+/// For each dimension, one requirement that the holder meets and one that it does not.
 fn dimensions() -> [[Requirement; 2]; 7] {
     let first_factor =
         |minutes| Requirement::reverification(Reverification::after_minutes(ReverificationLevel::FirstFactor, minutes));
@@ -36,7 +36,7 @@ fn dimensions() -> [[Requirement; 2]; 7] {
     ]
 }
 
-/// Every choice of dimensions, each asked for in a way that holds, in one that does not, or not at all.
+/// Every combination of the dimensions, each with a requirement that holds, one that does not, or none.
 fn choices() -> Vec<Vec<(Requirement, bool)>> {
     dimensions().iter().fold(vec![Vec::new()], |choices, [held, missing]| {
         let added = |choice: &Vec<_>, part: Option<(&Requirement, bool)>| {
@@ -177,14 +177,14 @@ fn entitlements_match_by_scope_and_name_only() {
         ("u:a", "user:a:zzz", true),
         ("u:a", "u:a:", true),
         ("o:a", "zzz:a:o", false),
-        // An empty name stands for the scope's own text.
+        // An empty name means the text of the scope.
         ("o:org", "org:", true),
         ("o:o", "o:", true),
         ("o:organization", "organization::x", true),
         ("u:user", "user:", true),
         ("u:org", "org:", false),
         ("o:user", "user:", false),
-        // All after the first colon of what is held is its name, of what is asked only the part up to the next.
+        // The name of a claim is all after the first colon; that of a requirement ends at the next colon.
         ("o:a:b", "o:a", false),
         ("o:a:b", "o:a:b", false),
         ("o:a:b", "a:b", false),
@@ -262,7 +262,7 @@ fn the_instance_requirement_compares_the_instance_name() {
 
 #[test]
 fn the_instance_requirement_uses_the_verifying_instance() {
-    let other = TestIssuer::new().clock(ManualClock::new());
+    let other = other_issuer();
     let other_url = "https://clerk.other.example";
     let other_config = ClerkConfig::from_jwks(other.jwks()).and_then(|config| config.issuer(other_url));
     let builder = Verifier::builder(issuer().config()).instance(other_config.expect("a configuration"));

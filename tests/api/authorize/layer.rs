@@ -18,7 +18,7 @@ async fn whoami(user: ClerkAuth) -> String {
     user.user_id().to_owned()
 }
 
-/// Sends to a plain service behind both layers; the second is how often the service was called.
+/// Sends to a service behind both layers. The second value is the number of calls of the service.
 async fn ask(
     clerk: &ClerkAuthLayer,
     method: &str,
@@ -161,7 +161,7 @@ async fn every_requirement_of_several_layers_must_be_met() {
     }
 }
 
-/// The ways in which axum takes a layer; each guards `/invoices` and nothing else.
+/// The ways to add a layer in axum. Each guards only `/invoices`.
 fn routers() -> [(&'static str, Router, Recorder); 4] {
     let open = || Router::new().route("/open", routing::get(whoami));
     let guard = || RequireLayer::new(may_read());

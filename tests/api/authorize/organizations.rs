@@ -1,5 +1,5 @@
-//! What users hold in both layouts, by the rows of Clerk's own tests. Left out are those on the headers of its
-//! front end (`x-clerk-auth-*`), which no API sends.
+//! Grants in both token versions, with the rows of Clerk's tests. Rows on the headers of its
+//! front end (`x-clerk-auth-*`) are left out because no API receives them.
 
 use serde_json::json;
 use tower_clerk::{ClerkAuth, Requirement, verify::VerifyErrorKind};
@@ -123,7 +123,7 @@ fn claims_of_the_other_version_grant_nothing() {
     for user in [v1(&packed), v2(&spread)] {
         assert_all(&user, [Requirement::role("admin"), Requirement::permission("a:read")], false);
     }
-    // Features and plans mean the same in both.
+    // Features and plans have the same claims in both versions.
     assert_all(&v1(&packed), [Requirement::feature("a"), Requirement::plan("pro")], true);
 }
 

@@ -1,4 +1,4 @@
-//! Clerk together with API keys: either one is enough, and neither is answered by Clerk's layer.
+//! Clerk together with API keys. Either is enough; without both, the Clerk layer answers.
 
 use axum::{
     Extension, Router,
@@ -18,7 +18,7 @@ use tower_layer::Layer;
 
 use super::{may_read, reader};
 use crate::support::{
-    Answer, Recorder, bearer, get, issuer, layer, layer_without_keys, request, send, token, verifier,
+    Answer, Recorder, bearer, get, issuer, layer, layer_without_keys, other_issuer, request, send, token, verifier,
 };
 
 #[derive(Clone)]
@@ -27,7 +27,7 @@ struct Machine(&'static str);
 #[derive(Clone)]
 struct Webhook;
 
-/// Lets everything pass and says whose key it was, as the layer of a second scheme should.
+/// A lenient layer of a second scheme: it admits every request and adds the owner of the key.
 async fn api_keys(mut request: Request, next: Next) -> Response {
     if has_good_key(request.headers()) {
         request.extensions_mut().insert(Machine("machine_1"));
@@ -40,7 +40,7 @@ fn has_good_key(headers: &HeaderMap) -> bool {
     text("x-api-key") == Some("k_good") || text("authorization") == Some("ApiKey k_good")
 }
 
-/// Exactly one of a user and a rejection is there, whatever other schemes say.
+/// Exactly one of user and rejection is present, independently of other schemes.
 async fn who(
     user: Option<ClerkAuth>,
     machine: Option<Extension<Machine>>,
@@ -227,12 +227,11 @@ async fn an_api_key_passes_without_a_clerk_layer() {
     assert_eq!((answer.outcome(), inner.calls()), ((200, "nobody"), 1));
 }
 
-/// A second layer decides alone, also where the first let the user in: a machine's key is not that layer's to judge.
+/// A second Clerk layer decides alone, even if the first admitted the user. It does not touch users of other schemes.
 #[tokio::test]
 async fn a_second_clerk_layer_keeps_only_users_of_other_schemes() {
     let inner = Recorder::default();
-    let other = tower_clerk::testing::TestIssuer::new();
-    let elsewhere = ClerkAuthLayer::from(verifier(other.config())).allow_unauthenticated_requests();
+    let elsewhere = ClerkAuthLayer::from(verifier(other_issuer().config())).allow_unauthenticated_requests();
     let guard = RequireAuthenticated::new().or::<Machine>();
     let stack = layer().layer(elsewhere.layer(guard.layer(inner.clone())));
     let answer = send(&stack.clone(), get(&[("authorization", &bearer(&reader()))])).await;

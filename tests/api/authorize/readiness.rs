@@ -24,19 +24,19 @@ fn guard() -> RequireLayer {
     RequireLayer::new(may_read())
 }
 
-/// Panics if it is called without having been made ready, which no clone is.
+/// Panics if it is called before it is ready. Clones are not ready.
 #[derive(Default)]
-struct Exacting {
+struct PanicsUnlessReady {
     is_ready: bool,
 }
 
-impl Clone for Exacting {
+impl Clone for PanicsUnlessReady {
     fn clone(&self) -> Self {
         Self::default()
     }
 }
 
-impl<B> Service<Request<B>> for Exacting {
+impl<B> Service<Request<B>> for PanicsUnlessReady {
     type Response = Response<Full<Bytes>>;
     type Error = Infallible;
     type Future = Ready<Result<Self::Response, Infallible>>;
@@ -54,13 +54,13 @@ impl<B> Service<Request<B>> for Exacting {
 
 #[tokio::test]
 async fn only_a_ready_service_is_called() {
-    let mut service = guard().layer(Exacting::default());
+    let mut service = guard().layer(PanicsUnlessReady::default());
     for (token, status) in [(reader(), 200), (member(), 403), (member(), 403), (reader(), 200), (reader(), 200)] {
         let response = call(&mut service, of(&token, ())).await.await;
         assert_eq!(response.expect("infallible").status(), status);
     }
     for clerk in [layer(), layer_that_waits()] {
-        let mut service = clerk.layer(guard().layer(Exacting::default()));
+        let mut service = clerk.layer(guard().layer(PanicsUnlessReady::default()));
         for (token, status) in [(reader(), 200), (member(), 403), (reader(), 200)] {
             let request = get(&[("authorization", &bearer(&token))]);
             let response = call(&mut service, request).await.await;
@@ -70,9 +70,9 @@ async fn only_a_ready_service_is_called() {
 }
 
 #[derive(Debug, PartialEq)]
-struct Broken(&'static str);
+struct InnerError(&'static str);
 
-/// Is ready when it is told to be, breaks when it is told to, and counts.
+/// Is ready and fails as the test chooses, and counts its polls.
 #[derive(Clone, Default)]
 struct Scripted {
     is_broken: Arc<AtomicBool>,
@@ -82,20 +82,20 @@ struct Scripted {
 
 impl Service<Request<()>> for Scripted {
     type Response = Response<Full<Bytes>>;
-    type Error = Broken;
-    type Future = Ready<Result<Self::Response, Broken>>;
+    type Error = InnerError;
+    type Future = Ready<Result<Self::Response, InnerError>>;
 
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Broken>> {
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), InnerError>> {
         self.polls.fetch_add(1, Ordering::SeqCst);
         match (self.is_broken.load(Ordering::SeqCst), self.is_busy.load(Ordering::SeqCst)) {
-            (true, _) => Poll::Ready(Err(Broken("when polled"))),
+            (true, _) => Poll::Ready(Err(InnerError("when polled"))),
             (false, true) => Poll::Pending,
             (false, false) => Poll::Ready(Ok(())),
         }
     }
 
     fn call(&mut self, _: Request<()>) -> Self::Future {
-        ready(Err(Broken("when called")))
+        ready(Err(InnerError("when called")))
     }
 }
 
@@ -110,9 +110,9 @@ async fn readiness_and_errors_are_those_of_the_inner_service() {
     assert_eq!(service.poll_ready(&mut context), Poll::Ready(Ok(())));
     assert_eq!(service.call(of(&member(), ())).await.expect("a rejection is a response").status(), 403);
     assert_eq!(service.poll_ready(&mut context), Poll::Ready(Ok(())));
-    assert_eq!(service.call(of(&reader(), ())).await.err(), Some(Broken("when called")));
+    assert_eq!(service.call(of(&reader(), ())).await.err(), Some(InnerError("when called")));
     inner.is_broken.store(true, Ordering::SeqCst);
-    assert_eq!(service.poll_ready(&mut context), Poll::Ready(Err(Broken("when polled"))));
+    assert_eq!(service.poll_ready(&mut context), Poll::Ready(Err(InnerError("when polled"))));
     assert_eq!(inner.polls.load(Ordering::SeqCst), 4);
 }
 

@@ -19,7 +19,7 @@ fn stale(token: TokenBuilder) -> TokenBuilder {
     token.claim("fva", [100_000, 100_000])
 }
 
-/// What each is called in the body that Clerk's front end looks for.
+/// The name of each in the body that Clerk's front end reads.
 fn configs() -> Vec<(Reverification, &'static str)> {
     let within = Reverification::after_minutes;
     vec![
@@ -30,7 +30,7 @@ fn configs() -> Vec<(Reverification, &'static str)> {
         (within(ReverificationLevel::FirstFactor, 1), r#"{"level":"first_factor","afterMinutes":1}"#),
         (within(ReverificationLevel::SecondFactor, 15), r#"{"level":"second_factor","afterMinutes":15}"#),
         (within(ReverificationLevel::MultiFactor, 99_998), r#"{"level":"multi_factor","afterMinutes":99998}"#),
-        // The values of a preset do not make it one: the front end is told what was asked for.
+        // The values of a preset without its name: the body contains the values.
         (within(ReverificationLevel::SecondFactor, 10), r#"{"level":"second_factor","afterMinutes":10}"#),
     ]
 }
@@ -108,7 +108,7 @@ async fn a_grpc_call_gets_the_reverification_code() {
     assert_eq!(send(&guarded, request("POST", "/", &headers)).await.outcome(), (403, body(r#""strict""#).as_str()));
 }
 
-/// What `require` says: nothing, or the code and what has to be verified.
+/// The result of `require`: `None`, or the code and the required reverification.
 fn verdict(token: &TokenBuilder, requirement: &Requirement) -> Option<(&'static str, Option<Reverification>)> {
     let user = user(token);
     let rejected = user.require(requirement).err();
@@ -131,7 +131,7 @@ fn reverification_is_requested_only_if_nothing_else_is_missing() {
         (stale(reader()), fresh(strict).and(Requirement::any_of([])), forbidden),
         (stale(reader()), fresh(strict).and(Requirement::predicate(|_| false)), forbidden),
         (reader().claim("fva", [0, 0]), may_read().and(fresh(strict)), None),
-        // Of several the first that is missing is asked for.
+        // Of several missing reverifications, the first is requested.
         (stale(reader()), fresh(lax).and(fresh(strict)), reverify(lax)),
         (reader().claim("fva", [100, 100]), fresh(lax).and(fresh(strict)), reverify(strict)),
     ] {
@@ -158,7 +158,7 @@ fn reverification_is_requested_if_it_would_satisfy_an_alternative() {
     }
 }
 
-/// No factor is ever less than no minutes old, so Clerk's front end would ask for it again and again.
+/// No factor is less than zero minutes old, so Clerk's front end would request it in a loop.
 #[test]
 fn reverification_is_not_requested_if_it_cannot_succeed() {
     for level in [ReverificationLevel::FirstFactor, ReverificationLevel::SecondFactor, ReverificationLevel::MultiFactor]

@@ -1,4 +1,4 @@
-//! Requests that a lenient layer let pass without a user, and those that no layer has seen.
+//! Requests that a lenient layer admitted without a user, and requests that passed no layer.
 
 use axum::{Router, body::Body, routing};
 use http::{Request, request::Parts};
@@ -22,7 +22,7 @@ impl Policy for Reads {
     }
 }
 
-/// What stands behind a lenient layer in these tests, each of which needs a user.
+/// Everything behind a lenient layer that needs a user.
 async fn ask_guards(clerk: &ClerkAuthLayer, request: impl Fn() -> Request<Body>) -> Vec<(&'static str, Answer)> {
     let (required, authenticated) = (Recorder::default(), Recorder::default());
     let by_requirement = clerk.layer(RequireLayer::new(may_read()).layer(required.clone()));
@@ -39,7 +39,7 @@ async fn ask_guards(clerk: &ClerkAuthLayer, request: impl Fn() -> Request<Body>)
     answers
 }
 
-/// Requests without a user, by their headers.
+/// The headers of requests without a user, and the code of their rejection.
 fn unauthenticated() -> Vec<(Vec<(&'static str, String)>, &'static str)> {
     vec![
         (vec![], "missing_token"),
@@ -159,7 +159,7 @@ async fn without_a_layer_head_gets_the_headers_of_the_500_alone() {
     }
 }
 
-/// Outside the Clerk layer a guard sees neither a user nor a rejection: a mistake in the program, and not a pass.
+/// Outside the Clerk layer a guard gets neither a user nor a rejection. That is a bug in the application.
 #[tokio::test]
 async fn layers_in_the_wrong_order_reject_every_request() {
     let inner = Recorder::default();

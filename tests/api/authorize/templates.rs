@@ -1,4 +1,4 @@
-//! Tokens made from a JWT template: their claims are the template's, so they say nothing of a session.
+//! Tokens made from a JWT template. Their claims come from the template and do not describe a session.
 
 use serde_json::json;
 use tower_clerk::{
@@ -24,7 +24,7 @@ fn granting() -> [TokenBuilder; 2] {
     [with(with(token().v1(), &common), &spread), with(with(token(), &common), &packed)]
 }
 
-/// Without a session, or with a category that says so whatever else the token claims.
+/// Tokens without a session, or with the category of a template.
 fn templates() -> Vec<TokenBuilder> {
     let forms: [fn(TokenBuilder) -> TokenBuilder; 4] = [
         |token| token.header("cat", TEMPLATE).without_claim("sid"),
@@ -103,7 +103,7 @@ fn reverification_is_not_requested_of_template_tokens() {
     }
 }
 
-/// A template may fill a claim called `fva` with whatever the user likes.
+/// A template can fill the claim `fva` with user input.
 #[test]
 fn factor_ages_in_template_tokens_are_not_fresh() {
     for token in templates() {

@@ -16,7 +16,7 @@ use tower_layer::Layer;
 use super::{reader, user};
 use crate::support::{Recorder, token};
 
-/// Neither `Send` nor `Sync` nor `Clone` nor `Debug`: a policy is a name.
+/// Neither `Send`, `Sync`, `Clone` nor `Debug`. A policy is only a type.
 struct Named(#[expect(dead_code, reason = "it is a name")] Rc<Cell<u8>>);
 
 impl Policy for Named {
@@ -110,6 +110,6 @@ fn debug_of_layers_shows_their_requirement() {
     assert_eq!(service.get_mut().calls(), 0);
 }
 
-/// Another scheme's user, of which nothing is asked but that it can be kept in extensions.
+/// A user of another scheme. It only has to fit into extensions.
 #[derive(Clone)]
 struct Named2;

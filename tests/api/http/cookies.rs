@@ -1,9 +1,9 @@
 use tower_clerk::{ClerkAuthLayer, ConfigError, TokenSource};
 
-use crate::support::{get, issuer, layer, layer_with, request, send_through, token};
+use crate::support::{get, good, issuer, layer, layer_with, request, send_through, token};
 
 const PARTY: &str = "https://app.test.example";
-/// Its cookies end in `QvfNY2dr`.
+/// The suffix of its cookies is `QvfNY2dr`.
 const KEY: &str = "pk_test_Y2xlcmsuY2xlcmsuZGV2JA";
 
 fn cookie_layer() -> ClerkAuthLayer {
@@ -136,7 +136,7 @@ async fn unsafe_requests_need_a_same_site_origin_for_cookies() {
     assert_eq!(rejected.code(), "cross_site");
     let bad = send_through(&cookie_layer(), request("POST", "/", &[("cookie", "__session=a.b.c")])).await;
     assert_eq!(bad.code(), "cross_site", "whatever the token is");
-    let header = format!("Bearer {}", token().sign());
+    let header = good();
     assert_eq!(send_through(&cookie_layer(), request("POST", "/", &[("authorization", &header)])).await.status(), 200);
 }
 

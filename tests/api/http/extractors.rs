@@ -3,7 +3,7 @@ use http::StatusCode;
 use serde::Deserialize;
 use tower_clerk::{ClerkAuth, ClerkAuthLayer, CustomClaims, Rejection};
 
-use crate::support::{get_path, layer, layer_without_keys, send, token};
+use crate::support::{bearer, get_path, good, layer, layer_without_keys, send, token};
 
 #[derive(Deserialize)]
 struct Profile {
@@ -45,7 +45,7 @@ async fn ask_layered(layer: ClerkAuthLayer, path: &str, authorization: Option<&s
 
 #[tokio::test]
 async fn handlers_get_the_user() {
-    let bearer = format!("Bearer {}", token().sign());
+    let bearer = good();
     for path in ["/required", "/optional"] {
         let answer = ask_layered(layer(), path, Some(&bearer)).await;
         assert_eq!(answer, (StatusCode::OK, "user_ada".to_owned()));
@@ -68,7 +68,7 @@ async fn a_required_user_is_rejected_with_the_layers_response() {
     assert_eq!(status, StatusCode::UNAUTHORIZED);
     assert!(body.contains("missing_token"), "{body}");
     let outage = layer_without_keys().allow_unauthenticated_requests();
-    let (status, body) = ask_layered(outage, "/required", Some(&format!("Bearer {}", token().sign()))).await;
+    let (status, body) = ask_layered(outage, "/required", Some(&good())).await;
     assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
     assert!(body.contains("keys_unavailable"), "{body}");
 }
@@ -91,20 +91,20 @@ async fn a_missing_layer_is_a_500_with_a_fixed_body() {
         assert_eq!(status, StatusCode::INTERNAL_SERVER_ERROR, "{path}");
         assert_eq!(body, r#"{"type":"about:blank","title":"Internal Server Error","status":500}"#);
     }
-    let bearer = format!("Bearer {}", token().claim("email", "a@b.c").sign());
+    let bearer = bearer(&token().claim("email", "a@b.c"));
     assert_eq!(ask_layered(layer(), "/custom", Some(&bearer)).await.0, StatusCode::INTERNAL_SERVER_ERROR);
 }
 
 #[tokio::test]
 async fn custom_claims_are_decoded_by_the_layer_and_required() {
     let custom = || layer().with_custom_claims::<Profile>();
-    let with = format!("Bearer {}", token().claim("email", "ada@example.com").sign());
+    let with = bearer(&token().claim("email", "ada@example.com"));
     for path in ["/custom", "/optional-custom"] {
         let answer = ask_layered(custom(), path, Some(&with)).await;
         assert_eq!(answer, (StatusCode::OK, "ada@example.com".to_owned()));
     }
     for without in [token(), token().claim("email", 7)] {
-        let bearer = format!("Bearer {}", without.sign());
+        let bearer = bearer(&without);
         let (status, body) = ask_layered(custom(), "/required", Some(&bearer)).await;
         assert_eq!(status, StatusCode::UNAUTHORIZED);
         assert!(body.contains("invalid_token"));

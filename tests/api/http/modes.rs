@@ -1,11 +1,11 @@
 use http::{HeaderName, header::AUTHORIZATION};
 use tower_clerk::{ClerkAuthLayer, TokenSource, rejection::RejectionKind};
 
-use crate::support::{get, layer, layer_with, layer_without_keys, send_through, token};
+use crate::support::{get, good, layer, layer_with, layer_without_keys, send_through};
 
 #[tokio::test]
 async fn each_mode_admits_exactly_what_it_documents() {
-    let (good, bad) = (format!("Bearer {}", token().sign()), "Bearer a.b.c");
+    let (good, bad) = (good(), "Bearer a.b.c");
     type Mode = fn(ClerkAuthLayer) -> ClerkAuthLayer;
     let strict: Mode = |layer| layer;
     let anonymous: Mode = ClerkAuthLayer::allow_anonymous_requests;
@@ -36,7 +36,7 @@ async fn each_mode_admits_exactly_what_it_documents() {
 #[tokio::test]
 async fn exactly_one_of_user_and_rejection_is_forwarded() {
     let lenient = layer().allow_unauthenticated_requests();
-    let good = format!("Bearer {}", token().sign());
+    let good = good();
     for (value, kind) in [
         (None, Some(RejectionKind::MissingToken)),
         (Some("Bearer a"), Some(RejectionKind::InvalidToken)),
@@ -51,7 +51,7 @@ async fn exactly_one_of_user_and_rejection_is_forwarded() {
 
 #[tokio::test]
 async fn extensions_left_by_an_outer_layer_are_removed() {
-    let user = send_through(&layer(), get(&[("authorization", &format!("Bearer {}", token().sign()))])).await;
+    let user = send_through(&layer(), get(&[("authorization", &good())])).await;
     let user = user.passed().user.expect("a user");
     let mut forged = get(&[]);
     forged.extensions_mut().insert(user.clone());
@@ -72,7 +72,7 @@ async fn unverified_credentials_are_stripped_only_if_enabled() {
         let seen = send_through(&stripping, get(&[("authorization", value)])).await.passed();
         assert_eq!(seen.authorization.is_some(), stays, "{value}");
     }
-    let good = get(&[("authorization", &format!("Bearer {}", token().sign()))]);
+    let good = get(&[("authorization", &good())]);
     assert!(send_through(&stripping, good).await.passed().authorization.is_some());
 }
 

@@ -6,16 +6,12 @@ use tower_clerk::{
     verify::VerifyErrorKind,
 };
 
-use crate::support::{get, layer, layer_without_keys, request, send_through, token};
-
-fn bearer(token: &str) -> String {
-    format!("Bearer {token}")
-}
+use crate::support::{BAD, bearer, get, good, layer, layer_without_keys, request, send_through, token};
 
 #[tokio::test]
 async fn each_rejection_has_its_status_challenge_and_problem() {
-    let (expired, bad) = (bearer(&token().expired().sign()), bearer("a.b.c"));
-    let good = bearer(&token().sign());
+    let (expired, bad) = (bearer(&token().expired()), BAD.to_owned());
+    let good = good();
     for (layer, headers, status, code, challenge) in [
         (layer(), vec![], 401, "missing_token", Some("Bearer")),
         (layer(), vec![("authorization", bad.as_str())], 401, "invalid_token", Some(r#"Bearer error="invalid_token""#)),
@@ -45,9 +41,9 @@ async fn each_rejection_has_its_status_challenge_and_problem() {
 
 #[tokio::test]
 async fn unavailable_keys_are_a_retryable_503() {
-    let answer = send_through(&layer_without_keys(), get(&[("authorization", &bearer(&token().sign()))])).await;
+    let answer = send_through(&layer_without_keys(), get(&[("authorization", &good())])).await;
     assert_eq!(answer.header("retry-after"), Some("1"));
-    let call = [("content-type", "application/grpc"), ("authorization", &bearer(&token().sign()))];
+    let call = [("content-type", "application/grpc"), ("authorization", &good())];
     let answer = send_through(&layer_without_keys(), request("POST", "/", &call)).await;
     assert_eq!(answer.header("grpc-status"), Some("14"));
     assert_eq!(answer.header("grpc-retry-pushback-ms"), Some("1000"));
@@ -102,7 +98,7 @@ async fn the_media_type_does_not_override_the_pinned_http_format() {
 
 #[tokio::test]
 async fn the_reason_is_in_the_response_extensions_and_not_in_its_bytes() {
-    let answer = send_through(&layer(), get(&[("authorization", &bearer(&token().claim("azp", 7).sign()))])).await;
+    let answer = send_through(&layer(), get(&[("authorization", &bearer(&token().claim("azp", 7)))])).await;
     let rejection = answer.parts.extensions.get::<Rejection>().expect("a rejection");
     assert_eq!(rejection.kind(), RejectionKind::InvalidToken);
     assert_eq!(rejection.verify_error_kind(), Some(VerifyErrorKind::InvalidAuthorizedParty));

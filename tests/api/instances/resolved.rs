@@ -19,8 +19,9 @@ use tower_clerk::{
 };
 
 use super::{Tenant, status, verify};
+use crate::support::bearer;
 
-/// The application's records, which answer when the test lets them.
+/// The application's records. Lookups wait until the test adds permits.
 #[derive(Clone)]
 struct Records {
     asked: Arc<Mutex<Vec<String>>>,
@@ -44,7 +45,7 @@ impl Records {
         }
     }
 
-    /// The same, closed until permits are added.
+    /// The same, without permits.
     fn closed(mut self) -> Self {
         self.gate = Arc::new(Semaphore::new(0));
         self
@@ -215,7 +216,7 @@ async fn a_resolver_error_is_a_503_and_not_cached() {
     records.fail(true);
     let error = verifier.verify(&a.token("u").sign()).await.expect_err("no records");
     assert_eq!((error.kind(), error.fetch_error()), (VerifyErrorKind::KeysUnavailable, Some(FetchErrorKind::Resolver)));
-    let bearer = format!("Bearer {}", a.token("u").sign());
+    let bearer = bearer(&a.token("u"));
     let layer = ClerkAuthLayer::from(verifier.clone());
     assert_eq!(status(&layer, "GET", &[("authorization", &bearer)]).await, 503);
     records.fail(false);
@@ -237,7 +238,7 @@ async fn an_unknown_issuer_is_resolved_again_after_a_minute() {
     assert!(verify(&verifier, &token).await.is_ok());
 }
 
-/// Lets a call that no request waits for come to its end.
+/// Lets a lookup without waiters end.
 async fn settle(records: &Records, asked: usize) {
     while records.asked() < asked || records.now.load(Ordering::SeqCst) > 0 {
         tokio::task::yield_now().await;

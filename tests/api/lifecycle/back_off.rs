@@ -4,7 +4,7 @@ use tower_clerk::{jwks::FetchErrorKind, verify::VerifyErrorKind};
 
 use crate::support::{Harness, NANO, Reply, key, millis, secs, settle};
 
-/// Fails once more without keys and answers how long the next attempt is off.
+/// Fails once more without keys, and returns the delay of the next attempt.
 async fn fail(harness: &Harness, token: &str) -> Duration {
     let fetches = harness.source.fetches();
     let error = harness.verifier.verify(token).await.expect_err("no keys");
@@ -13,7 +13,7 @@ async fn fail(harness: &Harness, token: &str) -> Duration {
     error.retry_after().expect("a delay")
 }
 
-/// Uses the keys at hand and answers whether that started a fetch.
+/// Uses the loaded keys, and returns whether that started a fetch.
 async fn is_refreshed(harness: &Harness, token: &str) -> bool {
     let fetches = harness.source.fetches();
     assert_eq!(harness.try_verify(token), Ok(()));

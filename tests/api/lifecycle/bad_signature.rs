@@ -8,7 +8,7 @@ use crate::support::{
 
 const REJECTED: Verdict = Err(VerifyErrorKind::InvalidSignature);
 
-/// The key that comes after key 0 under the same `kid`.
+/// The successor of key 0 under the same `kid`.
 fn successor() -> Key {
     key(1).under("ins_0")
 }
@@ -94,7 +94,7 @@ async fn a_flood_spends_its_own_budget_and_not_that_of_unknown_kids() {
     assert_eq!(harness.source.fetches(), 4);
 }
 
-/// Unknown kids whose refreshes succeed would make the set too young, so here they fail.
+/// Successful refreshes for unknown kids would make the set too young, so the refreshes fail here.
 #[tokio::test]
 async fn a_flood_of_unknown_kids_does_not_spend_its_budget() {
     let harness = Harness::warm().await;

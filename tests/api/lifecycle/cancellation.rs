@@ -124,7 +124,7 @@ async fn dropping_the_last_handle_stops_a_background_refresh() {
     assert_eq!(source.ended(), 2);
 }
 
-/// The task of a fetch holds no handle itself, else it would keep its verifier alive.
+/// The task of a fetch must not hold a handle, or it would keep its verifier alive.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn dropping_a_verifier_during_the_reply_is_harmless() {
     for _ in 0..200 {

@@ -35,7 +35,7 @@ async fn beyond_16384_waiters_requests_fail_at_once() {
     for _ in 0..100 {
         assert_there_is_no_room();
     }
-    // Whoever hangs up makes room for one.
+    // A cancelled waiter makes room for one.
     waiting.pop();
     waiting.push(wait());
     assert_there_is_no_room();

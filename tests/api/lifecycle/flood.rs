@@ -86,7 +86,7 @@ async fn a_flood_on_a_failing_source_fails_at_once_without_more_fetches() {
 async fn known_keys_never_wait_for_a_fetch_of_unknown_ones() {
     let (harness, known) = (Harness::warm().await, key(0).token());
     harness.source.hold();
-    // A refresh is due as well, and has to do with the fetch that is under way.
+    // A refresh is due as well. It joins the running fetch.
     harness.pass(secs(270)).await;
     let tokens: Vec<_> = (0..100).map(stranger).collect();
     let mut waiting: Vec<_> = tokens.iter().map(|token| Box::pin(harness.verify(token))).collect();

@@ -55,11 +55,11 @@ async fn forgetting_discards_the_fetch_in_flight() {
     let [first, second, third] = waiting;
     assert_eq!((second.await, third.await), (Ok(()), Ok(())));
     assert_eq!(first.await, Err(VerifyErrorKind::UnknownKey));
-    // One for all, and one of its own for the key that was withdrawn.
+    // One fetch for all, and one more for the removed key.
     assert_eq!((harness.source.fetches(), harness.verifier.keys_status().last_error), (3, None));
 }
 
-/// The fetch is already answering when its verifier forgets, too late to be stopped.
+/// The verifier forgets its keys when the reply of the fetch can no longer be stopped.
 #[tokio::test]
 async fn the_document_of_an_abandoned_fetch_is_discarded() {
     let (token, forgetting) = (key(0).token(), Arc::new(Mutex::new(None::<Verifier>)));

@@ -92,7 +92,7 @@ async fn a_refresh_starts_only_on_use() {
     assert_eq!(harness.source.fetches(), 1);
 }
 
-/// A token that was verified before costs no signature and is use of the keys all the same.
+/// A cached token needs no signature verification, but still counts as a use of the keys.
 #[tokio::test]
 async fn every_use_of_the_keys_can_start_a_refresh() {
     let remembered = key(0).token();

@@ -85,7 +85,7 @@ async fn refresh_ignores_age_budgets_and_back_off() {
     assert_eq!(harness.try_verify(&key(0).token()), Ok(()));
 }
 
-/// The fetch in flight may have been answered before whatever the operator knows of.
+/// The reply of the fetch in flight may be older than the change that the operator knows of.
 #[tokio::test]
 async fn refresh_does_not_join_an_earlier_fetch() {
     for under_way in [Reply::keys(&[key(0)]), Reply::Failure] {

@@ -15,7 +15,7 @@ use crate::support::{GatedSource, Harness, Reply, Verdict, at_once, forged, key,
 const TASKS: u64 = 64;
 const ROUNDS: u64 = 300;
 
-/// Numbers that are the same in every run (Knuth's MMIX generator).
+/// The same pseudorandom numbers in every run (Knuth's MMIX generator).
 struct Dice(u64);
 
 impl Dice {
@@ -25,7 +25,7 @@ impl Dice {
     }
 }
 
-/// One of many clients, and now and then the instance and an operator as well.
+/// One of many clients. It sometimes also acts as the instance and as an operator.
 struct Client {
     clock: ManualClock,
     dice: Dice,
@@ -69,7 +69,7 @@ impl Client {
         }
     }
 
-    /// Verifies in one of the three ways there are.
+    /// Verifies in one of three ways.
     async fn send(&mut self, token: &str) -> Verdict {
         match self.dice.roll(3) {
             0 => kind_of(self.verifier.try_verify(token)),
@@ -87,7 +87,7 @@ impl Client {
         }
     }
 
-    /// Its key is published all along.
+    /// The key of this token is always published.
     async fn send_steady(&mut self, token: &str) {
         let verdict = self.send(token).await;
         let is_unavailable = verdict == Err(VerifyErrorKind::KeysUnavailable);
@@ -96,7 +96,7 @@ impl Client {
 
     async fn send_forged(&mut self, token: &str) {
         let verdict = self.send(token).await;
-        // `try_verify` says so if a fetch is under way.
+        // `try_verify` fails while a fetch is running.
         let is_rejected = [VerifyErrorKind::InvalidSignature, VerifyErrorKind::KeysUnavailable].map(Err);
         assert!(is_rejected.contains(&verdict), "forged: {verdict:?}");
     }

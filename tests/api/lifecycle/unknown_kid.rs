@@ -78,7 +78,7 @@ async fn a_kid_that_is_not_in_the_refreshed_set_is_rejected() {
     assert_eq!(harness.source.fetches(), 2);
 }
 
-/// The fetch in flight may have been answered before the key existed.
+/// The reply of the fetch in flight may be older than the key.
 #[tokio::test]
 async fn a_request_that_joined_anothers_fetch_fetches_once_more() {
     let harness = Harness::warm().await;

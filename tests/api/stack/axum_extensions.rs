@@ -17,7 +17,7 @@ use crate::support::{Answer, cold_layer, get_path, good, layer, send, with_body}
 #[derive(Clone, Debug, PartialEq)]
 struct Theirs(&'static str);
 
-/// Says what it finds in the extensions of its request.
+/// Replies with the extensions of its request.
 async fn inventory(request: Request) -> String {
     let extensions = request.extensions();
     let peer = extensions.get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0.ip().to_string());

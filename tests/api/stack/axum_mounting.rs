@@ -16,7 +16,7 @@ use tower_layer::Layer;
 
 use super::arms;
 use crate::support::sockets::{connect_http1, listen, serve_axum};
-use crate::support::{Answer, BAD, cold_layer, get_path, good, layer, layer_of, request, send};
+use crate::support::{Answer, BAD, bearer, cold_layer, get_path, good, layer, layer_of, request, send};
 
 async fn me(user: ClerkAuth) -> String {
     user.user_id().to_owned()
@@ -128,7 +128,7 @@ async fn a_layer_around_a_router_decides_before_routing() {
 #[tokio::test]
 async fn a_layer_around_a_router_can_be_served_by_axum() {
     let (clerk, gate) = cold_layer();
-    // `axum::serve` takes axum's own response body alone.
+    // `axum::serve` accepts only axum's response body.
     let service = ServiceExt::<Request>::map_response(clerk.layer(routes()), IntoResponse::into_response);
     let (listener, address) = listen().await;
     tokio::spawn(async move { axum::serve(listener, Shared::new(service)).await });
@@ -154,7 +154,7 @@ async fn keys_are_fetched_from_the_issuer_on_the_first_request() {
     };
     ask(None).await.assert_rejected_over_socket(401, "missing_token");
     assert_eq!(issuer.fetches(), 0);
-    let bearer = format!("Bearer {}", issuer.token("user_ada").sign());
+    let bearer = bearer(&issuer.token("user_ada"));
     for _ in 0..2 {
         assert_eq!(ask(Some(bearer.clone())).await.outcome(), (200, "user_ada"));
     }

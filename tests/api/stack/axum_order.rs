@@ -25,7 +25,7 @@ async fn panics(request: Request) -> String {
     panic!("for {:?}", request.uri())
 }
 
-/// The layers around the routes as the README has them.
+/// The layers around the routes in the order of the README.
 fn app(clerk: ClerkAuthLayer, timeout: Duration) -> Router {
     let origin = ORIGIN.parse().map(|origin: http::HeaderValue| CorsLayer::new().allow_origin(origin));
     Router::new()

@@ -19,20 +19,20 @@ use tower_layer::Layer;
 use super::arms;
 use crate::support::{Answer, BAD, cold_layer, good, layer_without_keys, poll_once, whoami, with_body};
 
-/// Neither `Error` nor anything else.
+/// An error type that implements no `Error`.
 #[derive(Clone, Debug, PartialEq)]
-struct Torn;
+struct BodyError;
 
-/// A body of the user's own, `!Sync`, that says what it is told to say.
+/// A custom `!Sync` body with the given frames.
 #[derive(Debug)]
 struct Scripted {
-    frames: VecDeque<Result<Frame<Bytes>, Torn>>,
+    frames: VecDeque<Result<Frame<Bytes>, BodyError>>,
     hint: (u64, Option<u64>),
     not_sync: PhantomData<Cell<()>>,
 }
 
 impl Scripted {
-    fn new(frames: impl IntoIterator<Item = Result<Frame<Bytes>, Torn>>) -> Self {
+    fn new(frames: impl IntoIterator<Item = Result<Frame<Bytes>, BodyError>>) -> Self {
         Self { frames: frames.into_iter().collect(), hint: (3, Some(10)), not_sync: PhantomData }
     }
 
@@ -44,9 +44,9 @@ impl Scripted {
 
 impl Body for Scripted {
     type Data = Bytes;
-    type Error = Torn;
+    type Error = BodyError;
 
-    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Torn>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         Poll::Ready(self.frames.pop_front())
     }
 
@@ -68,80 +68,80 @@ fn data(text: &'static str) -> Frame<Bytes> {
     Frame::data(Bytes::from_static(text.as_bytes()))
 }
 
-/// Everything that can be seen of a body, in order.
-async fn story<B: Body<Data = Bytes>>(body: B) -> Vec<String>
+/// All observable states and frames of a body, in order.
+async fn observe<B: Body<Data = Bytes>>(body: B) -> Vec<String>
 where
     B::Error: std::fmt::Debug,
 {
     let mut body = pin!(body);
-    let mut story = Vec::new();
+    let mut observed = Vec::new();
     loop {
         let hint = body.size_hint();
-        story.push(format!("{:?} to {:?}, end: {}", hint.lower(), hint.upper(), body.is_end_stream()));
+        observed.push(format!("{:?} to {:?}, end: {}", hint.lower(), hint.upper(), body.is_end_stream()));
         match body.frame().await {
-            None => return story,
-            Some(frame) => story.push(format!("{frame:?}")),
+            None => return observed,
+            Some(frame) => observed.push(format!("{frame:?}")),
         }
     }
 }
 
-/// A body that must not be touched.
-struct Untouchable {
+/// A body that panics when it is polled.
+struct PanickingBody {
     _held: Arc<()>,
 }
 
-impl Body for Untouchable {
+impl Body for PanickingBody {
     type Data = Bytes;
-    type Error = Torn;
+    type Error = BodyError;
 
-    fn poll_frame(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Torn>>> {
+    fn poll_frame(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         panic!("the body was polled")
     }
 }
 
 #[tokio::test]
 async fn a_response_body_passes_frame_by_frame_with_its_trailers() {
-    let plain = story(Scripted::with_trailers()).await;
+    let plain = observe(Scripted::with_trailers()).await;
     assert!(plain.iter().any(|line| line.contains("x-checksum")), "{plain:?}");
     for (arm, clerk) in arms() {
         let inner = service_fn(|_: Request<()>| ready(Ok::<_, Infallible>(Response::new(Scripted::with_trailers()))));
         let request = with_body("GET", "/", &[("authorization", &good())], ());
         let response = clerk.layer(inner).oneshot(request).await.expect("an answer");
-        assert_eq!(story(response.into_body()).await, plain, "{arm}");
+        assert_eq!(observe(response.into_body()).await, plain, "{arm}");
     }
 }
 
 #[tokio::test]
 async fn size_hint_and_error_of_a_response_body_pass_unchanged() {
     for (hint, frames) in [
-        ((0, None), vec![Err(Torn)]),
+        ((0, None), vec![Err(BodyError)]),
         ((0, Some(0)), vec![]),
-        ((u64::MAX, Some(u64::MAX)), vec![Ok(data("a")), Err(Torn)]),
+        ((u64::MAX, Some(u64::MAX)), vec![Ok(data("a")), Err(BodyError)]),
     ] {
         let body = || Scripted {
             hint,
             ..Scripted::new(frames.iter().map(|frame| match frame {
                 Ok(_) => Ok(data("a")),
-                Err(torn) => Err(torn.clone()),
+                Err(error) => Err(error.clone()),
             }))
         };
-        let plain = story(body()).await;
+        let plain = observe(body()).await;
         for (arm, clerk) in arms() {
             let inner = service_fn(|_: Request<()>| ready(Ok::<_, Infallible>(Response::new(body()))));
             let request = with_body("GET", "/", &[("authorization", &good())], ());
             let response = clerk.layer(inner).oneshot(request).await.expect("an answer");
-            assert_eq!(story(response.into_body()).await, plain, "{arm}");
+            assert_eq!(observe(response.into_body()).await, plain, "{arm}");
         }
     }
 }
 
 #[tokio::test]
 async fn a_request_body_arrives_untouched() {
-    let plain = story(Scripted::with_trailers()).await;
+    let plain = observe(Scripted::with_trailers()).await;
     for (arm, clerk) in arms() {
         let inner = service_fn(|request: Request<Scripted>| async {
-            let story = story(request.into_body()).await;
-            Ok::<_, Infallible>(Response::new(Full::from(story.join("\n"))))
+            let observed = observe(request.into_body()).await;
+            Ok::<_, Infallible>(Response::new(Full::from(observed.join("\n"))))
         });
         let request = with_body("POST", "/", &[("authorization", &good())], Scripted::with_trailers());
         let response = clerk.layer(inner).oneshot(request).await.expect("an answer");
@@ -158,7 +158,7 @@ async fn the_body_of_a_rejected_request_is_never_polled() {
         (layer_without_keys(), good(), 503),
     ] {
         let held = Arc::new(());
-        let body = Untouchable { _held: Arc::clone(&held) };
+        let body = PanickingBody { _held: Arc::clone(&held) };
         let request = with_body("POST", "/", &[("authorization", &authorization)], body);
         let response = clerk.layer(service_fn(whoami)).oneshot(request).await.expect("an answer");
         assert_eq!(response.status(), status);
@@ -169,7 +169,7 @@ async fn the_body_of_a_rejected_request_is_never_polled() {
 #[tokio::test]
 async fn the_body_of_a_waiting_request_is_not_polled() {
     let (clerk, gate) = cold_layer();
-    let body = Untouchable { _held: Arc::new(()) };
+    let body = PanickingBody { _held: Arc::new(()) };
     let request = with_body("POST", "/", &[("authorization", &good())], body);
     let mut future = pin!(clerk.layer(service_fn(whoami)).oneshot(request));
     for _ in 0..3 {
@@ -185,7 +185,7 @@ async fn dropping_a_waiting_call_drops_its_request_only() {
     let held = Arc::new(());
     let mut service = clerk.layer(service_fn(whoami));
     let request = || {
-        let body = Untouchable { _held: Arc::clone(&held) };
+        let body = PanickingBody { _held: Arc::clone(&held) };
         with_body("POST", "/", &[("authorization", &good())], body)
     };
     let mut waiting = Box::pin(service.ready().await.expect("ready").call(request()));
@@ -205,12 +205,12 @@ async fn a_call_that_is_never_polled_can_be_dropped() {
     let (clerk, gate) = cold_layer();
     let held = Arc::new(());
     let mut service = clerk.layer(service_fn(whoami));
-    let body = Untouchable { _held: Arc::clone(&held) };
+    let body = PanickingBody { _held: Arc::clone(&held) };
     let request = with_body("POST", "/", &[("authorization", &good())], body);
     drop(service.ready().await.expect("ready").call(request));
     assert_eq!(Arc::strong_count(&held), 1);
     gate.open();
-    let request = with_body("POST", "/", &[("authorization", &good())], Untouchable { _held: held });
+    let request = with_body("POST", "/", &[("authorization", &good())], PanickingBody { _held: held });
     assert_eq!(service.ready().await.expect("ready").call(request).await.expect("an answer").status(), 200);
 }
 

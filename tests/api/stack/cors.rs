@@ -15,7 +15,7 @@ fn cors() -> CorsLayer {
     CorsLayer::new().allow_origin(HeaderValue::from_static(ORIGIN)).allow_headers([AUTHORIZATION])
 }
 
-/// CORS around the layer, as the README has it.
+/// CORS around the layer, as in the README.
 fn app(clerk: ClerkAuthLayer) -> Router {
     let me = |user: ClerkAuth| async move { user.user_id().to_owned() };
     Router::new().route("/me", route(me)).route_layer(clerk).layer(cors())

@@ -147,7 +147,7 @@ async fn a_wait_for_keys_ends_at_the_deadline_of_the_call() {
     let headers = [("authorization", bearer.as_str()), ("grpc-timeout", "100m")];
     let response = raw(address, "/grpc.health.v1.Health/Check", &headers).await;
     assert_eq!(response.status(), 200);
-    // CANCELLED or DEADLINE_EXCEEDED, as tonic sees it.
+    // CANCELLED or DEADLINE_EXCEEDED.
     let status = response.headers()["grpc-status"].to_str().expect("ASCII");
     assert!(["1", "4"].contains(&status), "{status}");
 }

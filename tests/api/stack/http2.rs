@@ -81,7 +81,7 @@ async fn rejected_uploads_do_not_use_up_the_connection_window() {
     let address = serve_http2(layer().layer(inner)).await;
     let mut client = connect_http2(address).await;
     let bearer = good();
-    // Half of hyper's window for a whole connection each, so that what is not given back is missed.
+    // Half of hyper's connection window each, so that window that is not released is missed.
     let upload = Bytes::from(vec![b'a'; 512 * 1024]);
     for _ in 0..8 {
         let url = format!("http://{address}/");

@@ -29,11 +29,13 @@ use tower_clerk::{
 use tower_layer::Layer;
 
 use super::arms;
-use crate::support::{Answer, BAD, Gate, cold_layer, gated_layer, get_path, good, layer, poll_once, send, whoami};
+use crate::support::{
+    Answer, BAD, Gate, bearer, cold_layer, gated_layer, get_path, good, layer, poll_once, send, whoami,
+};
 
 type Inner = BoxCloneSyncService<Request<Body>, Response<Full<Bytes>>, BoxError>;
 
-/// The services that keep capacity for whom they called ready, each with room for `room`.
+/// The services that reserve capacity when they are ready, each with a capacity of `room`.
 fn limits(room: usize) -> [(&'static str, Inner); 3] {
     let plain = service_fn(whoami::<Body>);
     [
@@ -43,8 +45,8 @@ fn limits(room: usize) -> [(&'static str, Inner); 3] {
     ]
 }
 
-/// What becomes of a future that needs nothing but its turns on this one thread.
-async fn soon<F: Future>(future: F) -> F::Output {
+/// The output of a future that only needs the other tasks of this thread to run.
+async fn drive<F: Future>(future: F) -> F::Output {
     let mut future = pin!(future);
     for _ in 0..1000 {
         if let Poll::Ready(output) = poll_once(future.as_mut()) {
@@ -55,12 +57,12 @@ async fn soon<F: Future>(future: F) -> F::Output {
     panic!("no capacity is left")
 }
 
-/// A layer that knows the key of the first token, while the second's waits at the gate.
-async fn half_known() -> (ClerkAuthLayer, Gate, String, String) {
+/// A layer that has the key of the first token. The fetch for the key of the second waits at the gate.
+async fn layer_with_one_known_key() -> (ClerkAuthLayer, Gate, String, String) {
     let issuer = TestIssuer::new().clock(ManualClock::new());
-    let (old, known) = (issuer.jwks(), format!("Bearer {}", issuer.token("user_ada").sign()));
+    let (old, known) = (issuer.jwks(), bearer(&issuer.token("user_ada")));
     issuer.rotate();
-    let unknown = format!("Bearer {}", issuer.token("user_bob").sign());
+    let unknown = bearer(&issuer.token("user_bob"));
     let (clerk, gate) = gated_layer(issuer.config(), vec![old, issuer.jwks()]);
     gate.open();
     clerk.verifier().warm_up().await.expect("keys");
@@ -71,20 +73,20 @@ async fn half_known() -> (ClerkAuthLayer, Gate, String, String) {
 #[tokio::test]
 async fn requests_that_wait_for_a_key_hold_no_capacity() {
     for (name, inner) in limits(2) {
-        let (clerk, gate, known, unknown) = half_known().await;
+        let (clerk, gate, known, unknown) = layer_with_one_known_key().await;
         let mut service = clerk.layer(inner);
         let mut waiting = Vec::new();
         for _ in 0..2 {
-            let future = soon(service.ready()).await.expect("capacity").call(get_path("/", Some(&unknown)));
+            let future = drive(service.ready()).await.expect("capacity").call(get_path("/", Some(&unknown)));
             waiting.push(tokio::spawn(future));
         }
         gate.reached().await;
-        let third = soon(service.ready()).await.expect("capacity").call(get_path("/", Some(&known)));
-        assert_eq!(Answer::of(soon(third).await.expect("an answer")).await.outcome(), (200, "user_ada"), "{name}");
+        let third = drive(service.ready()).await.expect("capacity").call(get_path("/", Some(&known)));
+        assert_eq!(Answer::of(drive(third).await.expect("an answer")).await.outcome(), (200, "user_ada"), "{name}");
         assert!(waiting.iter().all(|waiter| !waiter.is_finished()), "{name}");
         gate.open();
         for waiter in waiting {
-            let response = soon(waiter).await.expect("no panic").expect("an answer");
+            let response = drive(waiter).await.expect("no panic").expect("an answer");
             assert_eq!(Answer::of(response).await.outcome(), (200, "user_bob"), "{name}");
         }
     }
@@ -110,7 +112,7 @@ async fn many_requests_wait_behind_a_small_limit_and_all_pass() {
     gate.reached().await;
     gate.open();
     for waiter in waiting {
-        assert_eq!(soon(waiter).await.expect("no panic").expect("an answer").status(), 200);
+        assert_eq!(drive(waiter).await.expect("no panic").expect("an answer").status(), 200);
     }
     assert_eq!(most.load(Ordering::SeqCst), 2);
 }
@@ -122,10 +124,10 @@ async fn each_limit_serves_each_arm_and_each_rejection() {
             let (arm, clerk) = arms()[arm].clone();
             let service = clerk.layer(inner);
             for _ in 0..3 {
-                let admitted = soon(send(&service, get_path("/", Some(&good())))).await;
+                let admitted = drive(send(&service, get_path("/", Some(&good())))).await;
                 assert_eq!(admitted.outcome(), (200, "user_ada"), "{arm} {name}");
-                soon(send(&service, get_path("/", None))).await.assert_rejected(401, "missing_token");
-                soon(send(&service, get_path("/", Some(BAD)))).await.assert_rejected(401, "invalid_token");
+                drive(send(&service, get_path("/", None))).await.assert_rejected(401, "missing_token");
+                drive(send(&service, get_path("/", Some(BAD)))).await.assert_rejected(401, "invalid_token");
             }
         }
     }
@@ -139,8 +141,9 @@ async fn a_service_called_repeatedly_keeps_its_capacity() {
             let mut service = clerk.layer(inner);
             for authorization in [Some(good()), None, None, Some(BAD.to_owned()), Some(good()), Some(good())] {
                 let expected = if authorization == Some(good()) { 200 } else { 401 };
-                let call = soon(service.ready()).await.expect("capacity").call(get_path("/", authorization.as_deref()));
-                assert_eq!(soon(call).await.expect("an answer").status(), expected, "{arm} {name}");
+                let call =
+                    drive(service.ready()).await.expect("capacity").call(get_path("/", authorization.as_deref()));
+                assert_eq!(drive(call).await.expect("an answer").status(), expected, "{arm} {name}");
             }
         }
     }
@@ -153,7 +156,7 @@ async fn a_ready_service_that_is_dropped_releases_its_capacity() {
         let mut reserved = service.clone();
         reserved.ready().await.expect("capacity");
         drop(reserved);
-        let answer = soon(send(&service, get_path("/", Some(&good())))).await;
+        let answer = drive(send(&service, get_path("/", Some(&good())))).await;
         assert_eq!(answer.outcome(), (200, "user_ada"), "{name}");
     }
 }
@@ -166,7 +169,7 @@ async fn a_held_reservation_is_respected() {
     let mut other = Box::pin(service.oneshot(get_path("/", Some(&good()))));
     assert!(poll_once(other.as_mut()).is_pending());
     drop(reserved);
-    assert_eq!(soon(other).await.expect("an answer").status(), 200);
+    assert_eq!(drive(other).await.expect("an answer").status(), 200);
 }
 
 #[tokio::test]
@@ -183,14 +186,14 @@ async fn a_full_service_is_overloaded_only_after_the_wait() {
     });
     let mut limit = ConcurrencyLimit::new(inner, 1);
     let mut service = clerk.layer(LoadShed::new(limit.clone()));
-    let waiting = tokio::spawn(soon(service.ready()).await.expect("ready").call(get_path("/", Some(&good()))));
+    let waiting = tokio::spawn(drive(service.ready()).await.expect("ready").call(get_path("/", Some(&good()))));
     gate.reached().await;
-    let busy = tokio::spawn(soon(limit.ready()).await.expect("capacity").call(get_path("/", None)));
+    let busy = tokio::spawn(drive(limit.ready()).await.expect("capacity").call(get_path("/", None)));
     gate.open();
-    let error = soon(waiting).await.expect("no panic").expect_err("no capacity");
+    let error = drive(waiting).await.expect("no panic").expect_err("no capacity");
     assert!(error.is::<Overloaded>(), "{error}");
     leave.notify_one();
-    assert_eq!(soon(busy).await.expect("no panic").expect("an answer").status(), 200);
+    assert_eq!(drive(busy).await.expect("no panic").expect("an answer").status(), 200);
 }
 
 #[tokio::test]
@@ -200,11 +203,11 @@ async fn a_rejection_takes_no_capacity_from_a_waiting_request() {
         let mut service = clerk.layer(inner);
         let mut waiting = Box::pin(service.ready().await.expect("capacity").call(get_path("/", Some(&good()))));
         assert!(poll_once(waiting.as_mut()).is_pending());
-        let rejected = soon(service.ready()).await.expect("capacity").call(get_path("/", None)).await;
+        let rejected = drive(service.ready()).await.expect("capacity").call(get_path("/", None)).await;
         assert_eq!(rejected.expect("an answer").status(), 401, "{name}");
         gate.open();
         clerk.verifier().warm_up().await.expect("keys");
-        let response = soon(waiting).await.unwrap_or_else(|error| panic!("{name}: {error}"));
+        let response = drive(waiting).await.unwrap_or_else(|error| panic!("{name}: {error}"));
         assert_eq!(response.status(), 200, "{name}");
     }
 }
@@ -219,9 +222,9 @@ async fn limits_around_the_layer_serve_each_arm() {
             ("load shed", BoxCloneSyncService::new(LoadShed::new(whoami))),
         ];
         for (name, service) in around {
-            let admitted = soon(send(&service, get_path("/", Some(&good())))).await;
+            let admitted = drive(send(&service, get_path("/", Some(&good())))).await;
             assert_eq!(admitted.outcome(), (200, "user_ada"), "{arm} {name}");
-            soon(send(&service, get_path("/", None))).await.assert_rejected(401, "missing_token");
+            drive(send(&service, get_path("/", None))).await.assert_rejected(401, "missing_token");
         }
     }
 }
@@ -232,10 +235,10 @@ async fn a_buffered_service_lets_several_requests_wait() {
     let service = Buffer::new(clerk.layer(ConcurrencyLimit::new(service_fn(whoami::<Body>), 2)), 4);
     let waiting: Vec<_> = (0..3).map(|_| tokio::spawn(service.clone().oneshot(get_path("/", Some(&good()))))).collect();
     gate.reached().await;
-    soon(send(&service, get_path("/", None))).await.assert_rejected(401, "missing_token");
+    drive(send(&service, get_path("/", None))).await.assert_rejected(401, "missing_token");
     gate.open();
     for waiter in waiting {
-        let response = soon(waiter).await.expect("no panic").expect("an answer");
+        let response = drive(waiter).await.expect("no panic").expect("an answer");
         assert_eq!(Answer::of(response).await.outcome(), (200, "user_ada"));
     }
     assert_eq!(gate.arrivals(), 0);

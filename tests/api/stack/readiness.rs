@@ -19,19 +19,19 @@ use tower_layer::Layer;
 use super::arms;
 use crate::support::{Answer, BAD, cold_layer, get_path, good, layer, layer_without_keys, poll_once, whoami};
 
-/// Panics if it is called without having been made ready, which no clone is.
+/// Panics if it is called before it is ready. Clones are not ready.
 #[derive(Default)]
-struct Exacting {
+struct PanicsUnlessReady {
     is_ready: bool,
 }
 
-impl Clone for Exacting {
+impl Clone for PanicsUnlessReady {
     fn clone(&self) -> Self {
         Self::default()
     }
 }
 
-impl Service<Request<Body>> for Exacting {
+impl Service<Request<Body>> for PanicsUnlessReady {
     type Response = Response<Full<bytes::Bytes>>;
     type Error = Infallible;
     type Future = Ready<Result<Self::Response, Infallible>>;
@@ -50,7 +50,7 @@ impl Service<Request<Body>> for Exacting {
 #[tokio::test]
 async fn only_a_ready_service_is_called() {
     for (arm, clerk) in arms() {
-        let mut service = clerk.layer(Exacting::default());
+        let mut service = clerk.layer(PanicsUnlessReady::default());
         for (authorization, status) in
             [(Some(good()), 200), (Some(good()), 200), (None, 401), (Some(BAD.to_owned()), 401), (Some(good()), 200)]
         {
@@ -64,7 +64,7 @@ async fn only_a_ready_service_is_called() {
 #[tokio::test]
 async fn a_service_stays_usable_while_an_earlier_call_waits() {
     let (clerk, gate) = cold_layer();
-    let mut service = clerk.layer(Exacting::default());
+    let mut service = clerk.layer(PanicsUnlessReady::default());
     let mut waiting = Vec::new();
     for _ in 0..3 {
         waiting.push(Box::pin(service.ready().await.expect("infallible").call(get_path("/", Some(&good())))));
@@ -78,11 +78,11 @@ async fn a_service_stays_usable_while_an_earlier_call_waits() {
     }
 }
 
-/// An error that is nothing else.
+/// An error type that implements no `Error`.
 #[derive(Debug, PartialEq)]
-struct Broken(&'static str);
+struct InnerError(&'static str);
 
-/// Is ready when it is told to be, breaks when it is told to, and counts.
+/// Is ready and fails as the test chooses, and counts its polls.
 #[derive(Clone, Default)]
 struct Scripted {
     breaks_when_called: Arc<AtomicBool>,
@@ -99,13 +99,13 @@ impl Scripted {
 
 impl Service<Request<Body>> for Scripted {
     type Response = Response<Full<bytes::Bytes>>;
-    type Error = Broken;
-    type Future = Ready<Result<Self::Response, Broken>>;
+    type Error = InnerError;
+    type Future = Ready<Result<Self::Response, InnerError>>;
 
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Broken>> {
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), InnerError>> {
         self.polls.fetch_add(1, Ordering::SeqCst);
         if self.is_broken.load(Ordering::SeqCst) {
-            return Poll::Ready(Err(Broken("when polled")));
+            return Poll::Ready(Err(InnerError("when polled")));
         }
         if self.is_busy.load(Ordering::SeqCst) {
             context.waker().wake_by_ref();
@@ -116,7 +116,7 @@ impl Service<Request<Body>> for Scripted {
 
     fn call(&mut self, _: Request<Body>) -> Self::Future {
         let is_broken = self.breaks_when_called.load(Ordering::SeqCst);
-        ready(if is_broken { Err(Broken("when called")) } else { Ok(Response::default()) })
+        ready(if is_broken { Err(InnerError("when called")) } else { Ok(Response::default()) })
     }
 }
 
@@ -133,7 +133,7 @@ async fn poll_ready_only_polls_the_inner_service() {
         inner.is_busy.store(false, Ordering::SeqCst);
         assert_eq!(service.poll_ready(&mut context), Poll::Ready(Ok(())));
         inner.is_broken.store(true, Ordering::SeqCst);
-        assert_eq!(service.poll_ready(&mut context), Poll::Ready(Err(Broken("when polled"))));
+        assert_eq!(service.poll_ready(&mut context), Poll::Ready(Err(InnerError("when polled"))));
         assert_eq!(inner.polls(), 4);
         for _ in 0..100 {
             tokio::task::yield_now().await;
@@ -160,7 +160,7 @@ async fn an_error_of_the_inner_service_is_returned_in_both_arms() {
         let inner = Scripted::default();
         inner.breaks_when_called.store(true, Ordering::SeqCst);
         let outcome = clerk.layer(inner).oneshot(get_path("/", Some(&good()))).await;
-        assert_eq!(outcome.err(), Some(Broken("when called")), "{arm}");
+        assert_eq!(outcome.err(), Some(InnerError("when called")), "{arm}");
     }
 }
 
@@ -174,7 +174,7 @@ async fn a_service_that_fails_during_the_wait_fails_the_call() {
     assert!(poll_once(future.as_mut()).is_pending());
     inner.is_broken.store(true, Ordering::SeqCst);
     gate.open();
-    assert_eq!(future.await.err(), Some(Broken("when polled")));
+    assert_eq!(future.await.err(), Some(InnerError("when polled")));
 }
 
 #[tokio::test]

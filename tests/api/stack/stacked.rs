@@ -14,7 +14,7 @@ struct Profile {
     email: String,
 }
 
-/// Says who the request's user is, and why there is none.
+/// Replies with the request's user, or the reason why there is none.
 async fn found(request: axum::extract::Request) -> String {
     let user = request.extensions().get::<ClerkAuth>();
     let rejection = request.extensions().get::<Rejection>();
@@ -30,13 +30,13 @@ fn app(inner: ClerkAuthLayer, outer: ClerkAuthLayer) -> Router {
     Router::new().route("/", route(found)).layer(inner).layer(outer)
 }
 
-/// A layer for the other instance, which reads a header of its own.
+/// A layer for the other instance. It reads another header.
 fn second() -> ClerkAuthLayer {
     let config = other_issuer().config().instance_name("second").expect("a name");
     layer_of(config).token_sources([TokenSource::header(SECOND)]).expect("a source")
 }
 
-/// The same, with its key still to be fetched.
+/// The same, before its key is fetched.
 fn second_cold() -> ClerkAuthLayer {
     let config = other_issuer().config().instance_name("second").expect("a name");
     let (layer, gate) = gated_layer(config, vec![other_issuer().jwks()]);

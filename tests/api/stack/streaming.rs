@@ -53,7 +53,7 @@ async fn echo(request: Request) -> AxumBody {
     request.into_body()
 }
 
-/// Says each piece only after the one before it came back.
+/// Sends each piece only after the previous one was echoed.
 async fn converse(response: Response<Incoming>, sender: mpsc::Sender<Bytes>) {
     assert_eq!(response.status(), 200);
     let mut body = response.into_body();

@@ -31,7 +31,7 @@ use super::arms;
 use crate::support::sockets::serve_axum;
 use crate::support::{BAD, cold_layer, good, layer, layer_without_keys};
 
-/// Repeats what it hears, after the user's id.
+/// Echoes each message after the user's id.
 async fn talk(State(upgrades): State<Arc<AtomicUsize>>, user: ClerkAuth, upgrade: WebSocketUpgrade) -> Response {
     upgrades.fetch_add(1, Ordering::SeqCst);
     upgrade.on_upgrade(async move |mut socket| {

@@ -4,12 +4,12 @@ use tower_clerk::{Verifier, testing::TokenBuilder, verify::VerifyErrorKind};
 
 use super::{Fixture, entries, verify};
 
-/// Good for two days.
+/// Valid for two days.
 fn long(fixture: &Fixture) -> TokenBuilder {
     fixture.issuer.token("u").lifetime(Duration::from_secs(2 * 24 * 3600))
 }
 
-/// Lets a refresh that nobody waits for come to its end.
+/// Lets a refresh without waiters end.
 async fn settle(fixture: &Fixture, fetches: usize) {
     while fixture.fetches() < fetches {
         tokio::task::yield_now().await;
@@ -36,7 +36,7 @@ async fn cached_tokens_alone_keep_the_keys_fresh() {
 
 #[tokio::test]
 async fn cached_tokens_of_a_removed_key_are_rejected_after_the_refresh() {
-    let fixture = Fixture::new();
+    let fixture = Fixture::with_new_issuer();
     let verifier = fixture.verifier();
     let token = long(&fixture).sign();
     assert_eq!(verify(&verifier, &token).await, Ok(()));
@@ -50,7 +50,7 @@ async fn cached_tokens_of_a_removed_key_are_rejected_after_the_refresh() {
 
 #[tokio::test]
 async fn cached_tokens_of_a_key_replaced_under_its_kid_are_rejected() {
-    let fixture = Fixture::new();
+    let fixture = Fixture::with_new_issuer();
     let verifier = fixture.verifier();
     let token = long(&fixture).sign();
     assert_eq!(verify(&verifier, &token).await, Ok(()));

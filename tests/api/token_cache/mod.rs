@@ -10,20 +10,27 @@ use tower_clerk::{
     verify::{VerifierBuilder, VerifyErrorKind},
 };
 
-use crate::support::{GatedSource, Reply};
+use crate::support::{GatedSource, Reply, issuer};
 
 /// An issuer, and a source that replies with the key set that the test chooses.
 struct Fixture {
     clock: ManualClock,
-    issuer: TestIssuer,
+    issuer: &'static TestIssuer,
     source: GatedSource,
 }
 
 impl Fixture {
     fn new() -> Self {
-        let clock = ManualClock::new();
-        let issuer = TestIssuer::new().clock(clock.clone());
-        let fixture = Self { clock, issuer, source: GatedSource::new() };
+        Self::of(issuer())
+    }
+
+    /// With a new issuer, whose keys the test may rotate.
+    fn with_new_issuer() -> Self {
+        Self::of(Box::leak(Box::new(TestIssuer::new().clock(ManualClock::new()))))
+    }
+
+    fn of(issuer: &'static TestIssuer) -> Self {
+        let fixture = Self { clock: ManualClock::new(), issuer, source: GatedSource::new() };
         fixture.serve(Some(fixture.issuer.jwks()));
         fixture
     }

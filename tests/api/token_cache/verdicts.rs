@@ -3,6 +3,7 @@ use std::time::Duration;
 use tower_clerk::{ClerkAuthLayer, ClerkConfig, ConfigError, Verifier, testing::ManualClock, verify::VerifyErrorKind};
 
 use super::{Fixture, entries, verify};
+use crate::support::other_issuer;
 
 #[tokio::test]
 async fn a_cached_token_gives_the_same_claims() {
@@ -125,7 +126,7 @@ async fn verifiers_with_different_options_do_not_share_verdicts() {
 
 #[tokio::test]
 async fn instances_with_the_same_kid_do_not_share_entries() {
-    let (a, b) = (Fixture::new(), Fixture::new());
+    let (a, b) = (Fixture::new(), Fixture::of(other_issuer()));
     let other = b.issuer.config().issuer("https://clerk.b.example").expect("an issuer");
     let of_b = ClerkConfig::from_jwks(b.issuer.jwks()).and_then(|config| config.issuer("https://clerk.b.example"));
     let clock = ManualClock::new();

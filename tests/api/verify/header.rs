@@ -3,7 +3,7 @@ use serde_json::{Value, json};
 use tower_clerk::verify::VerifyErrorKind;
 
 use super::{accepted, assert_rejected, signed, verify, verify_with};
-use crate::support::{header, token};
+use crate::support::{header, other_issuer, token};
 
 #[test]
 fn crit_is_rejected_in_any_form() {
@@ -137,7 +137,7 @@ fn a_token_is_three_segments_of_canonical_base64url() {
     let good = token().sign();
     assert!(verify(&good).is_ok());
     let last = good.chars().last().expect("a signature");
-    // Of 2048 bits the last character carries two, so it has fifteen spellings too many.
+    // The last character carries two of the 2048 bits, so it has fifteen other spellings.
     let aliases = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
         .chars()
         .filter(|alias| *alias != last)
@@ -197,8 +197,7 @@ fn a_signature_of_another_payload_or_key_is_rejected() {
     let (_, signature) = good.rsplit_once('.').expect("a signature");
     let (rest, _) = other.rsplit_once('.').expect("a signature");
     assert_eq!(verify(&format!("{rest}.{signature}")).err(), Some(VerifyErrorKind::InvalidSignature));
-    let stranger = tower_clerk::testing::TestIssuer::new();
-    let forged = stranger.sign(&header(), &token().payload());
+    let forged = other_issuer().sign(&header(), &token().payload());
     assert_eq!(verify(&forged).err(), Some(VerifyErrorKind::InvalidSignature));
 }
 

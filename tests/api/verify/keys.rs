@@ -4,7 +4,7 @@ use tower_clerk::{
     verify::VerifyErrorKind,
 };
 
-use crate::support::{header, issuer, token};
+use crate::support::{header, issuer, other_issuer, token};
 
 fn with(config: ClerkConfig, token: &TokenBuilder) -> Result<(), VerifyErrorKind> {
     let verifier = Verifier::builder(config).clock(ManualClock::new()).build().expect("a verifier");
@@ -79,7 +79,6 @@ fn a_key_set_without_a_usable_key_is_rejected_at_start() {
 fn unusable_keys_beside_a_good_one_are_ignored() {
     let good = issuer().jwks();
     let key = good.strip_prefix(r#"{"keys":["#).and_then(|rest| rest.strip_suffix("]}")).expect("one key");
-    let stranger = TestIssuer::new();
     let odd = [
         key.replace("\"sig\"", "\"enc\""),
         key.replace("RS256", "PS256"),
@@ -92,16 +91,16 @@ fn unusable_keys_beside_a_good_one_are_ignored() {
     let document = format!(r#"{{"keys":[{},{key}]}}"#, odd.join(","));
     let config = ClerkConfig::from_jwks(document).and_then(|config| config.issuer(issuer().url())).expect("a document");
     assert_eq!(with(config.clone(), &token()), Ok(()));
-    let forged = stranger.sign(&header(), &token().payload());
+    let forged = other_issuer().sign(&header(), &token().payload());
     let verifier = Verifier::builder(config).clock(ManualClock::new()).build().expect("a verifier");
     assert!(verifier.try_verify(&forged).is_err());
 }
 
 #[test]
 fn each_of_several_keys_under_one_kid_is_tried() {
-    let other = TestIssuer::new().clock(ManualClock::new());
+    let other = other_issuer();
     let key_of = |issuer: &TestIssuer| issuer.jwks().replace(r#"{"keys":["#, "").replace("]}", "");
-    let document = format!(r#"{{"keys":[{},{}]}}"#, key_of(&other), key_of(issuer()));
+    let document = format!(r#"{{"keys":[{},{}]}}"#, key_of(other), key_of(issuer()));
     let config = ClerkConfig::from_jwks(document).and_then(|config| config.issuer(issuer().url())).expect("a document");
     assert_eq!(with(config.clone(), &token()), Ok(()));
     assert_eq!(with(config, &other.token("user_bob")), Ok(()));

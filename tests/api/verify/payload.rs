@@ -4,7 +4,7 @@ use tower_clerk::verify::VerifyErrorKind;
 use super::{accepted, assert_rejected, signed, verify, verify_with};
 use crate::support::{header, issuer, token};
 
-/// A good payload with this text after its members.
+/// A valid payload with this text after its members.
 fn payload_with(more: &str) -> String {
     let payload = token().payload();
     format!("{},{more}}}", payload.strip_suffix('}').expect("an object"))

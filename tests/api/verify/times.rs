@@ -9,7 +9,7 @@ use tower_clerk::{
 use super::{signed, verify};
 use crate::support::{header, issuer, token};
 
-/// Verifies `token` when the clock stands `millis` after the second in which it was issued.
+/// Verifies `token` at `millis` after the second in which it was issued.
 fn at(millis: i64, token: &str, skew: u64) -> Result<(), VerifyErrorKind> {
     let config = issuer().config().clock_skew(Duration::from_secs(skew)).expect("a skew");
     verify_at(millis, token, config)

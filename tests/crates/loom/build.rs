@@ -1,4 +1,4 @@
-//! Puts loom's locks under the gate, here and nowhere else.
+//! Makes the gate use loom's locks in this crate.
 
 fn main() {
     println!("cargo::rustc-cfg=tower_clerk_loom");

@@ -7,7 +7,7 @@ use proptest::{
 
 use super::oracle::{HOUR, issuer};
 
-/// The members of one JSON object, names and values as they are written, in their order.
+/// The members of one JSON object in order, with names and values as JSON text.
 type Members = Vec<(String, String)>;
 
 #[derive(Clone, Debug)]
@@ -19,7 +19,7 @@ pub(crate) struct Case {
     white_space: &'static str,
 }
 
-/// What is done to a token after it was signed.
+/// A change of a token after it was signed.
 #[derive(Clone, Debug)]
 enum Damage {
     None,
@@ -28,7 +28,7 @@ enum Damage {
     Changed(Index, char),
     Cut(Index),
     Padded,
-    /// Header and payload written anew with a space more.
+    /// Header and payload encoded again with an additional space.
     Respelled,
     TwiceSigned,
     Unsigned,
@@ -70,7 +70,7 @@ impl Case {
     }
 }
 
-/// A member that is mostly one of the good values, sometimes a bad one or absent.
+/// A member that usually has a valid value, and sometimes an invalid one or none.
 fn member<G: AsRef<str>, B: AsRef<str>>(
     name: &'static str,
     good: &[G],
@@ -86,7 +86,7 @@ fn member<G: AsRef<str>, B: AsRef<str>>(
     prop_oneof![30 => (name, value).prop_map(Some), absent => Just(None)].boxed()
 }
 
-/// The members that are there, in any order, one in forty times with one of them twice.
+/// The present members in any order. One in forty objects has a duplicate.
 fn object(members: Vec<BoxedStrategy<Option<(String, String)>>>) -> impl Strategy<Value = Members> {
     let members = members.prop_map(|members| members.into_iter().flatten().collect::<Members>()).prop_shuffle();
     (members, 0..40_u8, any::<Index>()).prop_map(|(mut members, repeats, which)| {
@@ -204,7 +204,7 @@ fn damage() -> impl Strategy<Value = Damage> {
     ]
 }
 
-/// All times lie an hour or more from `now`, out of reach of the clock's going on.
+/// All times are an hour or more from `now`, so that the progress of the clock does not matter.
 pub(crate) fn case(now: u64) -> impl Strategy<Value = Case> {
     let of = |algorithm| {
         let white_space = select(&["", "", " ", "\n\t"][..]);

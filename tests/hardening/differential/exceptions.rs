@@ -1,4 +1,4 @@
-//! Each test is one way in which ours accepts what the oracle rejects, and says which RFC clause decides.
+//! Each test is one case in which our verifier accepts what the oracle rejects, with the RFC clause that decides.
 
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -17,14 +17,14 @@ fn assert_both_accept(header: &str, payload: &str) {
     assert_eq!(verdicts(header, payload), (Ok(()), Ok(())), "{header} {payload}");
 }
 
-/// Ours accepts, and the oracle says that it cannot read this.
+/// Ours accepts, and the oracle fails to parse.
 fn assert_oracle_cannot_read(header: &str, payload: &str) {
     let (ours, oracle) = verdicts(header, payload);
     assert_eq!(ours, Ok(()), "{header} {payload}");
     assert!(matches!(oracle, Err(ErrorKind::Json(_))), "{oracle:?} for {header} {payload}");
 }
 
-/// RFC 7519, section 2: a `NumericDate` is a JSON number; none says that it is not before 1970. Ours is right.
+/// RFC 7519, section 2: a `NumericDate` is a JSON number. It may be before 1970. Ours is right.
 #[test]
 fn a_negative_nbf_is_in_the_past() {
     for nbf in ["-1", "-0.5", "-0.0001", "-8.64e12", "-1e0"] {
@@ -37,7 +37,7 @@ fn a_negative_nbf_is_in_the_past() {
     }
 }
 
-/// The oracle does not look at `iat` at all, so it has no quarrel with a negative one.
+/// The oracle does not check `iat`, so it accepts a negative one.
 #[test]
 fn a_negative_iat_makes_no_difference() {
     for iat in ["-1", "-0.5", "-8.64e12"] {
@@ -45,7 +45,7 @@ fn a_negative_iat_makes_no_difference() {
     }
 }
 
-/// Calls `compare` within one second of the system's clock, in which the oracle's time stands still.
+/// Calls `compare` within one second of the system clock. The oracle compares whole seconds.
 fn within_a_second(compare: impl Fn(u64) -> Verdicts, expected: Verdicts) {
     let (mut second, mut verdicts) = (now(), None);
     while verdicts.is_none() {
@@ -68,7 +68,7 @@ fn compare_at(second: u64, millis: u64, payload: &str) -> Verdicts {
 }
 
 /// RFC 7519, section 2: "non-integer values can be represented". The oracle rounds `nbf` up and its clock down, and
-/// so rejects up to a second and a half longer. Ours is right.
+/// so rejects for up to a second and a half longer. Ours is right.
 #[test]
 fn fractional_seconds_in_nbf_are_compared() {
     let nbf = |second: u64, fraction: &str| payload(&format!(",\"nbf\":{}{fraction}", second + SKEW));
@@ -80,7 +80,7 @@ fn fractional_seconds_in_nbf_are_compared() {
     within_a_second(compare, (Err(VerifyErrorKind::NotYetValid), Ok(())));
 }
 
-/// The same rounding makes the oracle accept longer here, never shorter: no difference of the kind looked for.
+/// Here the same rounding makes the oracle accept longer, never shorter.
 #[test]
 fn fractional_seconds_in_exp_make_no_difference() {
     let exp = |second: u64, fraction: &str| payload_until(&format!("{}{fraction}", second - SKEW), "");
@@ -92,8 +92,8 @@ fn fractional_seconds_in_exp_make_no_difference() {
     within_a_second(compare, (Err(VerifyErrorKind::Expired), Ok(())));
 }
 
-/// RFC 7515, section 4.1: their use is optional, and ours never looks into them (RFC 8725, section 3.10). The oracle
-/// wants them well-formed, which section 5.2, step 4, allows. Both are right.
+/// RFC 7515, section 4.1: their use is optional. Ours ignores them (RFC 8725, section 3.10). The oracle
+/// requires them to be well-formed, which section 5.2, step 4, allows. Both are right.
 #[test]
 fn header_members_that_name_keys_may_be_of_any_type() {
     for (name, wrong, right) in [
@@ -112,7 +112,7 @@ fn header_members_that_name_keys_may_be_of_any_type() {
     }
 }
 
-/// RFC 7515, section 4: what a JWS does not define must be ignored. These are of JWE (RFC 7516) and ACME (RFC 8555).
+/// RFC 7515, section 4: undefined members must be ignored. These belong to JWE (RFC 7516) and ACME (RFC 8555).
 /// Ours is right.
 #[test]
 fn header_members_of_other_documents_may_be_of_any_type() {
@@ -122,8 +122,8 @@ fn header_members_of_other_documents_may_be_of_any_type() {
     }
 }
 
-/// RFC 7519, section 4.1.3: who does not find itself in `aud` must reject. The oracle is right by the letter. Ours has
-/// no name to look for until an audience is set, as in Clerk's own SDKs, and then rejects too.
+/// RFC 7519, section 4.1.3: a recipient that is not in `aud` must reject. The oracle follows the letter. Ours has
+/// no name to compare until an audience is set, like Clerk's SDKs. Then it rejects too.
 #[test]
 fn aud_is_not_checked_until_an_audience_is_set() {
     for aud in ["\"anyone\"", "[\"anyone\"]", "[]"] {
@@ -139,8 +139,8 @@ fn aud_is_not_checked_until_an_audience_is_set() {
     }
 }
 
-/// RFC 8259, section 6: a parser may limit the range of numbers. Ours carries what it does not read; reading the
-/// payload into a type without such numbers fails with either. Both are right.
+/// RFC 8259, section 6: a parser may limit the range of numbers. Ours keeps unread numbers as text. Reading the
+/// payload into a type without such numbers fails in both. Both are right.
 #[test]
 fn a_number_beyond_f64_is_kept() {
     let payload_with_it = payload(",\"x\":1e400");
@@ -151,8 +151,8 @@ fn a_number_beyond_f64_is_kept() {
     assert!(rs256().verdicts(&token).0.expect("accepted").custom::<Value>().is_err());
 }
 
-/// `serde_json` keeps a member name for itself, and what stands under it must be JSON once more. RFC 7519, section 4,
-/// leaves names to the issuer: ours, which reads no values that it does not know, is right.
+/// `serde_json` reserves a member name, whose value must be JSON text. RFC 7519, section 4,
+/// leaves names to the issuer. Ours reads no unknown values and is right.
 #[test]
 fn a_member_name_reserved_by_serde_json_is_accepted() {
     let member = r#","x":{"$serde_json::private::RawValue":"{"}"#;
@@ -161,7 +161,7 @@ fn a_member_name_reserved_by_serde_json_is_accepted() {
     assert!(rs256().oracle_accepts_unread(&issuer().sign(&header(""), &payload(member))));
 }
 
-/// Both read as deep as `serde_json` does.
+/// Both have the recursion limit of `serde_json`.
 #[test]
 fn nesting_makes_no_difference() {
     let member = |depth: usize| format!(",\"x\":{}{}", "[".repeat(depth - 1), "]".repeat(depth - 1));

@@ -16,7 +16,7 @@ use super::{
     oracle::{Pair, Verdicts, now},
 };
 
-/// What both accept must be the same token to both.
+/// A token that both accept must have the same claims in both.
 fn assert_same(verdicts: &Verdicts) -> Result<(), TestCaseError> {
     let (Ok(ours), Ok(oracle)) = verdicts else { return Ok(()) };
     let claims = &oracle.claims;
@@ -65,7 +65,7 @@ fn the_oracle_accepts_every_token_that_the_verifier_accepts() {
     }
 }
 
-/// The same cases in every run, unless the environment says otherwise.
+/// The same cases in every run, unless the environment chooses others.
 fn runner(cases: u32) -> TestRunner {
     let config = ProptestConfig::default();
     let rng_seed = match config.rng_seed {
@@ -75,7 +75,7 @@ fn runner(cases: u32) -> TestRunner {
     TestRunner::new(ProptestConfig { cases: config.cases.max(cases), failure_persistence: None, rng_seed, ..config })
 }
 
-/// What must have come up among several thousand tokens.
+/// The cases that must occur among several thousand tokens.
 const KINDS: [&str; 20] = [
     "AlgorithmMismatch",
     "CriticalHeader",

@@ -1,4 +1,4 @@
-//! What this crate accepts, `jsonwebtoken` accepts: but for the differences that `exceptions` lists one by one.
+//! `jsonwebtoken` accepts every token that this crate accepts, except for the differences listed in `exceptions`.
 
 mod cases;
 mod exceptions;

@@ -12,7 +12,7 @@ use tower_clerk::{ClerkConfig, Verifier, claims::Claims, verify::VerifyErrorKind
 /// The oracle knows only the system clock, so tokens are minted by it.
 pub(crate) use crate::support::system_clock_issuer as issuer;
 
-/// The issuer's key as a JWKS that gives it this algorithm.
+/// A JWKS with the issuer's key and this algorithm.
 fn jwks(algorithm: &str) -> String {
     issuer().jwks().replace("\"RS256\"", &format!("\"{algorithm}\""))
 }
@@ -21,7 +21,7 @@ pub(crate) fn config(algorithm: &str) -> ClerkConfig {
     ClerkConfig::from_jwks(jwks(algorithm)).and_then(|config| config.issuer(issuer().url())).expect("a configuration")
 }
 
-/// Ours and the oracle, set up to the same end: one key with one algorithm, one issuer, the same skew.
+/// Our verifier and the oracle with the same settings: one key with one algorithm, one issuer, the same skew.
 pub(crate) struct Pair {
     key: DecodingKey,
     ours: Verifier,
@@ -35,7 +35,7 @@ impl Pair {
         Self::with(algorithm, config(&format!("{algorithm:?}")))
     }
 
-    /// With a configuration of its own for ours.
+    /// With this configuration for our verifier.
     pub(crate) fn with(algorithm: Algorithm, config: ClerkConfig) -> Self {
         let set: JwkSet = serde_json::from_str(&issuer().jwks()).expect("a JWKS");
         let mut validation = Validation::new(algorithm);
@@ -50,7 +50,7 @@ impl Pair {
         }
     }
 
-    /// The oracle reads the claims into a type that takes any JSON, as far as its parser can.
+    /// The oracle parses the claims into a type that accepts any JSON.
     pub(crate) fn verdicts(&self, token: &str) -> Verdicts {
         (self.ours.try_verify(token).map_err(|error| error.kind()), self.oracle(token))
     }
@@ -59,7 +59,7 @@ impl Pair {
         decode(token, &self.key, &self.validation).map_err(|error| error.into_kind())
     }
 
-    /// Whether the oracle accepts the token when nobody reads its claims but itself.
+    /// Whether the oracle accepts the token if its claims are not parsed into a type.
     pub(crate) fn oracle_accepts_unread(&self, token: &str) -> bool {
         decode::<serde::de::IgnoredAny>(token, &self.key, &self.validation).is_ok()
     }
@@ -70,12 +70,12 @@ pub(crate) fn rs256() -> &'static Pair {
     PAIR.get_or_init(|| Pair::of(Algorithm::RS256))
 }
 
-/// The header of a good token, with further members as they are written here.
+/// The header of a valid token, with additional members as JSON text.
 pub(crate) fn header(more: &str) -> String {
     format!(r#"{{"alg":"RS256","typ":"JWT","kid":"{}"{more}}}"#, issuer().kid())
 }
 
-/// The payload of a good token, with further members as they are written here.
+/// The payload of a valid token, with additional members as JSON text.
 pub(crate) fn payload(more: &str) -> String {
     payload_until(&(now() + HOUR).to_string(), more)
 }
@@ -85,7 +85,7 @@ pub(crate) fn payload_until(exp: &str, more: &str) -> String {
     format!(r#"{{"iss":"{}","sub":"user_ada","sid":"sess_a","exp":{exp}{more}}}"#, issuer().url())
 }
 
-/// The system's clock in whole seconds.
+/// The system clock in whole seconds.
 pub(crate) fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs()
 }

@@ -1,11 +1,11 @@
-//! The other way round, where the oracle accepts what ours rejects: known, wanted, and here so that a change of either
-//! side is seen.
+//! Tokens that the oracle accepts and our verifier rejects. These differences are intended. The tests notice a change
+//! of either side.
 
 use tower_clerk::verify::VerifyErrorKind;
 
 use super::oracle::{HOUR, header, issuer, now, payload, rs256};
 
-/// Ours rejects for this reason, and the oracle accepts.
+/// Our verifier rejects for this reason, and the oracle accepts.
 fn assert_only_ours_rejects(header: &str, payload: &str, kind: VerifyErrorKind) {
     let (ours, oracle) = rs256().verdicts(&issuer().sign(header, payload));
     assert_eq!(ours.err(), Some(kind), "{header} {payload}");
@@ -38,7 +38,7 @@ fn claims_that_only_the_verifier_rejects() {
         (other("user_ada", ""), VerifyErrorKind::InvalidSubject),
         (other("user_ada", "mch_a"), VerifyErrorKind::InvalidSubject),
         (other(r#""sid":"sess_a","#, ""), VerifyErrorKind::InvalidSessionId),
-        // RFC 7519, section 4.1.1: an issuer is one text.
+        // RFC 7519, section 4.1.1: an issuer is one string.
         (
             other(&format!("\"{}\"", issuer().url()), &format!("[\"{}\"]", issuer().url())),
             VerifyErrorKind::InvalidIssuer,

@@ -1,4 +1,4 @@
-//! With a client of the user's own, which follows redirects and has no deadline.
+//! A custom `reqwest` client that follows redirects and has no timeout.
 
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ async fn instance(timeout: Duration, script: Script) -> Instance {
     Instance { verifier, ..instance }
 }
 
-/// Asserts that this answer is a failure, with keys and without.
+/// Asserts that this response is a failure, with keys and without.
 async fn is_a_failure(timeout: Duration, script: Script, kind: FetchErrorKind) {
     let instance = instance(timeout, script.clone()).await;
     assert_eq!(instance.failure().await.fetch_error(), Some(kind));
@@ -46,7 +46,7 @@ async fn is_a_failure(timeout: Duration, script: Script, kind: FetchErrorKind) {
 async fn it_fetches_with_the_client_given() {
     let instance = instance(PATIENT, keys()).await;
     instance.verify(&instance.token()).await.expect("a good token");
-    // The client of this crate's own names itself.
+    // The crate's own client sends a user agent.
     assert!(!instance.server.seen().heads[0].contains("user-agent"));
 }
 

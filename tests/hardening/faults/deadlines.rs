@@ -78,7 +78,7 @@ async fn a_connection_that_is_never_established_is_a_failure_at_the_deadline() {
     assert_eq!(instance.failure().await.fetch_error(), Some(FetchErrorKind::Timeout));
 }
 
-/// Connections that nobody accepts, until the listener's queue has no room and further ones are left hanging.
+/// Fills the listener's queue with connections that nobody accepts, so that further ones hang.
 async fn fill(_listener: &TcpListener, address: SocketAddr) -> Vec<TcpStream> {
     let mut queued = Vec::new();
     while let Ok(stream) = tokio::time::timeout(HASTY, TcpStream::connect(address)).await {

@@ -1,4 +1,4 @@
-//! A Clerk instance with its keys on a faulty server, and a verifier that trusts it.
+//! A Clerk instance whose keys are on a faulty server, and a verifier that trusts it.
 
 use std::{sync::OnceLock, time::Duration};
 
@@ -17,11 +17,11 @@ use crate::support::{
     within,
 };
 
-/// The longest deadline there is: it ends nothing here, since [`within`] is shorter.
+/// The longest possible timeout. It never expires here, because [`within`] is shorter.
 pub(crate) const PATIENT: Duration = Duration::from_secs(60);
-/// A deadline for servers that never answer.
+/// A timeout for servers that never reply.
 pub(crate) const HASTY: Duration = Duration::from_millis(200);
-/// After this long a refresh is due.
+/// The interval after which a refresh is due.
 pub(crate) const INTERVAL: Duration = Duration::from_secs(300);
 
 pub(crate) struct Instance {
@@ -31,12 +31,12 @@ pub(crate) struct Instance {
 }
 
 impl Instance {
-    /// An instance whose keys were never asked for, on a server that answers like this.
+    /// An instance whose keys have not been fetched, on a server with this script.
     pub(crate) async fn cold(timeout: Duration, script: Script) -> Self {
         Self::at(Server::start(script).await, timeout)
     }
 
-    /// An instance whose keys are known, with a refresh due, on a server that now answers like this.
+    /// An instance whose keys have been fetched and are due for a refresh, on a server that now has this script.
     pub(crate) async fn warm(timeout: Duration, script: Script) -> Self {
         let instance = Self::cold(timeout, keys()).await;
         instance.verify(&instance.token()).await.expect("a good token");
@@ -52,12 +52,12 @@ impl Instance {
         Self { clock, server, verifier: builder.build().expect("a verifier") }
     }
 
-    /// A good token.
+    /// A valid token.
     pub(crate) fn token(&self) -> String {
         self.token_of(issuer())
     }
 
-    /// A token of this instance signed by that issuer's key.
+    /// A token of this instance, signed with the issuer's key.
     pub(crate) fn token_of(&self, issuer: &TestIssuer) -> String {
         issuer.token("user_ada").claim("iss", self.server.url()).lifetime(Duration::from_secs(30 * 86_400)).sign()
     }
@@ -66,24 +66,24 @@ impl Instance {
         within(self.verifier.verify(token)).await
     }
 
-    /// Verifies a good token, which must not wait.
+    /// Verifies a valid token without waiting.
     pub(crate) fn verify_at_once(&self) -> Result<Claims, VerifyError> {
         self.verifier.verify(&self.token()).now_or_never().expect("no waiting")
     }
 
-    /// What a good token is rejected for when its keys cannot be had.
+    /// The error of a valid token whose keys are unavailable.
     pub(crate) async fn failure(&self) -> VerifyError {
         let error = self.verify(&self.token()).await.expect_err("no keys");
         assert_eq!(error.kind(), VerifyErrorKind::KeysUnavailable);
         error
     }
 
-    /// Lets a good token start the refresh that is due, without waiting for it.
+    /// Starts the refresh that is due, without waiting for it.
     pub(crate) fn start_refresh(&self) {
         assert_eq!(self.verify_at_once().expect("a good token").user_id(), "user_ada");
     }
 
-    /// What the refresh that is due fails for, as one learns who waits for it.
+    /// The error of the refresh that is due, for a token that waits for it.
     pub(crate) async fn refresh_failure(&self) -> VerifyError {
         self.start_refresh();
         let error = self.verify(&self.token_of(successor())).await.expect_err("no such key");
@@ -92,13 +92,13 @@ impl Instance {
     }
 }
 
-/// Asserts that a server which answers like this has failed, whether there were keys before or not, and that
-/// all is well once it answers as it should.
+/// Asserts that this script is a failure, with earlier keys and without, and that
+/// the verifier recovers when the server does.
 pub(crate) async fn is_a_failure(script: Script, kind: FetchErrorKind) {
     fails(PATIENT, script, kind).await;
 }
 
-/// Asserts the same of a server whose answer does not come to an end.
+/// Asserts the same for a response that never ends.
 pub(crate) async fn runs_out_of_time(script: Script) {
     fails(HASTY, script, FetchErrorKind::Timeout).await;
 }
@@ -150,7 +150,7 @@ async fn leaves_the_old_keys(instance: &Instance, kind: FetchErrorKind) {
     assert_eq!((status.keys, status.age, status.last_error), (1, Some(INTERVAL), Some(kind)));
 }
 
-/// Asserts that an answer like this brings the instance's keys, and no others.
+/// Asserts that this script provides the instance's keys and no others.
 pub(crate) async fn is_accepted(script: Script) {
     let instance = Instance::cold(PATIENT, script).await;
     instance.verify(&instance.token()).await.expect("a good token");
@@ -168,7 +168,7 @@ pub(crate) fn document(text: &str) -> Script {
     response("200 OK", &[("Content-Type", "application/json")], text)
 }
 
-/// An answer with a `Content-Length`.
+/// A response with a `Content-Length`.
 pub(crate) fn response(status: &str, headers: &[(&str, &str)], body: impl AsRef<[u8]>) -> Script {
     let body = body.as_ref();
     let mut head = format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\n", body.len());
@@ -178,18 +178,18 @@ pub(crate) fn response(status: &str, headers: &[(&str, &str)], body: impl AsRef<
     vec![Step::Write([head.as_bytes(), b"\r\n", body].concat())]
 }
 
-/// These bytes, and then nothing until the client is gone.
+/// These bytes, and then nothing until the client disconnects.
 pub(crate) fn bytes(bytes: impl AsRef<[u8]>) -> Script {
     vec![Step::Write(bytes.as_ref().to_vec()), Step::Hang]
 }
 
-/// An answer that comes once it is released.
+/// A response that waits until it is released.
 pub(crate) fn held(mut script: Script) -> Script {
     script.insert(0, Step::Hold);
     script
 }
 
-/// The instance's next key, with a `kid` of its own.
+/// The instance's next key, with another `kid`.
 pub(crate) fn successor() -> &'static TestIssuer {
     static SUCCESSOR: OnceLock<TestIssuer> = OnceLock::new();
     SUCCESSOR.get_or_init(|| {

@@ -1,5 +1,5 @@
-//! Fetching keys over a real socket from a server that misbehaves: what counts as a failure, what stays in use
-//! meanwhile, and how it recovers.
+//! Fetching keys over a real socket from a server that misbehaves: which responses are failures, which keys stay in
+//! use, and how the verifier recovers.
 
 mod bodies;
 mod custom_client;

@@ -1,16 +1,16 @@
-//! What does not make the server be asked.
+//! Operations that must not fetch keys.
 
-use std::{convert::Infallible, time::Duration};
+use std::time::Duration;
 
 use axum::body::Body;
-use http::{Request, Response};
+use http::Request;
 use serde_json::json;
-use tower::{Service, ServiceExt, service_fn};
-use tower_clerk::{ClerkAuthLayer, ClerkConfig, Verifier, testing::TokenBuilder, verify::VerifyErrorKind};
+use tower::{Service, ServiceExt};
+use tower_clerk::{ClerkAuthLayer, ClerkConfig, Verifier, verify::VerifyErrorKind};
 use tower_layer::Layer;
 
 use super::instance::{Instance, PATIENT, document, keys};
-use crate::support::{issuer, other_issuer};
+use crate::support::{Recorder, issuer, other_issuer, token};
 use crate::support::{server::Server, within};
 
 #[tokio::test]
@@ -29,10 +29,9 @@ async fn nothing_is_fetched_before_a_token_needs_it() {
     ];
     assert_eq!(server.connections().await, 0);
     for layer in &layers {
-        let inner = service_fn(|_: Request<Body>| async { Ok::<_, Infallible>(Response::new(Body::empty())) });
-        let mut service = layer.layer(inner);
+        let mut service = layer.layer(Recorder::default());
         assert_eq!(server.connections().await, 0);
-        service.ready().await.expect("infallible");
+        ServiceExt::<Request<Body>>::ready(&mut service).await.expect("infallible");
         assert_eq!(server.connections().await, 0);
         let response = service.call(Request::new(Body::empty())).await.expect("infallible");
         assert_ne!(response.status(), 503);
@@ -42,11 +41,7 @@ async fn nothing_is_fetched_before_a_token_needs_it() {
     assert_eq!(server.connections().await, 0);
 }
 
-fn token() -> TokenBuilder {
-    issuer().token("user_ada")
-}
-
-/// Tokens that no key could make good, and what they are rejected for.
+/// Tokens that are invalid under every key, and the reason of their rejection.
 fn rejected_without_keys(url: &str) -> Vec<(String, VerifyErrorKind)> {
     let signed = |header: serde_json::Value| issuer().sign(&header.to_string(), &token().payload());
     let good = token().sign();

@@ -1,4 +1,4 @@
-//! What the server is asked, and by which way.
+//! The requests for keys, and the proxies that they use.
 
 use std::process::Command;
 
@@ -8,7 +8,7 @@ use super::instance::{Instance, PATIENT, document, keys, response, successor};
 use crate::support::issuer;
 use crate::support::{server::Server, within};
 
-/// The request line, and the headers in alphabetical order with their names in lower case.
+/// The request line, then the headers in alphabetical order with lower-case names.
 fn lines(head: &str) -> Vec<String> {
     let mut lines = head.trim_end().split("\r\n");
     let first = lines.next().expect("a request line").to_owned();
@@ -94,7 +94,7 @@ async fn each_fetch_opens_a_new_connection() {
     }
 }
 
-/// The environment is that of a process, so the test starts itself again in one that has proxies in it.
+/// Environment variables belong to the process, so the test starts itself again with proxies in its environment.
 #[tokio::test]
 async fn environment_proxies_are_used_except_for_loopback() {
     if let Ok(url) = std::env::var(URL) {
@@ -135,7 +135,7 @@ async fn fetch_among_proxies(url: &str) {
     for url in [url, &localhost] {
         warm_up(ClerkConfig::from_frontend_api_url(url), None).await.expect("keys");
     }
-    // The environment does have an effect: on a client of the user's own, and on other hosts.
+    // The environment does apply to custom clients and to other hosts.
     warm_up(ClerkConfig::from_frontend_api_url(url), Some(reqwest::Client::new())).await.expect_err("the proxy's");
     let elsewhere =
         ClerkConfig::from_secret_key("sk_test_abc").and_then(|config| config.api_url("https://clerk.test.example"));

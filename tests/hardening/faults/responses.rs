@@ -1,4 +1,4 @@
-//! What the layer's clients see of a server that misbehaves.
+//! Responses of the layer while the key server misbehaves.
 
 use std::time::Duration;
 

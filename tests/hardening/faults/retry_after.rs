@@ -11,7 +11,7 @@ fn too_many(headers: &[(&str, &str)]) -> Script {
     response("429 Too Many Requests", headers, "")
 }
 
-/// Asserts that without keys the next fetch starts at the end of this delay and not before.
+/// Asserts that without keys the next fetch starts after exactly this delay.
 async fn is_put_off_without_keys(script: Script, delay: Duration) {
     let instance = Instance::cold(PATIENT, script).await;
     let error = instance.failure().await;
@@ -77,7 +77,7 @@ async fn a_retry_after_date_is_relative_to_the_servers_date() {
     backs_off_as_ever(too_many(&[("Retry-After", "Fri, 31 Dec 1999 23:59:59 GMT")])).await;
 }
 
-/// Asserts that the first back-off is 0.25 seconds, or a quarter of it less.
+/// Asserts that the first back-off is 0.25 seconds or up to a quarter shorter.
 async fn backs_off_as_ever(script: Script) {
     let (shortest, longest) = (Duration::from_micros(187_500), Duration::from_millis(250));
     let instance = Instance::cold(PATIENT, script.clone()).await;

@@ -1,4 +1,4 @@
-//! Several instances at the one URL of the Backend API, told apart by their secret keys alone.
+//! Several instances at the URL of the Backend API, which differ only in their secret keys.
 
 use tower_clerk::{
     ClerkConfig, Verifier,

@@ -7,10 +7,10 @@ use crate::support::issuer;
 use crate::support::server::{Script, Step};
 
 const MIB: usize = 1024 * 1024;
-/// What a document may be long.
+/// The maximum length of a document.
 const LIMIT: usize = MIB / 2;
 
-/// The instance's keys, made longer by white space.
+/// The instance's keys, padded with white space.
 fn keys_of_length(length: usize) -> String {
     let jwks = issuer().jwks();
     let padding = " ".repeat(length - jwks.len());
@@ -60,7 +60,7 @@ async fn a_set_of_1025_members_is_too_large() {
     is_a_failure(document(&set_of(1025)), FetchErrorKind::TooLarge).await;
 }
 
-/// 200 MB after this head, if the client takes them.
+/// This head and a body of 200 MB.
 fn huge(head: &str, unit: &[u8]) -> Script {
     let block: Arc<[u8]> = unit.repeat(65_536 / unit.len()).into();
     let times = 200 * MIB / block.len() + 1;
@@ -71,7 +71,7 @@ async fn is_cut_off(script: Script, kind: FetchErrorKind) {
     let instance = Instance::cold(PATIENT, script.clone()).await;
     assert_eq!(instance.failure().await.fetch_error(), Some(kind));
     instance.server.until(|seen| seen.closed == 1).await;
-    // What was on its way when the client hung up lies in the buffers of two sockets.
+    // Bytes in flight when the client disconnected are in the buffers of two sockets.
     let written = instance.server.seen().written;
     assert!(written < 64 * MIB, "{written}");
     is_a_failure(script, kind).await;

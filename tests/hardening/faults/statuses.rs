@@ -4,7 +4,7 @@ use super::instance::{Instance, PATIENT, bytes, is_a_failure, is_accepted, keys,
 use crate::support::server::Step;
 use crate::support::{issuer, other_issuer};
 
-/// Keys in its body make no other status than 200 good.
+/// A status other than 200 is a failure even if the body has keys.
 async fn status_is_a_failure(status: &str) {
     is_a_failure(
         response(status, &[("Content-Type", "application/json")], other_issuer().jwks()),

@@ -1,4 +1,4 @@
-//! Classes 1 to 3, 5 and 6: what `alg` says and what the signature is.
+//! `alg` that is `none`, of the wrong type, misspelt or another than the key's, and trivial signature values.
 
 use aws_lc_rs::{
     rand::SystemRandom,
@@ -18,7 +18,10 @@ use super::{
 };
 
 pub(crate) fn rows() -> Vec<Row> {
-    [unsigned(), of_another_type(), misspelt(), of_another_algorithm(), psychic()].into_iter().flatten().collect()
+    [unsigned(), with_alg_of_wrong_type(), with_misspelt_alg(), of_another_algorithm(), with_trivial_signatures()]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 #[tokio::test]
@@ -28,12 +31,12 @@ async fn alg_none_is_rejected_in_every_spelling() {
 
 #[tokio::test]
 async fn an_alg_that_is_absent_or_not_a_string_is_rejected() {
-    Targets::start(&jwks()).await.check(&of_another_type()).await;
+    Targets::start(&jwks()).await.check(&with_alg_of_wrong_type()).await;
 }
 
 #[tokio::test]
 async fn an_alg_that_resembles_rs256_is_rejected() {
-    Targets::start(&jwks()).await.check(&misspelt()).await;
+    Targets::start(&jwks()).await.check(&with_misspelt_alg()).await;
 }
 
 #[tokio::test]
@@ -43,7 +46,7 @@ async fn a_signature_of_another_algorithm_is_rejected() {
 
 #[tokio::test]
 async fn trivial_signature_values_are_rejected() {
-    Targets::start(&jwks()).await.check(&psychic()).await;
+    Targets::start(&jwks()).await.check(&with_trivial_signatures()).await;
 }
 
 fn signed_with_alg(alg: impl Serialize) -> String {
@@ -69,7 +72,7 @@ fn unsigned() -> Vec<Row> {
     table(Class::AlgNone, &good(), attacks)
 }
 
-fn of_another_type() -> Vec<Row> {
+fn with_alg_of_wrong_type() -> Vec<Row> {
     let values = [
         json!(["RS256"]),
         json!(null),
@@ -89,7 +92,7 @@ fn of_another_type() -> Vec<Row> {
     table(Class::AlgOfWrongType, &good(), attacks)
 }
 
-fn misspelt() -> Vec<Row> {
+fn with_misspelt_alg() -> Vec<Row> {
     let spellings = [
         "rs256",
         "Rs256",
@@ -142,8 +145,8 @@ fn of_another_algorithm() -> Vec<Row> {
     table(Class::OtherAlgorithm, &good(), attacks)
 }
 
-fn psychic() -> Vec<Row> {
-    // The order of P-256 (FIPS 186-4, D.1.2.3): r = s = n is 0 = 0 to a verifier that does not check the range.
+fn with_trivial_signatures() -> Vec<Row> {
+    // The order of P-256 (FIPS 186-4, D.1.2.3). With r = s = n a verifier that does not check the range accepts.
     let order = [
         0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xbc, 0xe6, 0xfa, 0xad,
         0xa7, 0x17, 0x9e, 0x84, 0xf3, 0xb9, 0xca, 0xc2, 0xfc, 0x63, 0x25, 0x51,

@@ -1,4 +1,4 @@
-//! Classes 21 and 22: validly signed tokens whose times and issuer are not what they seem.
+//! Signed tokens with misleading times and issuers.
 
 use serde_json::json;
 use tower_clerk::verify::VerifyErrorKind::{
@@ -12,30 +12,30 @@ use super::{
 };
 
 pub(crate) fn rows() -> Vec<Row> {
-    [expiring(), beginning(), issued_by_another()].into_iter().flatten().collect()
+    [expired(), not_yet_valid(), of_another_issuer()].into_iter().flatten().collect()
 }
 
 #[tokio::test]
 async fn an_expired_or_malformed_exp_is_rejected() {
-    Targets::start(&jwks()).await.check(&expiring()).await;
+    Targets::start(&jwks()).await.check(&expired()).await;
 }
 
 #[tokio::test]
 async fn a_future_or_malformed_nbf_or_iat_is_rejected() {
-    Targets::start(&jwks()).await.check(&beginning()).await;
+    Targets::start(&jwks()).await.check(&not_yet_valid()).await;
 }
 
 #[tokio::test]
 async fn an_iss_that_resembles_the_issuer_is_rejected() {
-    Targets::start(&jwks()).await.check(&issued_by_another()).await;
+    Targets::start(&jwks()).await.check(&of_another_issuer()).await;
 }
 
-/// A token that says this of a claim, as it is written.
-fn saying(name: &str, text: &str) -> String {
+/// A signed token with this claim, whose value is JSON text.
+fn with_claim_text(name: &str, text: &str) -> String {
     trusted().sign_bytes(header().to_string(), appended(&without(payload(), name), &format!("\"{name}\":{text}")))
 }
 
-fn expiring() -> Vec<Row> {
+fn expired() -> Vec<Row> {
     let attacks = [
         ("1e400", InvalidExpiry),
         ("-1e400", InvalidExpiry),
@@ -44,7 +44,7 @@ fn expiring() -> Vec<Row> {
         ("18446744073709551616", InvalidExpiry),
         ("9223372036854775807", InvalidExpiry),
         ("9223372036854775", InvalidExpiry),
-        // Beyond a JavaScript Date, whose NaN is never less than now: expired, and yet valid there.
+        // Beyond the range of a JavaScript Date: NaN is never less than now, so such a token never expires there.
         ("-8640000000001", InvalidExpiry),
         ("8640000000001", InvalidExpiry),
         ("-1e13", InvalidExpiry),
@@ -60,7 +60,7 @@ fn expiring() -> Vec<Row> {
         ("-0", Expired),
         ("-1", Expired),
         ("-8640000000000", Expired),
-        // 2^32 and 2^31: what is left of a time that is cut to 32 bits.
+        // 2^32 and 2^31: times that are truncated to 32 bits.
         ("1799999990", Expired),
         ("1799999995", Expired),
         ("1799999995.000", Expired),
@@ -68,14 +68,14 @@ fn expiring() -> Vec<Row> {
         ("1e-400", Expired),
         ("4e-9", Expired),
     ];
-    let attacks = attacks.map(|(text, rejected)| (format!("exp: {text}"), saying("exp", text), rejected));
-    let mut rows = table(Class::Times, &saying("exp", "1.800000060e9"), attacks);
+    let attacks = attacks.map(|(text, rejected)| (format!("exp: {text}"), with_claim_text("exp", text), rejected));
+    let mut rows = table(Class::Times, &with_claim_text("exp", "1.800000060e9"), attacks);
     let absent = [("no exp", trusted().sign(&header(), &without(payload(), "exp")), InvalidExpiry)];
     rows.extend(table(Class::Times, &good(), absent));
     rows
 }
 
-fn beginning() -> Vec<Row> {
+fn not_yet_valid() -> Vec<Row> {
     let times = |name: &'static str, invalid: VerifyErrorKind, early: VerifyErrorKind| {
         let attacks = [
             (r#""1799999990""#, invalid),
@@ -92,15 +92,16 @@ fn beginning() -> Vec<Row> {
             ("1800000006", early),
             ("1800000005.001", early),
         ];
-        let attacks = attacks.map(|(text, rejected)| (format!("{name}: {text}"), saying(name, text), rejected));
-        table(Class::Times, &saying(name, "1800000005"), attacks)
+        let attacks =
+            attacks.map(|(text, rejected)| (format!("{name}: {text}"), with_claim_text(name, text), rejected));
+        table(Class::Times, &with_claim_text(name, "1800000005"), attacks)
     };
     let mut rows = times("nbf", InvalidNotBefore, NotYetValid);
     rows.extend(times("iat", InvalidIssuedAt, IssuedInFuture));
     rows
 }
 
-fn issued_by_another() -> Vec<Row> {
+fn of_another_issuer() -> Vec<Row> {
     let host = ISSUER.trim_start_matches("https://");
     let texts = [
         format!("{ISSUER}.evil.example"),
@@ -151,5 +152,5 @@ fn issued_by_another() -> Vec<Row> {
         .collect();
     attacks.push(("no iss".to_owned(), trusted().sign(&header(), &without(payload(), "iss")), InvalidIssuer));
     let escaped = format!("\"{}\"", ISSUER.replace("https", "\\u0068ttps").replace('/', "\\/"));
-    table(Class::Issuer, &saying("iss", &escaped), attacks)
+    table(Class::Issuer, &with_claim_text("iss", &escaped), attacks)
 }

@@ -1,4 +1,4 @@
-//! Classes 19 and 20: tokens that are too deep or too large, and segments that are not canonical base64url.
+//! Deep nesting, long tokens, and segments that are not canonical base64url.
 
 use serde_json::Value;
 use tower_clerk::verify::VerifyErrorKind::{self, InvalidSignature, Malformed, TooLong};
@@ -52,7 +52,7 @@ fn deep() -> Vec<Row> {
 fn large() -> Vec<Row> {
     let limit = 16 * 1024;
     let padded = |length: usize| trusted().sign(&header(), &with(payload(), "pad", "x".repeat(length)));
-    // Three octets are four characters, so the limit is met by one length in three.
+    // Three octets are four characters, so one length in three meets the limit exactly.
     let longest = (1..limit).rev().find(|length| padded_length(*length) <= limit).expect("a length");
     let digits = format!("\"x\":{}.", "9".repeat(9000));
     let attacks = [
@@ -70,7 +70,7 @@ fn large() -> Vec<Row> {
     table(Class::DepthAndSize, &padded(longest), attacks)
 }
 
-/// How long the token is whose payload is padded with so many letters.
+/// The length of a token whose payload is padded with this many letters.
 fn padded_length(letters: usize) -> usize {
     let unpadded = good().len();
     let member = r#","pad":"""#.len();
@@ -79,14 +79,14 @@ fn padded_length(letters: usize) -> usize {
 }
 
 fn not_base64url() -> Vec<Row> {
-    // What is written with both letters in which base64url is not base64.
+    // A payload whose encoding contains both characters that differ between base64 and base64url.
     let spoilable = |object: &Value| encode(appended(object, r#""x":"?????>>>>>""#));
     let (first, second) = (spoilable(&header()), spoilable(&payload()));
     let token = trusted().seal(&format!("{first}.{second}"));
     let (message, third) = token.rsplit_once('.').expect("a signature");
     let mut attacks: Vec<Attack> = Vec::new();
     for (case, spoil) in SPOILS {
-        // The trusted key signs the segments as they are written, so that nothing but the writing is wrong.
+        // The trusted key signs the segments as they are, so only the encoding is invalid.
         let (header, payload) = (format!("{}.{second}", spoil(&first)), format!("{first}.{}", spoil(&second)));
         attacks.push((format!("header: {case}"), trusted().seal(&header), Malformed));
         attacks.push((format!("payload: {case}"), trusted().seal(&payload), Malformed));
@@ -94,7 +94,7 @@ fn not_base64url() -> Vec<Row> {
     }
     let (body, last) = third.split_at(third.len() - 1);
     for (at, letter) in ALPHABET.char_indices().filter(|(_, letter)| !last.contains(*letter)) {
-        // Only the first two of the last letter's bits count, and the others are zero in four letters.
+        // Only the first two bits of the last character are used. The unused bits are zero in four characters.
         let rejected = if at % 16 == 0 { InvalidSignature } else { Malformed };
         attacks.push((format!("signature: {letter} at the end"), format!("{message}.{body}{letter}"), rejected));
     }
@@ -102,7 +102,7 @@ fn not_base64url() -> Vec<Row> {
     table(Class::InvalidBase64url, &token, attacks)
 }
 
-/// The same octets with another last letter, whose unused bits are not zero (RFC 4648, section 3.5).
+/// The same octets with another last character, whose unused bits are not zero (RFC 4648, section 3.5).
 fn alias(segment: &str) -> String {
     let (body, last) = segment.split_at(segment.len() - 1);
     let at = ALPHABET.find(last).expect("a letter");
@@ -113,7 +113,7 @@ fn insert(segment: &str, text: &str) -> String {
     format!("{}{text}{}", &segment[..8], &segment[8..])
 }
 
-/// What is wrong in a segment, and how to make it so.
+/// The name of an encoding error, and a function that produces it.
 type Spoil = (&'static str, fn(&str) -> String);
 
 const SPOILS: [Spoil; 20] = [

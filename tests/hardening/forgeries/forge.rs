@@ -1,4 +1,4 @@
-//! Tokens, good and forged, by keys that are known to everyone.
+//! Valid and forged tokens, with public test keys.
 
 use std::sync::OnceLock;
 
@@ -16,11 +16,11 @@ use base64::{
 use serde::Serialize;
 use serde_json::{Value, json};
 
-/// Whose tokens are accepted.
+/// The issuer whose tokens are accepted.
 pub(crate) const ISSUER: &str = "https://clerk.test.example";
 /// The `kid` of the trusted key.
 pub(crate) const KID: &str = "ins_trusted";
-/// When `ManualClock` stands, in Unix seconds.
+/// The time of `ManualClock` in Unix seconds.
 pub(crate) const NOW: u64 = 1_800_000_000;
 
 /// A private key.
@@ -34,7 +34,7 @@ pub(crate) fn trusted() -> &'static Signer {
     SIGNER.get_or_init(|| Signer::read(include_str!("fixtures/trusted.pem")))
 }
 
-/// An attacker's key, as good as the other but for the trust.
+/// An attacker's key. It is valid but not trusted.
 pub(crate) fn stranger() -> &'static Signer {
     static SIGNER: OnceLock<Signer> = OnceLock::new();
     SIGNER.get_or_init(|| Signer::read(include_str!("fixtures/stranger.pem")))
@@ -50,12 +50,12 @@ impl Signer {
         self.sign_bytes(header.to_string(), payload.to_string())
     }
 
-    /// RS256 over a header and a payload as they are.
+    /// Signs a header and a payload without changing them.
     pub(crate) fn sign_bytes(&self, header: impl AsRef<[u8]>, payload: impl AsRef<[u8]>) -> String {
         self.seal(&message(header, payload))
     }
 
-    /// RS256 over two segments as they are.
+    /// Signs two segments without changing them.
     pub(crate) fn seal(&self, message: &str) -> String {
         attach(message, self.signature(&RSA_PKCS1_SHA256, message))
     }
@@ -77,7 +77,7 @@ impl Signer {
         self.pair.public_key().modulus().big_endian_without_leading_zero()
     }
 
-    /// The public key as `CLERK_JWT_KEY` has it.
+    /// The public key in the format of `CLERK_JWT_KEY`.
     pub(crate) fn pem(&self) -> String {
         pem_of(&self.spki(), "PUBLIC KEY")
     }
@@ -94,7 +94,7 @@ impl Signer {
     }
 }
 
-/// The set that holds the trusted key alone.
+/// The set with only the trusted key.
 pub(crate) fn jwks() -> Value {
     jwks_of(&[trusted().jwk(KID)])
 }
@@ -103,27 +103,27 @@ pub(crate) fn jwks_of(keys: &[Value]) -> Value {
     json!({ "keys": keys })
 }
 
-/// The header of a good token.
+/// The header of a valid token.
 pub(crate) fn header() -> Value {
     json!({ "alg": "RS256", "kid": KID, "typ": "JWT" })
 }
 
-/// The payload of a good token.
+/// The payload of a valid token.
 pub(crate) fn payload() -> Value {
     json!({ "exp": NOW + 60, "iat": NOW, "iss": ISSUER, "nbf": NOW - 10, "sid": "sess_test", "sub": "user_ada" })
 }
 
-/// Header and payload of a good token but for its `alg`.
+/// Header and payload of a valid token with another `alg`.
 pub(crate) fn message_with_alg(alg: &str) -> String {
     message(with(header(), "alg", alg).to_string(), payload().to_string())
 }
 
-/// A token that is accepted.
+/// A valid token.
 pub(crate) fn good() -> String {
     trusted().sign(&header(), &payload())
 }
 
-/// The object with this member, in place of the one it may have.
+/// The object with this member added or replaced.
 pub(crate) fn with(mut object: Value, name: &str, value: impl Serialize) -> Value {
     object[name] = serde_json::to_value(value).expect("JSON");
     object
@@ -134,7 +134,7 @@ pub(crate) fn without(mut object: Value, name: &str) -> Value {
     object
 }
 
-/// The object's text with these members, written as they are, at its end.
+/// The object as JSON text, with these members appended as they are.
 pub(crate) fn appended(object: &Value, members: &str) -> String {
     let text = object.to_string();
     format!("{},{members}}}", text.strip_suffix('}').expect("an object"))
@@ -158,18 +158,18 @@ pub(crate) fn authenticated(message: &str, algorithm: hmac::Algorithm, secret: &
     attach(message, hmac::sign(&hmac::Key::new(algorithm, secret), message.as_bytes()))
 }
 
-/// Lines of 64 characters, each with a line feed after it.
+/// PEM in lines of 64 characters that end with a line feed.
 pub(crate) fn pem_of(der: &[u8], tag: &str) -> String {
     pem::encode_config(&pem::Pem::new(tag, der), pem::EncodeConfig::new().set_line_ending(pem::LineEnding::LF))
 }
 
-/// The stranger's certificate, as `x5c` has it.
+/// The stranger's certificate in the format of `x5c`.
 pub(crate) fn certificate() -> String {
     let block = pem::parse(include_str!("fixtures/stranger.crt")).expect("a certificate");
     BASE64_STANDARD.encode(block.contents())
 }
 
-/// A part of `fixtures/vectors.json`, which says how it was made.
+/// A part of `fixtures/vectors.json`, which documents how it was generated.
 pub(crate) fn vectors(part: &str) -> &'static Value {
     static VECTORS: OnceLock<Value> = OnceLock::new();
     let vectors = VECTORS.get_or_init(|| serde_json::from_str(include_str!("fixtures/vectors.json")).expect("JSON"));

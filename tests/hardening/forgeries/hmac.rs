@@ -1,4 +1,4 @@
-//! Class 4: an HMAC whose secret is public, for verifiers that let the token choose what the key is for.
+//! An HMAC whose secret is the public key, against verifiers that let the token choose the algorithm.
 
 use aws_lc_rs::hmac::{HMAC_SHA256, HMAC_SHA384, HMAC_SHA512};
 use tower_clerk::{

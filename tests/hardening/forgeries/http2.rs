@@ -1,10 +1,7 @@
-//! Class 23 over HTTP/2, where fields of one name may come apart and cookies do.
+//! Credentials hidden in an HTTP/2 request, where fields and cookies can be split.
 
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request};
-use http_body_util::{BodyExt, Empty};
-use hyper::client::conn::http2;
-use hyper_util::rt::{TokioExecutor, TokioIo};
-use tokio::net::TcpStream;
+use http::{HeaderMap, HeaderValue, Method};
+use http_body_util::Empty;
 use tower_clerk::{ClerkAuthLayer, ClerkConfig, TokenSource};
 
 use super::{
@@ -12,7 +9,7 @@ use super::{
     servers::Server,
     table::{assert_tells_nothing, verifier_of},
 };
-use crate::support::Recorder;
+use crate::support::{Answer, Recorder, sockets::connect_http2, with_body};
 
 type Fields<'a> = &'a [(&'static str, &'a str)];
 
@@ -97,23 +94,11 @@ async fn split_http_2_cookie_fields_are_joined() {
     assert_eq!(inner.calls(), 4);
 }
 
-/// Status, headers and body of the answer to one request over a connection of its own.
+/// Status, headers and body of the response to one request on a new connection.
 async fn ask(server: &Server, case: &str, method: Method, fields: Fields<'_>) -> (u16, HeaderMap, String) {
-    let stream = TcpStream::connect(server.address()).await.expect("a connection");
-    let (mut sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.expect("HTTP/2");
-    let connection = tokio::spawn(connection);
-    let mut request = Request::builder().method(method).uri("http://api.test/me");
-    for (name, value) in fields {
-        let value: Vec<u8> = value.chars().map(|char| u8::try_from(u32::from(char)).expect("Latin-1")).collect();
-        let name = HeaderName::from_static(name);
-        request = request.header(name, HeaderValue::from_bytes(&value).expect("a header value"));
-    }
-    let request = request.body(Empty::<&[u8]>::new()).expect("a request");
-    let response = sender.send_request(request).await.expect("an answer");
-    let (parts, body) = response.into_parts();
-    let body = body.collect().await.expect("a body").to_bytes();
-    connection.abort();
-    let body = String::from_utf8(body.to_vec()).expect("text");
+    let mut sender = connect_http2(server.address()).await;
+    let request = with_body(method.as_str(), "http://api.test/me", fields, Empty::new());
+    let Answer { parts, text: body } = Answer::of(sender.send_request(request).await.expect("an answer")).await;
     if parts.status != 200 || parts.headers.contains_key("grpc-status") {
         assert_tells_nothing(case, &good(), &format!("{:?} {body}", parts.headers));
     }

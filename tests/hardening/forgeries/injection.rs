@@ -1,4 +1,4 @@
-//! Classes 10 to 12: tokens that bring their key, say where to get it, or name it so that a lookup goes astray.
+//! Tokens that contain their key or its address, and `kid` values that inject into a lookup.
 
 use aws_lc_rs::hmac;
 use serde_json::{Value, json};
@@ -41,7 +41,7 @@ async fn a_kid_is_only_compared() {
     assert_eq!(evil.connections().await, 0);
 }
 
-/// Else the silence at the attacker's endpoint would prove nothing.
+/// Otherwise the missing connections to the attacker's endpoint would prove nothing.
 #[tokio::test]
 async fn the_attackers_endpoint_works_and_counts_connections() {
     let evil = evil().await;
@@ -49,7 +49,7 @@ async fn the_attackers_endpoint_works_and_counts_connections() {
     assert_eq!(evil.connections().await, 1);
 }
 
-/// Serves the attacker's key under every name that his tokens use.
+/// Serves the attacker's key under every `kid` of the forged tokens.
 async fn evil() -> Endpoint {
     Endpoint::serve(jwks_of(&[stranger().jwk(KID), stranger().jwk("ins_stranger")]).to_string()).await
 }
@@ -160,7 +160,7 @@ fn with_injecting_kids(evil: &str) -> Vec<Row> {
     ] {
         let named = with(header(), "kid", kid);
         attacks.push((format!("{kid:?} by a stranger"), stranger().sign(&named, &payload()), UnknownKey));
-        // Not even the trusted key makes a token good that names another.
+        // A token with another `kid` is rejected even if the trusted key signed it.
         attacks.push((format!("{kid:?} by the trusted key"), trusted().sign(&named, &payload()), UnknownKey));
         let unsigned = message(with(named, "alg", "HS256").to_string(), payload().to_string());
         let keyed = authenticated(&unsigned, hmac::HMAC_SHA256, b"");

@@ -1,8 +1,6 @@
-//! Two instances whose keys go by the same `kid`, as Clerk's do where a `kid` was copied or an instance cloned.
+//! Two instances whose keys have the same `kid`, as happens when an instance is cloned.
 
 use bytes::Bytes;
-use http::{Request, header::AUTHORIZATION};
-use tower::ServiceExt;
 use tower_clerk::{
     ClerkAuthLayer, ClerkConfig, Verifier,
     jwks::FetchError,
@@ -16,7 +14,7 @@ use super::{
     servers::Endpoint,
     table::{verifier_at, verifier_of},
 };
-use crate::support::Recorder;
+use crate::support::{Recorder, get, send};
 
 const OTHER_ISSUER: &str = "https://clerk.other.example";
 
@@ -25,7 +23,7 @@ async fn a_token_is_rejected_by_another_instance_with_the_same_kid() {
     for (own, other) in [(trusted(), stranger()), (stranger(), trusted())] {
         let endpoint = Endpoint::serve(set_of(own)).await;
         for (case, verifier) in verifiers(own, &endpoint) {
-            // Whichever comes first must not decide for the other.
+            // The first verdict must not influence the second.
             for _ in 0..2 {
                 let rejected = verifier.verify(&token(other)).await.expect_err(case);
                 assert_eq!(rejected.kind(), InvalidSignature, "{case}");
@@ -50,11 +48,10 @@ async fn two_layers_in_one_process_reject_each_others_tokens() {
     for (at, layer) in layers.iter().enumerate() {
         for (by, signer) in [trusted(), stranger()].into_iter().enumerate() {
             let inner = Recorder::default();
-            let request = Request::get("/").header(AUTHORIZATION, format!("Bearer {}", token(signer)));
-            let request = request.body(()).expect("a request");
-            let response = layer.layer(inner.clone()).oneshot(request).await.expect("infallible");
+            let request = get(&[("authorization", &format!("Bearer {}", token(signer)))]);
+            let answer = send(&layer.layer(inner.clone()), request).await;
             let (status, calls) = if at == by { (200, 1) } else { (401, 0) };
-            assert_eq!((response.status().as_u16(), inner.calls()), (status, calls), "{by} at {at}");
+            assert_eq!((answer.status(), inner.calls()), (status, calls), "{by} at {at}");
         }
     }
 }
@@ -73,7 +70,7 @@ fn verifier_for(issuer: &str) -> Verifier {
     builder.build().expect("a verifier")
 }
 
-/// A verifier of the signer's tokens for each way to come by its key.
+/// A verifier of the signer's tokens for each way to get its key.
 fn verifiers(signer: &Signer, endpoint: &Endpoint) -> [(&'static str, Verifier); 4] {
     let document = Bytes::from(set_of(signer));
     let source = move || {

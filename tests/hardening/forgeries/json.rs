@@ -1,4 +1,4 @@
-//! Classes 16 to 18: headers and payloads that two readers may read differently, or no reader should.
+//! Headers and payloads that are ambiguous or malformed: duplicate members, invalid JSON and invalid UTF-8.
 
 use serde_json::Value;
 use tower_clerk::verify::VerifyErrorKind::{self, Malformed};
@@ -30,7 +30,7 @@ async fn a_header_or_payload_that_is_not_valid_utf_8_is_rejected() {
 
 type Attack = (String, String, VerifyErrorKind);
 
-/// Makes a token of the bytes of one part.
+/// Makes a token from the bytes of its header or payload.
 type Sign = fn(Vec<u8>) -> String;
 
 fn with_header(header: impl AsRef<[u8]>) -> String {
@@ -50,7 +50,7 @@ fn with_duplicates() -> Vec<Row> {
         ("typ", r#""JWT""#, r#""at+jwt""#),
         ("typ", r#""JWT""#, r#""JWT""#),
     ] {
-        // The good one stands in the header already; the other comes after it, or before.
+        // The valid member is in the header already. The other comes before or after it.
         let after = appended(&header(), &format!(r#""{name}":{other}"#));
         let before = format!("{{\"{name}\":{other},{}", header().to_string().trim_start_matches('{'));
         let escaped =

@@ -1,4 +1,4 @@
-//! Class 9 again: sets of keys that hold more than good keys.
+//! Key sets with unusable members.
 
 use std::sync::{Arc, Mutex};
 
@@ -141,7 +141,7 @@ fn trusted_member() -> String {
     trusted().jwk(KID).to_string()
 }
 
-/// A key whose private half nobody has.
+/// A public key without a known private key.
 fn of_modulus(kid: &str, seed: u8) -> Value {
     let mut n = [0xa5; 256];
     n[1] = seed;

@@ -1,4 +1,4 @@
-//! Class 24: a good token, spoilt at random but always in the same way.
+//! Random changes of a valid token, the same in every run.
 
 use super::{
     forge::{good, jwks},
@@ -45,12 +45,12 @@ pub(crate) fn rows() -> Vec<Row> {
     rows
 }
 
-/// Up to the last dot and with it.
+/// The text up to and including the last dot.
 fn without_signature(token: &str) -> &str {
     &token[..=token.rfind('.').expect("a signature")]
 }
 
-/// SplitMix64, so that every run rolls the same.
+/// SplitMix64, which gives the same numbers in every run.
 struct Dice(u64);
 
 impl Dice {
@@ -65,7 +65,7 @@ impl Dice {
         usize::try_from(self.roll() % u64::try_from(end).expect("a length")).expect("below the end")
     }
 
-    /// One of base64url, or a dot, but not this one.
+    /// A character of base64url or a dot, but not this one.
     fn letter(&mut self, but: &str) -> char {
         loop {
             let at = self.below(LETTERS.len());

@@ -1,4 +1,4 @@
-//! Members of a set that are no keys.
+//! Members of a key set that are not usable keys.
 
 use aws_lc_rs::{
     hmac::HMAC_SHA256,
@@ -13,7 +13,7 @@ use super::forge::{
     appended, attach, authenticated, certificate, encode, header, message, payload, stranger, with, without,
 };
 
-/// A member of a set that is no key, and a forgery by it.
+/// An unusable member of a key set, and a token forged with it.
 pub(crate) struct Odd {
     pub(crate) case: String,
     pub(crate) member: String,
@@ -21,7 +21,7 @@ pub(crate) struct Odd {
     pub(crate) rejected: VerifyErrorKind,
 }
 
-/// The stranger's key in forms in which it does not count, and keys of other kinds.
+/// The stranger's key in unusable forms, and keys of other types.
 pub(crate) fn odd_members() -> Vec<Odd> {
     let base = stranger().jwk("ins_odd");
     let n = base["n"].as_str().expect("n").to_owned();

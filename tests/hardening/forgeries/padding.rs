@@ -1,4 +1,4 @@
-//! Class 8: blocks signed by the trusted key itself which a careless reader of PKCS#1 v1.5 takes for a digest.
+//! Blocks with malformed PKCS#1 v1.5 padding, signed by the trusted key itself.
 
 use tower_clerk::verify::VerifyErrorKind::InvalidSignature;
 
@@ -16,7 +16,7 @@ pub(crate) fn rows() -> Vec<Row> {
     table(Class::Pkcs1Padding, &format!("{message}.{signature}"), attacks)
 }
 
-/// RFC 8017, section 8.2.2: a signature holds if its block is the one encoding of the digest, octet by octet.
+/// RFC 8017, section 8.2.2: a signature is valid if its block equals the encoding of the digest, octet by octet.
 #[tokio::test]
 async fn only_the_exact_pkcs1_padding_is_accepted() {
     Targets::start(&jwks()).await.check(&rows()).await;

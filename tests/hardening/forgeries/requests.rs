@@ -1,4 +1,4 @@
-//! Class 23 again: what is hidden elsewhere than in the spelling of the credential.
+//! Credentials hidden in other places, other forms of requests, and bodies.
 
 use super::{
     forge::good,

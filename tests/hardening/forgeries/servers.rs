@@ -1,4 +1,4 @@
-//! Sockets: the service behind the layer, the endpoint that an attacker would like to be asked.
+//! Servers on sockets: the service behind the layer, and an endpoint of the attacker.
 
 use std::{
     net::SocketAddr,
@@ -29,7 +29,7 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// hyper's HTTP/1 server alone, with a buffer that takes heads longer than any limit of the layer's.
+    /// hyper's HTTP/1 server with a buffer for heads that are longer than any limit of the layer.
     pub(crate) async fn hyper(layer: &ClerkAuthLayer, inner: &Recorder) -> Self {
         let service = TowerToHyperService::new(layer.layer(inner.clone()));
         let (listener, address) = listen().await;
@@ -38,7 +38,7 @@ impl Server {
                 let mut server = http1::Builder::new();
                 server.max_buf_size(4 * 1024 * 1024);
                 let connection = server.serve_connection(TokioIo::new(stream), service.clone());
-                // A connection that breaks is the client's doing, and it sees that.
+                // The client notices a broken connection.
                 tokio::spawn(async move { connection.await.ok() });
             }
         });
@@ -57,7 +57,7 @@ impl Server {
         self.address
     }
 
-    /// Sends these bytes and reads all that comes back until the server closes.
+    /// Sends these bytes and reads until the server closes.
     pub(crate) async fn exchange(&self, request: &[u8]) -> String {
         exchange(self.address, request).await
     }
@@ -69,7 +69,7 @@ impl Drop for Server {
     }
 }
 
-/// An endpoint that serves one JWKS to everyone, whatever is asked for, and counts who comes.
+/// An endpoint that replies to every request with one JWKS and counts connections.
 pub(crate) struct Endpoint {
     address: SocketAddr,
     connections: Arc<AtomicUsize>,
@@ -101,8 +101,8 @@ impl Endpoint {
         self.address.to_string()
     }
 
-    /// How many connections there were before this call. Connections are taken in their order, so all of them have
-    /// been counted when its own is answered.
+    /// The number of connections before this call. Connections are accepted in order, so all of them have
+    /// been counted when the call's own connection gets its response.
     pub(crate) async fn connections(&self) -> usize {
         let own = exchange(self.address, b"GET / HTTP/1.1\r\n\r\n").await;
         assert!(own.starts_with("HTTP/1.1 200"), "{own}");
@@ -127,5 +127,5 @@ async fn exchange(address: SocketAddr, request: &[u8]) -> String {
     tokio::time::timeout(PATIENCE, exchanged).await.expect("an answer and the end of the connection")
 }
 
-/// Far beyond what any answer takes: a server that keeps silent fails the test in place of hanging it.
+/// Longer than any response takes. A silent server fails the test instead of hanging it.
 const PATIENCE: Duration = Duration::from_secs(60);

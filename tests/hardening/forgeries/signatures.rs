@@ -1,4 +1,4 @@
-//! Class 7: tokens without a signature, with a changed one, or with that of something else.
+//! Tokens with no signature, a changed one, or one of other data.
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use tower_clerk::verify::VerifyErrorKind::{InvalidSignature, Malformed, UnknownKey, UnsupportedAlgorithm};
@@ -28,7 +28,7 @@ async fn an_arithmetic_variant_of_a_signature_is_rejected() {
     Targets::start(&jwks()).await.check(&changed()).await;
 }
 
-/// The good token's message and signature.
+/// Message and signature of the valid token.
 fn parts() -> (String, String) {
     let token = good();
     let (message, signature) = token.rsplit_once('.').expect("a signature");

@@ -1,5 +1,5 @@
-//! Class 23: credentials hidden in a request, byte by byte over a socket. What hyper rejects by itself is rejected
-//! as well.
+//! Misspelt credentials in a request, sent byte by byte over a socket. Requests that hyper rejects are
+//! included.
 
 use super::{
     forge::{good, header, jwks, payload, stranger},
@@ -7,7 +7,7 @@ use super::{
     targets::Targets,
 };
 
-/// A request whose credential does not count, and its nearest neighbour, which is the user's.
+/// A request without a valid credential, and its nearest valid neighbour.
 pub(crate) struct Exchange {
     pub(crate) case: &'static str,
     pub(crate) attack: String,
@@ -73,12 +73,12 @@ pub(crate) async fn check(exchanges: Vec<Exchange>) {
     }
 }
 
-/// The good token by another key.
+/// The valid token, signed by another key.
 pub(crate) fn forged() -> String {
     stranger().sign(&header(), &payload())
 }
 
-/// A request of this line with these further lines, the last of its connection.
+/// A request with this request line and these additional lines. It closes the connection.
 pub(crate) fn request(line: &str, lines: &str) -> String {
     format!("{line}\r\nhost: api.test\r\nconnection: close\r\n{lines}\r\n")
 }
@@ -87,7 +87,7 @@ pub(crate) fn get(lines: &str) -> String {
     request("GET /me HTTP/1.1", lines)
 }
 
-/// One byte for each character: what is not ASCII stands for itself.
+/// One byte for each character (Latin-1).
 fn latin_1(text: &str) -> Vec<u8> {
     text.chars().map(|char| u8::try_from(u32::from(char)).expect("Latin-1")).collect()
 }

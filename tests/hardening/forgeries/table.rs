@@ -1,4 +1,4 @@
-//! The table's rows, and what must hold of each rejection.
+//! The rows of the table, and the properties of every rejection.
 
 use std::{collections::HashSet, time::Duration};
 
@@ -93,12 +93,12 @@ impl Class {
     ];
 }
 
-/// One forgery and its nearest legal neighbour, a token of `user_ada`.
+/// One forgery and its nearest valid neighbour, a token of `user_ada`.
 pub(crate) struct Row {
     pub(crate) class: Class,
     pub(crate) case: String,
     pub(crate) attack: String,
-    /// What it is rejected for; `None` if that is of no interest.
+    /// The reason of the rejection; `None` if it does not matter.
     pub(crate) rejected: Option<VerifyErrorKind>,
     pub(crate) neighbour: String,
 }
@@ -117,7 +117,7 @@ pub(crate) fn rows<C: Into<String>>(
 }
 
 impl Row {
-    /// Whether it is rejected before a key is looked for.
+    /// Whether it is rejected before a key lookup.
     pub(crate) fn needs_no_key(&self) -> bool {
         matches!(
             self.rejected,
@@ -133,8 +133,8 @@ impl Row {
         )
     }
 
-    /// A credential of several words, with a comma or with what is not visible ASCII is a malformed request, and so
-    /// is one that is too long; any other is a bad token.
+    /// A credential with several words, a comma, or a character that is not visible ASCII is a malformed request. So is
+    /// one that is too long. Any other is an invalid token.
     pub(crate) fn status(&self) -> u16 {
         let is_one_word = self.attack.bytes().all(|byte| byte.is_ascii_graphic() && byte != b',');
         let may_be_token = is_one_word && !self.attack.is_empty() && self.attack.len() <= 16 * 1024;
@@ -150,13 +150,13 @@ impl Row {
     }
 }
 
-/// A verifier with these keys at hand.
+/// A verifier with these keys loaded.
 pub(crate) fn verifier_of(jwks: &str) -> Verifier {
     let config = ClerkConfig::from_jwks(jwks).and_then(|config| config.issuer(ISSUER)).expect("a configuration");
     verifier(config)
 }
 
-/// A verifier that fetches its keys from this endpoint, with all the time it takes on a busy machine.
+/// A verifier that fetches its keys from this endpoint, with a timeout that suffices on a busy machine.
 pub(crate) fn verifier_at(endpoint: &Endpoint) -> Verifier {
     let config = ClerkConfig::from_frontend_api_url(format!("http://{}", endpoint.authority()))
         .and_then(|config| config.issuer(ISSUER)?.jwks_timeout(Duration::from_secs(60)))
@@ -170,13 +170,13 @@ pub(crate) fn status(answer: &str) -> u16 {
     code.unwrap_or_else(|| panic!("no status line: {answer:?}"))
 }
 
-/// Nothing of the token, encoded or decoded, and nothing that a parser or a crypto library says.
+/// Asserts that the text contains nothing of the token and no message of a parser or crypto library.
 pub(crate) fn assert_tells_nothing(case: &str, token: &str, shown: &str) {
     let pieces: HashSet<&[u8]> = shown.as_bytes().windows(16).collect();
     for segment in token.split('.') {
         let decoded = BASE64_URL_SAFE_NO_PAD.decode(segment).unwrap_or_default();
         for text in [segment.as_bytes(), &decoded] {
-            // Of a long token its beginning will do.
+            // The beginning of a long token is enough.
             let told = text.windows(16).take(8 * 1024).find(|piece| pieces.contains(piece));
             assert!(told.is_none(), "{case}: {:?} in {shown}", told.map(String::from_utf8_lossy));
         }

@@ -1,4 +1,4 @@
-//! The levels at which each row of the table is tried.
+//! The levels at which each row of the table is tested.
 
 use std::{
     collections::HashSet,
@@ -10,10 +10,8 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderValue, Request, header::AUTHORIZATION};
-use http_body_util::BodyExt;
+use http::{HeaderValue, header::AUTHORIZATION};
 use serde_json::Value;
-use tower::ServiceExt;
 use tower_clerk::{
     ClerkAuthLayer, ClerkConfig, Rejection, Verifier,
     claims::Claims,
@@ -28,7 +26,7 @@ use super::{
     servers::{Endpoint, Server},
     table::{Row, assert_tells_nothing, status, verifier_at, verifier_of},
 };
-use crate::support::Recorder;
+use crate::support::{Recorder, request, send};
 
 /// Everything that trusts one set of keys: verifiers, a layer, and two servers behind it. Layer and servers fetch the
 /// set over a socket.
@@ -65,10 +63,10 @@ impl Targets {
         for row in rows {
             self.check_verifiers(row).await;
             self.check_layer(row).await;
-            // What many rows share is tried again in process only.
+            // A neighbour that many rows share is sent over sockets only once.
             self.check_servers(row, neighbours.insert(&row.neighbour)).await;
         }
-        // One fetch for the first token that needs a key, and the burst for an unknown `kid`.
+        // One fetch for the first token that needs a key, and two for an unknown `kid`.
         let fetches = self.keys.connections().await;
         assert!(fetches <= 3, "{fetches}");
     }
@@ -77,13 +75,13 @@ impl Targets {
         [&self.hyper, &self.axum]
     }
 
-    /// How many requests have reached the protected service.
+    /// The number of requests that reached the protected service.
     pub(crate) fn calls(&self) -> usize {
         self.inner.calls()
     }
 
     async fn check_verifiers(&self, row: &Row) {
-        // Twice: what is known of the neighbour must not rub off.
+        // Twice, because the cached neighbour must not influence the verdict.
         for _ in 0..2 {
             assert_rejection(row, &self.verifier.try_verify(&row.attack));
             assert_ada(row, &self.verifier.try_verify(&row.neighbour));
@@ -99,7 +97,7 @@ impl Targets {
     }
 
     async fn check_layer(&self, row: &Row) {
-        // A header value cannot hold control characters; over a socket they are tried.
+        // A header value cannot contain control characters. They are sent over a socket instead.
         let Ok(credential) = HeaderValue::from_bytes(format!("Bearer {}", row.attack).as_bytes()) else { return };
         let calls = self.inner.calls();
         let (status, head, body) = self.ask_layer(credential).await;
@@ -115,22 +113,20 @@ impl Targets {
         assert_eq!(self.inner.calls(), calls + 1, "{}", row.case);
     }
 
-    /// The status, what else is known of the response, and its body.
+    /// Status, headers and rejection, and body of the response.
     async fn ask_layer(&self, credential: HeaderValue) -> (u16, String, String) {
-        let request = Request::get("/me").header(AUTHORIZATION, credential).body(()).expect("a request");
-        let response = self.layer.layer(self.inner.clone()).oneshot(request).await.expect("infallible");
-        let rejection = response.extensions().get::<Rejection>();
-        let head = match rejection {
-            Some(rejection) => format!("{rejection} {rejection:?} {:?}", response.headers()),
+        let mut request = request("GET", "/me", &[]);
+        request.headers_mut().insert(AUTHORIZATION, credential);
+        let answer = send(&self.layer.layer(self.inner.clone()), request).await;
+        let head = match answer.parts.extensions.get::<Rejection>() {
+            Some(rejection) => format!("{rejection} {rejection:?} {:?}", answer.parts.headers),
             None => String::new(),
         };
-        let status = response.status().as_u16();
-        let body = response.into_body().collect().await.expect("infallible").to_bytes();
-        (status, head, String::from_utf8(body.to_vec()).expect("text"))
+        (answer.status(), head, answer.text)
     }
 
     async fn check_servers(&self, row: &Row, with_neighbour: bool) {
-        // Where hyper's own limit of 400 KiB is not raised, longer heads do not get as far as the layer.
+        // Without a raised limit, hyper rejects heads of more than 400 KiB before the layer.
         for (server, longest) in [(&self.hyper, usize::MAX), (&self.axum, 256 * 1024)] {
             let calls = self.inner.calls();
             if row.attack.len() <= longest {
@@ -149,7 +145,7 @@ impl Targets {
     }
 }
 
-/// A verifier without keys, and how many times it has fetched them.
+/// A verifier without keys, and the number of its fetches.
 fn cold_verifier(jwks: &str) -> (Verifier, Arc<AtomicUsize>) {
     let fetches = Arc::new(AtomicUsize::new(0));
     let (counter, document) = (Arc::clone(&fetches), Bytes::copy_from_slice(jwks.as_bytes()));
@@ -163,7 +159,7 @@ fn cold_verifier(jwks: &str) -> (Verifier, Arc<AtomicUsize>) {
     (builder.build().expect("a verifier"), fetches)
 }
 
-/// A request with this credential, the last of its connection.
+/// A request with this credential. It closes the connection.
 fn get(token: &str) -> Vec<u8> {
     format!("GET /me HTTP/1.1\r\nhost: api.test\r\nconnection: close\r\nauthorization: Bearer {token}\r\n\r\n").into()
 }

@@ -1,4 +1,4 @@
-//! Classes 13 to 15: headers that ask for more than a signed session token, and tokens that are something else.
+//! `crit`, nested, compressed and encrypted tokens, and tokens of other kinds.
 
 use aws_lc_rs::{
     aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey},
@@ -55,7 +55,7 @@ fn critical() -> Vec<Row> {
     .map(|crit| (crit.to_string(), signed(crit), CriticalHeader))
     .collect();
     let unencoded = with(with(header(), "crit", ["b64"]), "b64", false);
-    // RFC 7797, section 3: the payload as it is. This one is base64url by chance, too.
+    // RFC 7797, section 3: the unencoded payload. This one is also valid base64url.
     let raw = |header: &Value, payload: &str| trusted().seal(&format!("{}.{payload}", encode(header.to_string())));
     let as_base64 = encode(payload().to_string());
     let b64_alone = with(header(), "b64", false);
@@ -114,7 +114,7 @@ fn bomb() -> Vec<u8> {
     bits.chunks(8).map(byte).collect()
 }
 
-/// A JWE (RFC 7516, section 3.1) that only the holder of the private key could read.
+/// A JWE (RFC 7516, section 3.1) that only the holder of the private key can decrypt.
 fn encrypted(payload: &str) -> String {
     let header = encode(json!({ "alg": "RSA-OAEP", "cty": "JWT", "enc": "A256GCM" }).to_string());
     let key = [7; 32];
@@ -182,7 +182,7 @@ fn of_other_kinds() -> Vec<Row> {
     rows
 }
 
-/// Else the limit on a token's length would be what rejects it.
+/// Otherwise the token would be rejected for its length.
 #[test]
 fn the_compression_bomb_is_within_the_token_length_limit() {
     assert!(encode(bomb()).len() < 12 * 1024);

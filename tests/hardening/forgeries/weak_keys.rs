@@ -1,4 +1,4 @@
-//! Class 9: keys for which signatures can be made up, published beside the good one.
+//! Keys that allow forged signatures, published beside the valid one.
 
 use serde_json::Value;
 use tower_clerk::verify::VerifyErrorKind::{InvalidSignature, UnknownKey};
@@ -23,7 +23,7 @@ async fn a_root_is_not_a_signature_with_a_small_exponent() {
     Targets::start(&hostile_jwks()).await.check(&of_small_exponents()).await;
 }
 
-/// Every weak key, under its own `kid` and under the trusted one, then the good keys.
+/// Every weak key, under its own `kid` and under the trusted one, then the valid keys.
 fn hostile_jwks() -> Value {
     let mut keys = Vec::new();
     for weak in vectors("weak_keys").as_object().expect("a group").values() {

@@ -2,7 +2,7 @@ use tower_clerk::verify::VerifyErrorKind;
 
 use super::{full_token, good_token, verify};
 
-/// Every character that a token may be written in, and some that it may not.
+/// All characters of tokens, and some that tokens cannot contain.
 const CHARACTERS: &str =
     "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.=+/ \t\r\n\0%,;:\"\u{7f}\u{e9}\u{feff}";
 

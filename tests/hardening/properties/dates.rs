@@ -18,7 +18,7 @@ struct Number {
 }
 
 impl Number {
-    /// By RFC 8259, section 6. `leading` and `trailing` zeros stand around the digits, and the point in any place.
+    /// A spelling by RFC 8259, section 6, with zeros around the digits and the point at any place.
     fn spelled(mantissa: i128, scale: i32, spelling: &Spelling) -> Self {
         let Spelling { capital, leading, pad, plus, point, show_exponent, trailing } = *spelling;
         let digits = format!("{:0<leading$}{}{:0<trailing$}", "", mantissa.unsigned_abs(), "");
@@ -53,7 +53,7 @@ impl Number {
         self.mantissa.abs() * Self::power(-self.scale) <= 8_640_000_000_000 * Self::power(self.scale)
     }
 
-    /// In thousandths, what is finer dropped.
+    /// In milliseconds, rounded towards zero.
     fn millis(&self) -> i128 {
         self.mantissa * 1000 * Self::power(-self.scale) / Self::power(self.scale)
     }
@@ -107,7 +107,7 @@ fn number() -> impl Strategy<Value = Number> {
     (value, spelling()).prop_map(|((mantissa, scale), spelling)| Number::spelled(mantissa, scale, &spelling))
 }
 
-/// What a token comes to in which `name` is written so, and when it then says it is.
+/// The verdict on a token in which the claim `name` has this JSON text, and its time.
 fn verdict(name: &str, text: &str) -> Result<SystemTime, VerifyErrorKind> {
     let payload = full_token().without_claim("nbf").without_claim("iat").without_claim(name).payload();
     let claims = verify(&issuer().sign(&header(), &with_member(&payload, name, text)))?;
@@ -193,8 +193,8 @@ fn a_version_is_2_exactly() {
     }
 }
 
-/// When the clock of the tests stands still, in milliseconds.
+/// The time of the test clock in milliseconds.
 const NOW: i128 = 1_800_000_000_000;
-/// The skew that is allowed for by default.
+/// The default clock skew.
 const SKEW: i128 = 5_000;
 const LIMIT: i128 = 8_640_000_000_000_000;

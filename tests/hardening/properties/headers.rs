@@ -11,7 +11,7 @@ use super::mutation::near_or_any;
 use super::{cases, good_token, verifier};
 use crate::support::{at_once, issuer, send_through};
 
-/// What a request came to: the status and the gRPC status, and whether the inner service saw it.
+/// The outcome of a request: status, gRPC status, and whether it reached the inner service.
 #[derive(Debug)]
 struct Outcome {
     grpc_status: Option<HeaderValue>,
@@ -58,7 +58,7 @@ fn credentials() -> Vec<String> {
     ]
 }
 
-/// One part each of a header line, put together: what random changes rarely come upon.
+/// A header line composed of parts, for combinations that random changes rarely produce.
 fn line() -> impl Strategy<Value = String> {
     let space = || select(&["", "", " ", "  ", "\t", " \t "][..]);
     let scheme = select(&["Bearer", "bearer", "BEARER", "Bearer:", "Basic", "BearerX", "", "DPoP", "Bearer,"][..]);
@@ -77,7 +77,7 @@ fn line() -> impl Strategy<Value = String> {
     })
 }
 
-/// What the fields of one request are answered: 200, 400 or 401.
+/// The expected status for the fields of one request: 200, 400 or 401.
 fn expected(lines: &[&[u8]]) -> u16 {
     let [line] = lines else { return if lines.is_empty() { 401 } else { 400 } };
     let is_padding = |byte: &u8| [b' ', b'\t'].contains(byte);
@@ -103,7 +103,7 @@ fn layer() -> ClerkAuthLayer {
     verifier().clone().into()
 }
 
-/// A layer that looks in three places.
+/// A layer with three token sources.
 fn layer_of_three() -> ClerkAuthLayer {
     let config = issuer().config().authorized_parties(["https://app.test.example"]).expect("a party");
     let verifier = crate::support::verifier(config);

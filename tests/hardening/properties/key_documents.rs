@@ -29,8 +29,8 @@ fn documents() -> Vec<String> {
     ]
 }
 
-/// Whether the document has the modulus of the issuer's key in it: read by another parser, or as it stands where a
-/// member that does not matter keeps that one from reading it.
+/// Whether the document contains the modulus of the issuer's key. It is read by another parser, or searched as text if
+/// an unrelated member makes that parser fail.
 fn holds_the_key(document: &str) -> bool {
     let own: Value = serde_json::from_str(&issuer().jwks()).expect("JSON");
     if document.contains(own["keys"][0]["n"].as_str().expect("a modulus")) {

@@ -7,7 +7,7 @@ use tower_clerk::claims::Scope;
 
 use super::{cases, full_token, verify};
 
-/// The bits of a decimal number, lowest first: each is whether the number is odd, before it is halved as on paper.
+/// The bits of a decimal number, lowest first, by repeated halving of its digits.
 fn bits(decimal: &str, count: usize) -> Vec<bool> {
     let mut digits: Vec<u8> = decimal.bytes().map(|digit| digit - b'0').collect();
     let mut bits = Vec::new();

@@ -1,4 +1,4 @@
-//! Bytes near the valid form: what a parser finds hardest.
+//! Bytes near the valid form, which are hard for parsers.
 
 use std::ops::Range;
 
@@ -8,7 +8,7 @@ use proptest::{
     sample::{Index, select},
 };
 
-/// One of the seeds with up to five changes, or bytes of any kind.
+/// One of the seeds with up to five changes, or arbitrary bytes.
 pub(crate) fn near_or_any(seeds: &[String]) -> impl Strategy<Value = Vec<u8>> + use<> {
     prop_oneof![9 => near(seeds), 1 => vec(any::<u8>(), 0..400)]
 }
@@ -20,7 +20,7 @@ pub(crate) fn near(seeds: &[String]) -> impl Strategy<Value = Vec<u8>> + use<> {
         .prop_map(|(seed, other, changes)| changes.iter().fold(seed, |bytes, change| change.applied(bytes, &other)))
 }
 
-/// As [`near`], what is not UTF-8 replaced.
+/// As [`near`], with invalid UTF-8 replaced.
 pub(crate) fn text_near(seeds: &[String]) -> impl Strategy<Value = String> + use<> {
     near_or_any(seeds).prop_map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
 }
@@ -31,7 +31,7 @@ enum Change {
     Flip(Index, u8),
     Insert(Index, Vec<u8>),
     Repeat(Index, Index, usize),
-    /// Puts a piece of another seed in place of one of this.
+    /// Replaces a piece of this seed by a piece of another.
     Splice(Index, Index, Index, Index),
     Truncate(Index),
 }
@@ -50,7 +50,7 @@ fn change() -> impl Strategy<Value = Change> {
     ]
 }
 
-/// Pieces that mean something to one parser or another.
+/// Pieces with a meaning to some parser.
 fn piece() -> impl Strategy<Value = Vec<u8>> {
     let texts = [
         "\0",

@@ -42,7 +42,7 @@ fn origins() -> Vec<String> {
     texts(&["https://app.example.com", "http://localhost:3000", "chrome-extension://abcdef", "https://[::1]:3000", "*"])
 }
 
-/// A URL that was accepted is one to which a path can be appended, and stays as it is when it is read again.
+/// A path can be appended to an accepted URL, and parsing it again does not change it.
 fn assert_base_url(api: &FrontendApi) -> Outcome {
     let url = api.as_str();
     prop_assert!(url.starts_with("https://") || url.starts_with("http://"));
@@ -57,7 +57,7 @@ fn assert_base_url(api: &FrontendApi) -> Outcome {
     Ok(())
 }
 
-/// RFC 3986, section 2: a URL is written in ASCII. What is not would be sent one way and compared another.
+/// RFC 3986, section 2: a URL is ASCII. Other characters would be sent and compared in different forms.
 #[test]
 fn a_url_has_only_ascii_in_its_path() {
     assert!(FrontendApi::parse("https://a.example/__clerk").is_ok());

@@ -8,7 +8,7 @@ use tower_clerk::verify::VerifyErrorKind;
 use super::{cases, full_token, summary, verify};
 use crate::support::issuer;
 
-/// Decides how the next thing is spelled.
+/// Chooses the next spelling.
 struct Choices<'a> {
     at: usize,
     choices: &'a [u8],
@@ -58,8 +58,8 @@ impl Choices<'_> {
         format!("\"{characters}\"")
     }
 
-    /// RFC 8259, section 7: as it is where that is allowed, in two characters where there is such a form, or as
-    /// `\u` and four digits of either case, twice for what takes two UTF-16 units.
+    /// RFC 8259, section 7: a character stands as it is if allowed, as a two-character escape if there is one, or as
+    /// `\u` with four digits in either case, twice for a surrogate pair.
     fn spell_character(&mut self, character: char) -> String {
         let short = match character {
             '"' => Some("\\\""),

@@ -24,7 +24,7 @@ struct Times {
 }
 
 impl Times {
-    /// The three inequalities, in the order in which they are asked.
+    /// The three inequalities, in the order of the checks.
     fn verdict(&self) -> Result<(), VerifyErrorKind> {
         if self.exp <= self.now - self.skew {
             return Err(VerifyErrorKind::Expired);

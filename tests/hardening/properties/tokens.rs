@@ -11,7 +11,7 @@ use super::mutation::{near, near_or_any, text_near};
 use super::{Outcome, cases, full_token, good_token, summary, verify};
 use crate::support::{header, issuer, with_member};
 
-/// The first two hold, the others do not.
+/// The first two are valid, the others are not.
 fn tokens() -> Vec<String> {
     let unsigned = BASE64_URL_SAFE_NO_PAD.encode(r#"{"alg":"none"}"#);
     vec![
@@ -46,7 +46,7 @@ fn good_v1_token() -> &'static str {
     TOKEN.get_or_init(|| full_token().v1().sign())
 }
 
-/// Accepted JSON as another parser reads it, unless it carries a number beyond every float, which that one rejects.
+/// Accepted JSON as another parser reads it; `None` if it contains a number beyond f64, which that parser rejects.
 fn read(json: &str) -> Option<Value> {
     match serde_json::from_str(json) {
         Ok(value) => Some(value),
@@ -55,7 +55,7 @@ fn read(json: &str) -> Option<Value> {
     }
 }
 
-/// What must be true of a payload that was believed, read by another parser.
+/// The properties of an accepted payload, read by another parser.
 fn assert_believable(payload: &str) -> Outcome {
     let Some(claims) = read(payload) else { return Ok(()) };
     prop_assert!(claims["sub"].as_str().is_some_and(|sub| !sub.is_empty() && !sub.starts_with("mch_")));

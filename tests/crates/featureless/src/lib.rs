@@ -1,11 +1,11 @@
-//! Without the feature `axum` a user is no extractor:
+//! Without the feature `axum` a user is not an extractor:
 //!
 //! ```compile_fail,E0277
 //! fn is_extractor<T: axum_core::extract::FromRequestParts<()>>() {}
 //! is_extractor::<tower_clerk::ClerkAuth>();
 //! ```
 //!
-//! but lies in the extensions, and can be taken from there:
+//! but it is in the extensions:
 //!
 //! ```
 //! fn is_extension<T: Clone + Send + Sync + 'static>() {}

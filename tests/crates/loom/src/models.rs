@@ -55,7 +55,7 @@ impl Store {
         landed
     }
 
-    /// A request that fetches if it is told to, and otherwise goes its way.
+    /// A request that fetches if the gate lets it.
     fn request(&self, lack: Lack, seen: Option<u64>) {
         match self.ask(lack, seen) {
             Entry::Started(flight) => assert!(self.land(&flight)),
@@ -70,7 +70,7 @@ impl Store {
     }
 }
 
-/// Runs these at once.
+/// Runs these concurrently.
 fn together<const N: usize>(store: &Store, work: [fn(&Store); N]) {
     let threads = work.map(|work| {
         let store = store.clone();
