@@ -22,7 +22,7 @@ pub(crate) use self::{
         Gate, cold_layer, failing_source, gated_layer, layer, layer_of, layer_with, layer_without_keys, patient,
         verifier,
     },
-    service::{Recorder, Seen, whoami},
+    service::{BodyError, InnerError, PanickingBody, PanicsUnlessReady, Recorder, Scripted, Seen, whoami},
     source::{GatedSource, Reply},
     tasks::{NANO, at_once, millis, poll_once, runtime, secs, settle, within},
 };

@@ -49,12 +49,19 @@ impl GatedSource {
         Self { state: watch::Sender::new(State::default()) }
     }
 
-    /// Replys one fetch, the one that waits or else the next.
+    /// A source that replies to all fetches with this document.
+    pub(crate) fn serving(document: impl Into<Bytes>) -> Self {
+        let source = Self::new();
+        source.always(Reply::document(document));
+        source
+    }
+
+    /// Replies to one fetch: the one that waits, or else the next.
     pub(crate) fn once(&self, reply: Reply) {
         self.state.send_modify(|state| state.once.push_back(reply));
     }
 
-    /// Replys all fetches from here on.
+    /// Replies to all fetches from now on.
     pub(crate) fn always(&self, reply: Reply) {
         self.state.send_modify(|state| state.standing = Some(reply));
     }

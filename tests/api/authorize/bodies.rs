@@ -20,15 +20,11 @@ use tower_clerk::{
 use tower_layer::Layer;
 
 use super::{call, may_read, member, of, reader, user};
-use crate::support::{Recorder, bearer, layer, send, with_body};
+use crate::support::{BodyError, PanickingBody, Recorder, bearer, layer, send, with_body};
 
 fn guard() -> RequireLayer {
     RequireLayer::new(may_read())
 }
-
-/// An error type that implements no `Error`.
-#[derive(Debug, PartialEq)]
-struct BodyError;
 
 /// A custom `!Sync` body: data, trailers, then an error.
 #[derive(Default)]
@@ -76,18 +72,6 @@ async fn a_custom_response_body_passes_frame_by_frame() {
     assert_eq!((body.size_hint().exact(), body.is_end_stream()), (length, false));
     assert!(body.frame().await.is_some_and(|frame| frame.is_ok_and(|frame| frame.is_data())));
     assert!(body.is_end_stream() && body.frame().await.is_none());
-}
-
-/// A body that panics when it is polled.
-struct PanickingBody(#[expect(dead_code, reason = "it is counted")] Arc<()>);
-
-impl Body for PanickingBody {
-    type Data = Bytes;
-    type Error = BodyError;
-
-    fn poll_frame(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        panic!("the body was polled")
-    }
 }
 
 #[tokio::test]

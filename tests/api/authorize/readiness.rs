@@ -1,15 +1,12 @@
 use std::{
     convert::Infallible,
-    future::{Future, Ready, poll_fn, ready},
-    mem,
+    future::{Future, poll_fn},
     pin::pin,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
-    },
+    sync::atomic::Ordering,
     task::{Context, Poll, Waker},
 };
 
+use axum::body::Body;
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::Full;
@@ -18,45 +15,17 @@ use tower_clerk::authorize::RequireLayer;
 use tower_layer::Layer;
 
 use super::{call, layer_that_waits, may_read, member, of, reader};
-use crate::support::{Recorder, bearer, get, layer, send};
+use crate::support::{InnerError, PanicsUnlessReady, Recorder, Scripted, bearer, get, layer, send};
 
 fn guard() -> RequireLayer {
     RequireLayer::new(may_read())
-}
-
-/// Panics if it is called before it is ready. Clones are not ready.
-#[derive(Default)]
-struct PanicsUnlessReady {
-    is_ready: bool,
-}
-
-impl Clone for PanicsUnlessReady {
-    fn clone(&self) -> Self {
-        Self::default()
-    }
-}
-
-impl<B> Service<Request<B>> for PanicsUnlessReady {
-    type Response = Response<Full<Bytes>>;
-    type Error = Infallible;
-    type Future = Ready<Result<Self::Response, Infallible>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        self.is_ready = true;
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, _: Request<B>) -> Self::Future {
-        assert!(mem::take(&mut self.is_ready), "called without having been made ready");
-        ready(Ok(Response::default()))
-    }
 }
 
 #[tokio::test]
 async fn only_a_ready_service_is_called() {
     let mut service = guard().layer(PanicsUnlessReady::default());
     for (token, status) in [(reader(), 200), (member(), 403), (member(), 403), (reader(), 200), (reader(), 200)] {
-        let response = call(&mut service, of(&token, ())).await.await;
+        let response = call(&mut service, of(&token, Body::empty())).await.await;
         assert_eq!(response.expect("infallible").status(), status);
     }
     for clerk in [layer(), layer_that_waits()] {
@@ -69,51 +38,22 @@ async fn only_a_ready_service_is_called() {
     }
 }
 
-#[derive(Debug, PartialEq)]
-struct InnerError(&'static str);
-
-/// Is ready and fails as the test chooses, and counts its polls.
-#[derive(Clone, Default)]
-struct Scripted {
-    is_broken: Arc<AtomicBool>,
-    is_busy: Arc<AtomicBool>,
-    polls: Arc<AtomicUsize>,
-}
-
-impl Service<Request<()>> for Scripted {
-    type Response = Response<Full<Bytes>>;
-    type Error = InnerError;
-    type Future = Ready<Result<Self::Response, InnerError>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), InnerError>> {
-        self.polls.fetch_add(1, Ordering::SeqCst);
-        match (self.is_broken.load(Ordering::SeqCst), self.is_busy.load(Ordering::SeqCst)) {
-            (true, _) => Poll::Ready(Err(InnerError("when polled"))),
-            (false, true) => Poll::Pending,
-            (false, false) => Poll::Ready(Ok(())),
-        }
-    }
-
-    fn call(&mut self, _: Request<()>) -> Self::Future {
-        ready(Err(InnerError("when called")))
-    }
-}
-
 #[tokio::test]
 async fn readiness_and_errors_are_those_of_the_inner_service() {
     let inner = Scripted::default();
+    inner.breaks_when_called.store(true, Ordering::SeqCst);
     let mut service = guard().layer(inner.clone());
     let mut context = Context::from_waker(Waker::noop());
     inner.is_busy.store(true, Ordering::SeqCst);
     assert!(service.poll_ready(&mut context).is_pending());
     inner.is_busy.store(false, Ordering::SeqCst);
     assert_eq!(service.poll_ready(&mut context), Poll::Ready(Ok(())));
-    assert_eq!(service.call(of(&member(), ())).await.expect("a rejection is a response").status(), 403);
+    assert_eq!(service.call(of(&member(), Body::empty())).await.expect("a rejection is a response").status(), 403);
     assert_eq!(service.poll_ready(&mut context), Poll::Ready(Ok(())));
-    assert_eq!(service.call(of(&reader(), ())).await.err(), Some(InnerError("when called")));
+    assert_eq!(service.call(of(&reader(), Body::empty())).await.err(), Some(InnerError("when called")));
     inner.is_broken.store(true, Ordering::SeqCst);
     assert_eq!(service.poll_ready(&mut context), Poll::Ready(Err(InnerError("when polled"))));
-    assert_eq!(inner.polls.load(Ordering::SeqCst), 4);
+    assert_eq!(inner.polls(), 4);
 }
 
 #[tokio::test]

@@ -1,12 +1,11 @@
-use bytes::Bytes;
 use tower_clerk::{
     ClerkAuthLayer, ClerkConfig, ConfigError, Verifier,
-    jwks::FetchError,
     testing::{ManualClock, TestIssuer},
     verify::{Instance, VerifyErrorKind},
 };
 
 use super::{Tenant, status, verify};
+use crate::support::{GatedSource, failing_source};
 
 fn both(a: &Tenant, b: &Tenant) -> Verifier {
     Verifier::builder(a.config()).instance(b.config()).clock(ManualClock::new()).build().expect("a verifier")
@@ -109,8 +108,7 @@ async fn instances_at_one_url_with_different_secrets_share_nothing() {
 #[tokio::test]
 async fn an_outage_of_one_instance_does_not_affect_another() {
     let (a, b) = (Tenant::new("a"), Tenant::new("b"));
-    let down = || async { Err::<Bytes, _>(FetchError::new("out of order")) };
-    let verifier = Verifier::builder(Instance::new(a.config()).key_source(down))
+    let verifier = Verifier::builder(Instance::new(a.config()).key_source(failing_source()))
         .instance(b.config())
         .clock(ManualClock::new())
         .build()
@@ -128,13 +126,11 @@ async fn an_outage_of_one_instance_does_not_affect_another() {
 #[tokio::test]
 async fn a_key_source_belongs_to_the_last_added_instance() {
     let (a, b) = (Tenant::new("a"), Tenant::new("b"));
-    let keys_of_a = Bytes::from(a.issuer.jwks());
-    let source = move || {
-        let document = keys_of_a.clone();
-        async move { Ok(document) }
-    };
     let elsewhere = ClerkConfig::from_frontend_api_url(&a.url).expect("a configuration");
-    let verifier = Verifier::builder(b.config()).instance(elsewhere).key_source(source).clock(ManualClock::new());
+    let verifier = Verifier::builder(b.config())
+        .instance(elsewhere)
+        .key_source(GatedSource::serving(a.issuer.jwks()))
+        .clock(ManualClock::new());
     let verifier = verifier.build().expect("a verifier");
     for tenant in [&a, &b] {
         assert!(verify(&verifier, &tenant.token("u").sign()).await.is_ok());

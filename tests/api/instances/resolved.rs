@@ -7,19 +7,18 @@ use std::{
     time::Duration,
 };
 
-use bytes::Bytes;
 use futures_util::FutureExt;
 use tokio::sync::Semaphore;
 use tower_clerk::{
     ClerkAuthLayer, ClerkConfig, Verifier,
     config::IssuerUrl,
-    jwks::{FetchError, FetchErrorKind},
+    jwks::FetchErrorKind,
     testing::ManualClock,
     verify::{Instance, ResolveError, VerifyErrorKind},
 };
 
 use super::{Tenant, status, verify};
-use crate::support::bearer;
+use crate::support::{GatedSource, Reply, bearer, failing_source};
 
 /// The application's records. Lookups wait until the test adds permits.
 #[derive(Clone)]
@@ -251,15 +250,8 @@ async fn settle(records: &Records, asked: usize) {
 #[tokio::test]
 async fn a_token_waiting_for_keys_is_verified_by_the_fetching_instance() {
     let a = Tenant::new("a");
-    let (document, gate) = (Bytes::from(a.issuer.jwks()), Arc::new(Semaphore::new(1)));
-    let permits = Arc::clone(&gate);
-    let source = move || {
-        let (document, permits) = (document.clone(), Arc::clone(&permits));
-        async move {
-            permits.acquire().await.expect("it is never closed").forget();
-            Ok::<_, FetchError>(document)
-        }
-    };
+    let source = GatedSource::new();
+    source.once(Reply::document(a.issuer.jwks()));
     let config = || ClerkConfig::from_frontend_api_url(&a.url).expect("a configuration");
     let records = Records::new(&[]);
     let change = |config| {
@@ -277,23 +269,17 @@ async fn a_token_waiting_for_keys_is_verified_by_the_fetching_instance() {
     verifier.forget_keys();
     let waiting = tokio::spawn(async move { verify(&verifier, &token).await });
     settle(&records, 2).await;
-    gate.add_permits(1);
+    source.once(Reply::document(a.issuer.jwks()));
     assert!(waiting.await.expect("no panic").is_ok());
 }
 
 #[tokio::test]
 async fn an_unchanged_tenant_keeps_its_keys() {
     let a = Tenant::new("a");
-    let (document, fetches) = (Bytes::from(a.issuer.jwks()), Arc::new(AtomicUsize::new(0)));
-    let count = Arc::clone(&fetches);
-    let source = move || {
-        count.fetch_add(1, Ordering::SeqCst);
-        let document = document.clone();
-        async move { Ok::<_, FetchError>(document) }
-    };
+    let source = GatedSource::serving(a.issuer.jwks());
     let day = Duration::from_secs(24 * 60 * 60);
     let config = ClerkConfig::from_frontend_api_url(&a.url).and_then(|config| config.jwks_refresh_interval(day));
-    let instance = Instance::new(config.expect("a configuration")).key_source(source);
+    let instance = Instance::new(config.expect("a configuration")).key_source(source.clone());
     let records = Records::new(&[]);
     records.insert(&a, instance);
     let clock = ManualClock::new();
@@ -303,7 +289,7 @@ async fn an_unchanged_tenant_keeps_its_keys() {
         settle(&records, asked).await;
         clock.advance(Duration::from_secs(300));
     }
-    assert_eq!(fetches.load(Ordering::SeqCst), 1);
+    assert_eq!(source.fetches(), 1);
 }
 
 #[tokio::test]
@@ -548,6 +534,5 @@ async fn a_resolved_instance_has_its_own_maximum_token_length() {
 #[test]
 fn a_key_source_without_an_instance_is_an_error() {
     let nobody = |_: IssuerUrl| async { Ok::<Option<Instance>, ResolveError>(None) };
-    let source = || async { Err(FetchError::new("out of order")) };
-    assert!(Verifier::resolving(nobody).key_source(source).build().is_err());
+    assert!(Verifier::resolving(nobody).key_source(failing_source()).build().is_err());
 }

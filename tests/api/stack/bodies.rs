@@ -17,11 +17,9 @@ use tower::{Service, ServiceExt, service_fn};
 use tower_layer::Layer;
 
 use super::arms;
-use crate::support::{Answer, BAD, cold_layer, good, layer_without_keys, poll_once, whoami, with_body};
-
-/// An error type that implements no `Error`.
-#[derive(Clone, Debug, PartialEq)]
-struct BodyError;
+use crate::support::{
+    Answer, BAD, BodyError, PanickingBody, cold_layer, good, layer_without_keys, poll_once, whoami, with_body,
+};
 
 /// A custom `!Sync` body with the given frames.
 #[derive(Debug)]
@@ -85,20 +83,6 @@ where
     }
 }
 
-/// A body that panics when it is polled.
-struct PanickingBody {
-    _held: Arc<()>,
-}
-
-impl Body for PanickingBody {
-    type Data = Bytes;
-    type Error = BodyError;
-
-    fn poll_frame(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        panic!("the body was polled")
-    }
-}
-
 #[tokio::test]
 async fn a_response_body_passes_frame_by_frame_with_its_trailers() {
     let plain = observe(Scripted::with_trailers()).await;
@@ -158,7 +142,7 @@ async fn the_body_of_a_rejected_request_is_never_polled() {
         (layer_without_keys(), good(), 503),
     ] {
         let held = Arc::new(());
-        let body = PanickingBody { _held: Arc::clone(&held) };
+        let body = PanickingBody(Arc::clone(&held));
         let request = with_body("POST", "/", &[("authorization", &authorization)], body);
         let response = clerk.layer(service_fn(whoami)).oneshot(request).await.expect("an answer");
         assert_eq!(response.status(), status);
@@ -169,7 +153,7 @@ async fn the_body_of_a_rejected_request_is_never_polled() {
 #[tokio::test]
 async fn the_body_of_a_waiting_request_is_not_polled() {
     let (clerk, gate) = cold_layer();
-    let body = PanickingBody { _held: Arc::new(()) };
+    let body = PanickingBody(Arc::new(()));
     let request = with_body("POST", "/", &[("authorization", &good())], body);
     let mut future = pin!(clerk.layer(service_fn(whoami)).oneshot(request));
     for _ in 0..3 {
@@ -185,7 +169,7 @@ async fn dropping_a_waiting_call_drops_its_request_only() {
     let held = Arc::new(());
     let mut service = clerk.layer(service_fn(whoami));
     let request = || {
-        let body = PanickingBody { _held: Arc::clone(&held) };
+        let body = PanickingBody(Arc::clone(&held));
         with_body("POST", "/", &[("authorization", &good())], body)
     };
     let mut waiting = Box::pin(service.ready().await.expect("ready").call(request()));
@@ -205,12 +189,12 @@ async fn a_call_that_is_never_polled_can_be_dropped() {
     let (clerk, gate) = cold_layer();
     let held = Arc::new(());
     let mut service = clerk.layer(service_fn(whoami));
-    let body = PanickingBody { _held: Arc::clone(&held) };
+    let body = PanickingBody(Arc::clone(&held));
     let request = with_body("POST", "/", &[("authorization", &good())], body);
     drop(service.ready().await.expect("ready").call(request));
     assert_eq!(Arc::strong_count(&held), 1);
     gate.open();
-    let request = with_body("POST", "/", &[("authorization", &good())], PanickingBody { _held: held });
+    let request = with_body("POST", "/", &[("authorization", &good())], PanickingBody(held));
     assert_eq!(service.ready().await.expect("ready").call(request).await.expect("an answer").status(), 200);
 }
 

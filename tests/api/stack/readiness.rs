@@ -1,51 +1,17 @@
 use std::{
-    convert::Infallible,
-    future::{Ready, ready},
-    mem,
     pin::pin,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
-    },
+    sync::atomic::Ordering,
     task::{Context, Poll, Waker},
 };
 
-use axum::body::Body;
-use http::{Request, Response};
-use http_body_util::Full;
 use tower::{Service, ServiceExt};
 use tower_layer::Layer;
 
 use super::arms;
-use crate::support::{Answer, BAD, cold_layer, get_path, good, layer, layer_without_keys, poll_once, whoami};
-
-/// Panics if it is called before it is ready. Clones are not ready.
-#[derive(Default)]
-struct PanicsUnlessReady {
-    is_ready: bool,
-}
-
-impl Clone for PanicsUnlessReady {
-    fn clone(&self) -> Self {
-        Self::default()
-    }
-}
-
-impl Service<Request<Body>> for PanicsUnlessReady {
-    type Response = Response<Full<bytes::Bytes>>;
-    type Error = Infallible;
-    type Future = Ready<Result<Self::Response, Infallible>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        self.is_ready = true;
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
-        assert!(mem::take(&mut self.is_ready), "called without having been made ready");
-        whoami(request)
-    }
-}
+use crate::support::{
+    Answer, BAD, InnerError, PanicsUnlessReady, Scripted, cold_layer, get_path, good, layer, layer_without_keys,
+    poll_once,
+};
 
 #[tokio::test]
 async fn only_a_ready_service_is_called() {
@@ -75,48 +41,6 @@ async fn a_service_stays_usable_while_an_earlier_call_waits() {
     gate.open();
     for future in waiting {
         assert_eq!(Answer::of(future.await.expect("infallible")).await.outcome(), (200, "user_ada"));
-    }
-}
-
-/// An error type that implements no `Error`.
-#[derive(Debug, PartialEq)]
-struct InnerError(&'static str);
-
-/// Is ready and fails as the test chooses, and counts its polls.
-#[derive(Clone, Default)]
-struct Scripted {
-    breaks_when_called: Arc<AtomicBool>,
-    is_broken: Arc<AtomicBool>,
-    is_busy: Arc<AtomicBool>,
-    polls: Arc<AtomicUsize>,
-}
-
-impl Scripted {
-    fn polls(&self) -> usize {
-        self.polls.load(Ordering::SeqCst)
-    }
-}
-
-impl Service<Request<Body>> for Scripted {
-    type Response = Response<Full<bytes::Bytes>>;
-    type Error = InnerError;
-    type Future = Ready<Result<Self::Response, InnerError>>;
-
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), InnerError>> {
-        self.polls.fetch_add(1, Ordering::SeqCst);
-        if self.is_broken.load(Ordering::SeqCst) {
-            return Poll::Ready(Err(InnerError("when polled")));
-        }
-        if self.is_busy.load(Ordering::SeqCst) {
-            context.waker().wake_by_ref();
-            return Poll::Pending;
-        }
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, _: Request<Body>) -> Self::Future {
-        let is_broken = self.breaks_when_called.load(Ordering::SeqCst);
-        ready(if is_broken { Err(InnerError("when called")) } else { Ok(Response::default()) })
     }
 }
 

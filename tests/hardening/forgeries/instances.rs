@@ -1,9 +1,7 @@
 //! Two instances whose keys have the same `kid`, as happens when an instance is cloned.
 
-use bytes::Bytes;
 use tower_clerk::{
     ClerkAuthLayer, ClerkConfig, Verifier,
-    jwks::FetchError,
     testing::ManualClock,
     verify::VerifyErrorKind::{InvalidIssuer, InvalidSignature},
 };
@@ -14,7 +12,7 @@ use super::{
     servers::Endpoint,
     table::{verifier_at, verifier_of},
 };
-use crate::support::{Recorder, get, send};
+use crate::support::{GatedSource, Recorder, get, send};
 
 const OTHER_ISSUER: &str = "https://clerk.other.example";
 
@@ -72,11 +70,7 @@ fn verifier_for(issuer: &str) -> Verifier {
 
 /// A verifier of the signer's tokens for each way to get its key.
 fn verifiers(signer: &Signer, endpoint: &Endpoint) -> [(&'static str, Verifier); 4] {
-    let document = Bytes::from(set_of(signer));
-    let source = move || {
-        let document = document.clone();
-        async move { Ok::<_, FetchError>(document) }
-    };
+    let source = GatedSource::serving(set_of(signer));
     let build = |config: Result<ClerkConfig, _>| {
         let config = config.and_then(|config| config.issuer(ISSUER)).expect("a configuration");
         Verifier::builder(config).clock(ManualClock::new())

@@ -1,12 +1,9 @@
 //! Key sets with unusable members.
 
-use std::sync::{Arc, Mutex};
-
-use bytes::Bytes;
 use serde_json::Value;
 use tower_clerk::{
     ClerkConfig, Verifier,
-    jwks::{FetchError, FetchErrorKind},
+    jwks::FetchErrorKind,
     testing::ManualClock,
     verify::VerifyErrorKind::{InvalidSignature, KeysUnavailable, UnknownKey},
 };
@@ -17,6 +14,7 @@ use super::{
     table::{Class, Row, rows as table, verifier_of},
     targets::Targets,
 };
+use crate::support::{GatedSource, Reply};
 
 pub(crate) fn rows() -> Vec<Row> {
     let attacks = odd_members().into_iter().map(|odd| (odd.case, odd.forged, odd.rejected));
@@ -68,14 +66,9 @@ fn valid_neighbours_of_unusable_members_are_keys() {
 
 #[tokio::test]
 async fn a_set_of_unusable_members_never_replaces_a_good_one() {
-    let document = Arc::new(Mutex::new(set_of([trusted_member()])));
-    let served = Arc::clone(&document);
-    let source = move || {
-        let document = Bytes::from(served.lock().expect("unpoisoned").clone());
-        async move { Ok::<_, FetchError>(document) }
-    };
+    let source = GatedSource::serving(set_of([trusted_member()]));
     let config = ClerkConfig::from_frontend_api_url(ISSUER).expect("a configuration");
-    let builder = Verifier::builder(config).clock(ManualClock::new()).key_source(source);
+    let builder = Verifier::builder(config).clock(ManualClock::new()).key_source(source.clone());
     let verifier = builder.build().expect("a verifier");
     assert!(verifier.verify(&good()).await.is_ok());
 
@@ -94,14 +87,14 @@ async fn a_set_of_unusable_members_never_replaces_a_good_one() {
         (String::new(), FetchErrorKind::Document),
     ];
     for (set, cause) in each.chain(others) {
-        *document.lock().expect("unpoisoned") = set;
+        source.always(Reply::document(set));
         let error = verifier.refresh().await.expect_err("a failure");
         assert_eq!((error.kind(), error.fetch_error()), (KeysUnavailable, Some(cause)));
         assert!(verifier.try_verify(&good()).is_ok());
         assert_eq!(verifier.keys_status().keys, 1);
     }
 
-    *document.lock().expect("unpoisoned") = set_of([stranger().jwk("ins_stranger").to_string()]);
+    source.always(Reply::document(set_of([stranger().jwk("ins_stranger").to_string()])));
     assert!(verifier.refresh().await.is_ok());
     assert!(verifier.try_verify(&of_stranger("ins_stranger")).is_ok());
     assert_eq!(verifier.verify(&good()).await.expect_err("replaced").kind(), UnknownKey);

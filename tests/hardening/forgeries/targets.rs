@@ -1,21 +1,12 @@
 //! The levels at which each row of the table is tested.
 
-use std::{
-    collections::HashSet,
-    fmt::Display,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-};
+use std::{collections::HashSet, fmt::Display};
 
-use bytes::Bytes;
 use http::{HeaderValue, header::AUTHORIZATION};
 use serde_json::Value;
 use tower_clerk::{
     ClerkAuthLayer, ClerkConfig, Rejection, Verifier,
     claims::Claims,
-    jwks::FetchError,
     testing::ManualClock,
     verify::{VerifyError, VerifyErrorKind},
 };
@@ -26,7 +17,7 @@ use super::{
     servers::{Endpoint, Server},
     table::{Row, assert_tells_nothing, status, verifier_at, verifier_of},
 };
-use crate::support::{Recorder, request, send};
+use crate::support::{GatedSource, Recorder, request, send};
 
 /// Everything that trusts one set of keys: verifiers, a layer, and two servers behind it. Layer and servers fetch the
 /// set over a socket.
@@ -87,13 +78,13 @@ impl Targets {
             assert_ada(row, &self.verifier.try_verify(&row.neighbour));
         }
 
-        let (cold, fetches) = cold_verifier(&self.jwks);
+        let (cold, source) = cold_verifier(&self.jwks);
         assert_rejection(row, &cold.verify(&row.attack).await);
-        let fetched = fetches.load(Ordering::SeqCst);
+        let fetched = source.fetches();
         let expected = if row.needs_no_key() { 0..=0 } else { usize::from(row.rejected.is_some())..=1 };
         assert!(expected.contains(&fetched), "{}: {fetched} fetches", row.case);
         assert_ada(row, &cold.verify(&row.neighbour).await);
-        assert_eq!(fetches.load(Ordering::SeqCst), 1, "{}", row.case);
+        assert_eq!(source.fetches(), 1, "{}", row.case);
     }
 
     async fn check_layer(&self, row: &Row) {
@@ -145,18 +136,12 @@ impl Targets {
     }
 }
 
-/// A verifier without keys, and the number of its fetches.
-fn cold_verifier(jwks: &str) -> (Verifier, Arc<AtomicUsize>) {
-    let fetches = Arc::new(AtomicUsize::new(0));
-    let (counter, document) = (Arc::clone(&fetches), Bytes::copy_from_slice(jwks.as_bytes()));
-    let source = move || {
-        counter.fetch_add(1, Ordering::SeqCst);
-        let document = document.clone();
-        async move { Ok::<_, FetchError>(document) }
-    };
+/// A verifier without keys, and its source.
+fn cold_verifier(jwks: &str) -> (Verifier, GatedSource) {
+    let source = GatedSource::serving(jwks.to_owned());
     let config = ClerkConfig::from_frontend_api_url(ISSUER).expect("a configuration");
-    let builder = Verifier::builder(config).clock(ManualClock::new()).key_source(source);
-    (builder.build().expect("a verifier"), fetches)
+    let builder = Verifier::builder(config).clock(ManualClock::new()).key_source(source.clone());
+    (builder.build().expect("a verifier"), source)
 }
 
 /// A request with this credential. It closes the connection.

@@ -1,15 +1,14 @@
 use std::sync::OnceLock;
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
-use bytes::Bytes;
 use proptest::prelude::{prop_assert, prop_assert_eq, proptest};
 use serde_json::{Value, json};
 use tokio::runtime::{Builder, Runtime};
-use tower_clerk::{ClerkConfig, Verifier, config::JwtKey, jwks::FetchError, testing::ManualClock};
+use tower_clerk::{ClerkConfig, Verifier, config::JwtKey, testing::ManualClock};
 
 use super::mutation::{near_or_any, text_near};
 use super::{cases, good_token};
-use crate::support::issuer;
+use crate::support::{GatedSource, issuer};
 
 fn documents() -> Vec<String> {
     let jwks = issuer().jwks();
@@ -60,11 +59,7 @@ fn runtime() -> &'static Runtime {
 
 /// A verifier that has fetched this document, if it has keys now.
 fn fetched(document: Vec<u8>) -> Option<Verifier> {
-    let document = Bytes::from(document);
-    let source = move || {
-        let document = document.clone();
-        async move { Ok::<_, FetchError>(document) }
-    };
+    let source = GatedSource::serving(document);
     let builder = Verifier::builder(issuer().config()).clock(ManualClock::new()).key_source(source);
     let verifier = builder.build().expect("a verifier");
     runtime().block_on(verifier.warm_up()).ok().map(|()| verifier)
