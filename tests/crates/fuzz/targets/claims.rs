@@ -34,7 +34,7 @@ fuzz_target!(|payload: &str| -> Corpus {
     assert_eq!(claims.as_json(), payload);
     assert!(read_all(&claims) > 0);
 
-    // Another parser may refuse what is only carried, but must not read anything else.
+    // Another parser may reject unread members, but must not read anything else.
     let Ok(read) = claims.custom::<Value>() else { return Corpus::Keep };
     assert_eq!(read["sub"].as_str(), Some(claims.user_id()));
     assert_eq!(read["sid"].as_str(), claims.session_id());
