@@ -10,20 +10,20 @@ use tower_clerk::{
 
 use super::{
     forge::{ISSUER, KID, certificate, encode, good, header, payload, stranger, trusted, vectors, with, without},
-    odd_keys::{odd_members, of_stranger},
     table::{Class, Row, rows as table, verifier_of},
     targets::Targets,
+    unusable_keys::{of_stranger, unusable_members},
 };
 use crate::support::{GatedSource, Reply};
 
 pub(crate) fn rows() -> Vec<Row> {
-    let attacks = odd_members().into_iter().map(|odd| (odd.case, odd.forged, odd.rejected));
+    let attacks = unusable_members().into_iter().map(|unusable| (unusable.case, unusable.forged, unusable.rejected));
     table(Class::BadKeys, &good(), attacks)
 }
 
 #[tokio::test]
 async fn unusable_members_of_a_set_are_ignored() {
-    let members = odd_members().into_iter().map(|odd| odd.member);
+    let members = unusable_members().into_iter().map(|unusable| unusable.member);
     let set = set_of(members.chain([trusted().jwk(KID).to_string()]));
     Targets::start(&set).await.check(&rows()).await;
 }
@@ -31,13 +31,13 @@ async fn unusable_members_of_a_set_are_ignored() {
 #[test]
 fn an_unusable_member_with_the_trusted_kid_is_ignored() {
     let forged = stranger().sign(&header(), &payload());
-    for odd in odd_members() {
-        let member = odd.member.replace("ins_odd", KID);
+    for unusable in unusable_members() {
+        let member = unusable.member.replace("ins_odd", KID);
         for set in [[member.clone(), trusted_member()], [trusted_member(), member]] {
             let verifier = verifier_of(&set_of(set));
-            assert!(verifier.try_verify(&good()).is_ok(), "{}", odd.case);
-            let error = verifier.try_verify(&forged).expect_err(&odd.case);
-            assert_eq!(error.kind(), InvalidSignature, "{}", odd.case);
+            assert!(verifier.try_verify(&good()).is_ok(), "{}", unusable.case);
+            let error = verifier.try_verify(&forged).expect_err(&unusable.case);
+            assert_eq!(error.kind(), InvalidSignature, "{}", unusable.case);
         }
     }
 }
@@ -73,7 +73,7 @@ async fn a_set_of_unusable_members_never_replaces_a_good_one() {
     assert!(verifier.verify(&good()).await.is_ok());
 
     let weak = vectors("weak_keys").as_object().expect("a group").values().map(|weak| weak["jwk"].to_string());
-    let members: Vec<String> = odd_members().into_iter().map(|odd| odd.member).chain(weak).collect();
+    let members: Vec<String> = unusable_members().into_iter().map(|unusable| unusable.member).chain(weak).collect();
     let all = set_of(members.iter().cloned());
     let each = members.into_iter().map(|member| (set_of([member]), FetchErrorKind::NoUsableKey));
     let crowd = std::iter::repeat_n(of_modulus("ins_many", 0).to_string(), 1025);

@@ -13,7 +13,6 @@ mod instances;
 mod json;
 mod key_sets;
 mod mutations;
-mod odd_keys;
 mod padding;
 mod requests;
 mod servers;
@@ -22,6 +21,7 @@ mod smuggling;
 mod table;
 mod targets;
 mod token_kinds;
+mod unusable_keys;
 mod weak_keys;
 
 use std::collections::HashMap;

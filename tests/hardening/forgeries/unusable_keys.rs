@@ -14,7 +14,7 @@ use super::forge::{
 };
 
 /// An unusable member of a key set, and a token forged with it.
-pub(crate) struct Odd {
+pub(crate) struct Unusable {
     pub(crate) case: String,
     pub(crate) member: String,
     pub(crate) forged: String,
@@ -22,12 +22,12 @@ pub(crate) struct Odd {
 }
 
 /// The stranger's key in unusable forms, and keys of other types.
-pub(crate) fn odd_members() -> Vec<Odd> {
+pub(crate) fn unusable_members() -> Vec<Unusable> {
     let base = stranger().jwk("ins_odd");
     let n = base["n"].as_str().expect("n").to_owned();
-    let mut odd = Vec::new();
+    let mut unusable = Vec::new();
     let mut of_rsa = |case: String, member: String| {
-        odd.push(Odd { case, member, forged: of_stranger("ins_odd"), rejected: UnknownKey });
+        unusable.push(Unusable { case, member, forged: of_stranger("ins_odd"), rejected: UnknownKey });
     };
     for (name, values) in [
         ("use", vec![json!("enc"), json!("SIG"), json!(""), json!(null), json!(7), json!(["sig"])]),
@@ -62,25 +62,40 @@ pub(crate) fn odd_members() -> Vec<Odd> {
         (json!(true), "true"),
     ] {
         let member = with(base.clone(), "kid", &kid).to_string();
-        odd.push(Odd { case: format!("kid: {kid}"), member, forged: of_stranger(called), rejected: UnknownKey });
+        unusable.push(Unusable {
+            case: format!("kid: {kid}"),
+            member,
+            forged: of_stranger(called),
+            rejected: UnknownKey,
+        });
     }
     let member = without(base.clone(), "kid").to_string();
     for (called, rejected) in [("undefined", UnknownKey), ("", InvalidKeyId)] {
         let (case, forged) = (format!("no kid, called {called:?}"), of_stranger(called));
-        odd.push(Odd { case, member: member.clone(), forged, rejected });
+        unusable.push(Unusable { case, member: member.clone(), forged, rejected });
     }
     let unnamed = stranger().sign(&without(header(), "kid"), &payload());
-    odd.push(Odd { case: "no kid on either side".to_owned(), member, forged: unnamed, rejected: InvalidKeyId });
+    unusable.push(Unusable {
+        case: "no kid on either side".to_owned(),
+        member,
+        forged: unnamed,
+        rejected: InvalidKeyId,
+    });
     let (long, member) = ("k".repeat(256), with(base, "kid", "k".repeat(256)).to_string());
-    odd.push(Odd { case: "kid too long".to_owned(), member, forged: of_stranger(&long), rejected: InvalidKeyId });
-    odd.extend(of_other_kinds());
-    odd
+    unusable.push(Unusable {
+        case: "kid too long".to_owned(),
+        member,
+        forged: of_stranger(&long),
+        rejected: InvalidKeyId,
+    });
+    unusable.extend(of_other_kinds());
+    unusable
 }
 
-fn of_other_kinds() -> Vec<Odd> {
+fn of_other_kinds() -> Vec<Unusable> {
     let message_of =
         |alg: &str| message(with(with(header(), "kid", "ins_odd"), "alg", alg).to_string(), payload().to_string());
-    let odd = |case: &str, member: Value, forged: String, rejected: VerifyErrorKind| Odd {
+    let unusable = |case: &str, member: Value, forged: String, rejected: VerifyErrorKind| Unusable {
         case: case.to_owned(),
         member: member.to_string(),
         forged,
@@ -98,12 +113,12 @@ fn of_other_kinds() -> Vec<Odd> {
     let oct = json!({ "alg": "HS256", "k": encode("secret"), "kid": "ins_odd", "kty": "oct" });
     let by_secret = |alg| authenticated(&message_of(alg), HMAC_SHA256, b"secret");
     vec![
-        odd("EC", ec.clone(), by_curve(message_of("ES256")), UnsupportedAlgorithm),
-        odd("EC as RS256", with(ec, "alg", "RS256"), by_curve(message_of("RS256")), UnknownKey),
-        odd("OKP", okp.clone(), by_edwards(message_of("EdDSA")), UnsupportedAlgorithm),
-        odd("OKP as RS256", with(okp, "alg", "RS256"), by_edwards(message_of("RS256")), UnknownKey),
-        odd("oct", oct.clone(), by_secret("HS256"), UnsupportedAlgorithm),
-        odd("oct as RS256", with(oct, "alg", "RS256"), by_secret("RS256"), UnknownKey),
+        unusable("EC", ec.clone(), by_curve(message_of("ES256")), UnsupportedAlgorithm),
+        unusable("EC as RS256", with(ec, "alg", "RS256"), by_curve(message_of("RS256")), UnknownKey),
+        unusable("OKP", okp.clone(), by_edwards(message_of("EdDSA")), UnsupportedAlgorithm),
+        unusable("OKP as RS256", with(okp, "alg", "RS256"), by_edwards(message_of("RS256")), UnknownKey),
+        unusable("oct", oct.clone(), by_secret("HS256"), UnsupportedAlgorithm),
+        unusable("oct as RS256", with(oct, "alg", "RS256"), by_secret("RS256"), UnknownKey),
     ]
 }
 
