@@ -46,7 +46,7 @@ fn main() {
     let spent = around(without_budget(fetched(&issuer), &bad.kid));
     let forgetful = around(ready(at_hand(&issuer).without_token_cache()));
     // So much smaller than the list that hardly a token is still there when its turn comes again.
-    let full = around(ready(at_hand(&issuer).token_cache(FULL, 1 << 20)));
+    let full = around(ready(at_hand(&issuer).token_cache_entries(FULL).token_cache_bytes(1 << 20)));
     let service = |name, service, requests, status, mark| Case {
         base: calls(&bare, requests, Empty::new, 200),
         base_name: "bare service",

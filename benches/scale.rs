@@ -33,7 +33,10 @@ use serde_json::{Value, json};
 use tokio::{sync::Semaphore, task::unconstrained};
 use tower::{ServiceExt, service_fn};
 use tower_clerk::{
-    ClerkAuthLayer, ClerkConfig, Verifier, jwks::FetchError, testing::TestIssuer, verify::VerifierBuilder,
+    ClerkAuthLayer, ClerkConfig, Verifier,
+    jwks::FetchError,
+    testing::TestIssuer,
+    verify::{Instance, VerifierBuilder},
 };
 use tower_layer::Layer;
 
@@ -84,7 +87,7 @@ fn keys(issuer: &TestIssuer, tokens: &Tokens, size: &Size) {
         });
         let keys: Vec<Value> = others.chain([document["keys"][0].clone()]).collect();
         let config = ClerkConfig::from_jwks(json!({ "keys": keys }).to_string());
-        config.and_then(|config| config.issuer(issuer.url())).expect("a configuration")
+        config.and_then(|config| config.add_issuer(issuer.url())).expect("a configuration")
     });
     let hot = from_ref(&tokens.usual);
     let [hits, first_sights] = [true, false].map(|remembers| {
@@ -240,11 +243,11 @@ async fn wave(verifier: Verifier, token: &str, count: usize) -> Duration {
 /// Fetches the issuer's keys, and counts how often.
 fn counting(issuer: &TestIssuer, fetches: &Arc<AtomicUsize>) -> VerifierBuilder {
     let (document, fetches) = (Bytes::from(issuer.jwks()), Arc::clone(fetches));
-    at_hand(issuer).key_source(move || {
+    Verifier::builder(Instance::new(issuer.config()).key_source(move || {
         fetches.fetch_add(1, Ordering::Relaxed);
         let document = document.clone();
         async move { Ok::<_, FetchError>(document) }
-    })
+    }))
 }
 
 fn verifier(config: ClerkConfig, remembers: bool) -> Verifier {

@@ -30,8 +30,8 @@ fn main() {
     let forgetful = ready(at_hand(&issuer).without_token_cache());
     let forgetful_fetched = ready(fetched(&issuer).without_token_cache());
     // So much smaller than the list that hardly a token is still there when its turn comes again.
-    let full = ready(at_hand(&issuer).token_cache(FULL, 1 << 20));
-    let full_fetched = ready(fetched(&issuer).token_cache(FULL, 1 << 20));
+    let full = ready(at_hand(&issuer).token_cache_entries(FULL).token_cache_bytes(1 << 20));
+    let full_fetched = ready(fetched(&issuer).token_cache_entries(FULL).token_cache_bytes(1 << 20));
     let spent = without_budget(fetched(&issuer), &bad.kid);
 
     let hit = |name, verifier, tokens| Case {

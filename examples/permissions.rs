@@ -14,7 +14,8 @@ use axum::{
 use serde_json::{Value, json};
 use tower_clerk::{
     ClerkAuth, ClerkAuthLayer, Rejection, Requirement,
-    authorize::{Authorized, Policy, RequireAuthenticated, RequireLayer, Reverification},
+    authorize::{Authorized, Policy, RequireAuthenticatedLayer, RequireLayer},
+    claims::Reverification,
     testing::TestIssuer,
 };
 
@@ -40,7 +41,7 @@ pub(crate) fn app(clerk: &ClerkAuthLayer) -> Router {
         .route_layer(clerk.clone());
     let machines_too = Router::new()
         .route("/reports", get(reports))
-        .route_layer(RequireAuthenticated::new().or::<Machine>())
+        .route_layer(RequireAuthenticatedLayer::new().or::<Machine>())
         .route_layer(middleware::from_fn(api_key))
         .route_layer(clerk.clone().allow_unauthenticated_requests());
     users.merge(machines_too)

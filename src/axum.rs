@@ -1,4 +1,6 @@
-//! Extractors for axum, which need no more of it than `axum-core`.
+//! Extractors and responses for axum.
+//!
+//! They depend on `axum-core` alone, as axum asks of libraries, and so do not break at each release of `axum`.
 
 use axum_core::{
     body::Body,
@@ -10,74 +12,131 @@ use http::request::Parts;
 use crate::{
     ClerkAuth, CustomClaims, Rejection,
     authorize::{Authorized, Policy},
-    rejection::ExtractRejection,
+    rejection::ClerkAuthRejection,
     telemetry,
 };
 
-/// The verified user; answers with the layer's refusal where there is none.
+/// Extracts the verified user, or rejects the request if it has none.
+///
+/// # Errors
+///
+/// The rejection that the [`ClerkAuthLayer`](crate::ClerkAuthLayer) has stored, if it let the request pass without a
+/// user; a 500 if no such layer has seen the request.
+///
+/// ```
+/// # #[cfg(feature = "testing")]
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+/// use axum::{Router, body::Body, http::Request, routing::get};
+/// use tower::ServiceExt;
+/// use tower_clerk::{ClerkAuth, ClerkAuthLayer, testing::TestIssuer};
+///
+/// async fn home(user: Option<ClerkAuth>) -> String {
+///     user.map_or("hello".to_owned(), |user| format!("hello {}", user.user_id()))
+/// }
+///
+/// async fn account(user: ClerkAuth) -> String {
+///     user.user_id().to_owned()
+/// }
+///
+/// let issuer = TestIssuer::new();
+/// let clerk = ClerkAuthLayer::from_config(issuer.config())?.allow_missing_token();
+/// let routes = Router::new().route("/", get(home)).route("/account", get(account));
+/// let app: Router = routes.clone().route_layer(clerk);
+///
+/// for (uri, status) in [("/", 200), ("/account", 401)] {
+///     let request = Request::builder().uri(uri).body(Body::empty())?;
+///     assert_eq!(app.clone().oneshot(request).await?.status(), status);
+/// }
+///
+/// // Without the layer, both routes respond with a 500.
+/// let request = Request::builder().uri("/").body(Body::empty())?;
+/// assert_eq!(routes.oneshot(request).await?.status(), 500);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 impl<S: Sync> FromRequestParts<S> for ClerkAuth {
-    type Rejection = ExtractRejection;
+    type Rejection = ClerkAuthRejection;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
         required(parts)
     }
 }
 
-/// The verified user, or `None` where the layer let the request pass without one.
+/// Extracts the verified user, or `None` if the layer let the request pass without one.
+///
+/// # Errors
+///
+/// A 500 if no [`ClerkAuthLayer`](crate::ClerkAuthLayer) has seen the request. `None` would hide that mistake.
 impl<S: Sync> OptionalFromRequestParts<S> for ClerkAuth {
-    type Rejection = ExtractRejection;
+    type Rejection = ClerkAuthRejection;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, Self::Rejection> {
         optional(parts)
     }
 }
 
-/// The custom claims that the layer decoded; answers with its refusal where there is no user.
+/// Extracts the custom claims that the layer deserialized, or rejects the request if it has no user.
+///
+/// # Errors
+///
+/// As for [`ClerkAuth`], and a 500 if the layer has no
+/// [`with_custom_claims`](crate::ClerkAuthLayer::with_custom_claims) for `T`.
 impl<S, T> FromRequestParts<S> for CustomClaims<T>
 where
     S: Sync,
     T: Send + Sync + 'static,
 {
-    type Rejection = ExtractRejection;
+    type Rejection = ClerkAuthRejection;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
         required(parts)
     }
 }
 
-/// The custom claims that the layer decoded, or `None` where it let the request pass without a user.
+/// Extracts the custom claims that the layer deserialized, or `None` if it let the request pass without a user.
+///
+/// # Errors
+///
+/// As for `Option<ClerkAuth>`, and a 500 if the layer has no
+/// [`with_custom_claims`](crate::ClerkAuthLayer::with_custom_claims) for `T`.
 impl<S, T> OptionalFromRequestParts<S> for CustomClaims<T>
 where
     S: Sync,
     T: Send + Sync + 'static,
 {
-    type Rejection = ExtractRejection;
+    type Rejection = ClerkAuthRejection;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, Self::Rejection> {
         optional(parts)
     }
 }
 
-/// The verified user if they meet the policy; answers with a 403, or the layer's refusal where there is none.
+/// Extracts the verified user who meets the policy `P`, or rejects the request.
+///
+/// # Errors
+///
+/// As for [`ClerkAuth`], and a 403 if the user does not meet the policy.
 impl<S, P> FromRequestParts<S> for Authorized<P>
 where
     S: Sync,
     P: Policy,
 {
-    type Rejection = ExtractRejection;
+    type Rejection = ClerkAuthRejection;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
-        Self::of(required(parts)?, parts).map_err(|rejection| ExtractRejection::of(rejection, parts))
+        Self::of(required(parts)?, parts).map_err(|rejection| ClerkAuthRejection::of(rejection, parts))
     }
 }
 
-impl IntoResponse for ExtractRejection {
+impl IntoResponse for ClerkAuthRejection {
     fn into_response(self) -> Response {
         self.into_inner().map(Body::from)
     }
 }
 
-/// Without the layer's hook, which needs the request.
+/// The default response, with the rejection in its extensions. The layer's
+/// [`RejectionResponse`](crate::rejection::RejectionResponse) is not used, because it needs the request.
 impl IntoResponse for Rejection {
     fn into_response(self) -> Response {
         let mut response = self.default_response().map(Body::from);
@@ -86,21 +145,21 @@ impl IntoResponse for Rejection {
     }
 }
 
-fn required<T: Clone + Send + Sync + 'static>(parts: &Parts) -> Result<T, ExtractRejection> {
+fn required<T: Clone + Send + Sync + 'static>(parts: &Parts) -> Result<T, ClerkAuthRejection> {
     optional(parts)?.ok_or_else(|| match parts.extensions.get::<Rejection>() {
-        Some(rejection) => ExtractRejection::of(rejection.clone(), parts),
+        Some(rejection) => ClerkAuthRejection::of(rejection.clone(), parts),
         None => layer_missing(parts),
     })
 }
 
-fn optional<T: Clone + Send + Sync + 'static>(parts: &Parts) -> Result<Option<T>, ExtractRejection> {
+fn optional<T: Clone + Send + Sync + 'static>(parts: &Parts) -> Result<Option<T>, ClerkAuthRejection> {
     match parts.extensions.get::<T>() {
         None if parts.extensions.get::<Rejection>().is_none() => Err(layer_missing(parts)),
         found => Ok(found.cloned()),
     }
 }
 
-fn layer_missing(parts: &Parts) -> ExtractRejection {
+fn layer_missing(parts: &Parts) -> ClerkAuthRejection {
     telemetry::layer_missing();
-    ExtractRejection::layer_missing(&parts.method)
+    ClerkAuthRejection::layer_missing(&parts.method)
 }

@@ -1,7 +1,7 @@
-//! Tower middleware that verifies [Clerk](https://clerk.com) session tokens: only requests with a valid
-//! token get in, and the handler knows who it is.
+//! Tower middleware that verifies [Clerk](https://clerk.com) session tokens. Only requests with a valid token reach
+//! your service, and the handler knows the verified user.
 //!
-//! ```no_run
+//! ```
 //! use axum::{Router, routing::get};
 //! use tower_clerk::{ClerkAuth, ClerkAuthLayer};
 //!
@@ -9,24 +9,123 @@
 //!     format!("hello {}", user.user_id())
 //! }
 //!
-//! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
-//! let clerk = ClerkAuthLayer::new("https://sensible-skunk-49.clerk.accounts.dev")?;
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # use axum::{body::Body, http::Request};
+//! # use tower::ServiceExt;
+//! # use tower_clerk::testing::TestIssuer;
+//! # let issuer = TestIssuer::start().await?;
+//! # let url = issuer.url();
+//! // `url` is the Frontend API URL: "https://your-app.clerk.accounts.dev".
+//! let clerk = ClerkAuthLayer::new(url)?;
 //! let app = Router::new().route("/me", get(me)).route_layer(clerk);
 //!
-//! let listener = tokio::net::TcpListener::bind("127.0.0.1:3000").await?;
-//! axum::serve(listener, app).await?;
+//! let request = Request::get("/me").body(Body::empty())?;
+//! assert_eq!(app.clone().oneshot(request).await?.status(), 401);
+//!
+//! let bearer = format!("Bearer {}", issuer.token("user_ada").sign());
+//! let request = Request::get("/me").header("authorization", bearer).body(Body::empty())?;
+//! assert_eq!(app.oneshot(request).await?.status(), 200);
 //! # Ok(())
 //! # }
 //! ```
 //!
-//! The layer wraps any Tower service over HTTP, such as those of axum, tonic and hyper, and asks nothing of
-//! their bodies. Keys are fetched from the instance's Frontend API when the first token needs them, kept
-//! fresh in the background, and served on while Clerk cannot be reached.
+//! Keys are fetched from the instance's Frontend API when the first token needs them, refreshed in the background, and
+//! kept in use while Clerk is unreachable. Here `issuer` is a `testing::TestIssuer`: it serves keys on a loopback
+//! socket and makes real tokens.
 //!
-//! # More than the defaults
+//! # Any Tower service
 //!
-//! [`ClerkConfig`] says whom to trust and how strictly, the layer's own methods what becomes of requests.
-//! [`ClerkAuthLayer::from_env`] reads it all from the environment.
+//! [`ClerkAuthLayer`] wraps any Tower service over HTTP that is `Clone`, with any request body and any response body
+//! whose data is `Bytes`. Services of axum and tonic are `Clone`; put `tower::buffer::Buffer` around one that is not.
+//! The verified user, a [`ClerkAuth`], is in the extensions of the request.
+//!
+//! ```
+//! use http::{Request, Response};
+//! use std::convert::Infallible;
+//! use tower::{ServiceBuilder, ServiceExt};
+//! use tower_clerk::{ClerkAuth, ClerkAuthLayer, testing::TestIssuer};
+//!
+//! async fn hello(request: Request<String>) -> Result<Response<String>, Infallible> {
+//!     let user = request.extensions().get::<ClerkAuth>().map_or("nobody", |user| user.user_id());
+//!     Ok(Response::new(format!("hello {user}")))
+//! }
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let issuer = TestIssuer::new();
+//! let clerk = ClerkAuthLayer::from_config(issuer.config())?;
+//! let service = ServiceBuilder::new().layer(clerk).service_fn(hello);
+//!
+//! let response = service.clone().oneshot(Request::new(String::new())).await?;
+//! assert_eq!(response.status(), 401);
+//!
+//! let bearer = format!("Bearer {}", issuer.token("user_ada").sign());
+//! let response = service.oneshot(Request::builder().header("authorization", bearer).body(String::new())?).await?;
+//! assert_eq!(response.status(), 200);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # gRPC
+//!
+//! gRPC calls get rejections as gRPC statuses. With the feature `tonic`, `ClerkAuth::from_tonic(&request)?` is the user
+//! in a handler. `Server::builder().layer(clerk)` guards all services of a server; [`ClerkAuthService`] guards one
+//! service and keeps its name.
+//!
+//! ```
+//! use bytes::Bytes;
+//! use http::Request;
+//! use http_body_util::Full;
+//! use tonic::service::Routes;
+//! use tower::ServiceExt;
+//! use tower_clerk::{ClerkAuthLayer, ClerkAuthService, testing::TestIssuer};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let issuer = TestIssuer::new();
+//! let clerk = ClerkAuthLayer::from_config(issuer.config())?;
+//! let (_, health) = tonic_health::server::health_reporter();
+//! // `Server::builder().add_service(…)` takes the same service.
+//! let routes = Routes::new(ClerkAuthService::new(health, clerk));
+//!
+//! let call = || Request::post("/grpc.health.v1.Health/Check").header("content-type", "application/grpc");
+//! let message = || Full::new(Bytes::from_static(&[0; 5]));
+//! let response = routes.clone().oneshot(call().body(message())?).await?;
+//! assert_eq!(response.headers()["grpc-status"], "16"); // UNAUTHENTICATED
+//!
+//! let bearer = format!("Bearer {}", issuer.token("user_ada").sign());
+//! let response = routes.oneshot(call().header("authorization", bearer).body(message())?).await?;
+//! assert!(!response.headers().contains_key("grpc-status")); // it is in the trailers
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Without HTTP
+//!
+//! A [`Verifier`] takes a token and returns its [`Claims`].
+//!
+//! ```
+//! use tower_clerk::{Verifier, testing::TestIssuer, verify::VerifyErrorKind};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let issuer = TestIssuer::new();
+//! let verifier = Verifier::new(issuer.config())?;
+//!
+//! let claims = verifier.verify(&issuer.token("user_ada").sign()).await?;
+//! assert_eq!(claims.user_id(), "user_ada");
+//!
+//! let error = verifier.verify(&issuer.token("user_ada").expired().sign()).await.unwrap_err();
+//! assert_eq!(error.kind(), VerifyErrorKind::Expired);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Configuration
+//!
+//! [`ClerkConfig`] names the instance and says which tokens are accepted. The methods of [`ClerkAuthLayer`] say what
+//! happens to requests. [`ClerkAuthLayer::from_env`] reads the configuration from the environment.
 //!
 //! ```
 //! use std::time::Duration;
@@ -36,64 +135,44 @@
 //!     .authorized_parties(["https://app.example.com"])?
 //!     .clock_skew(Duration::from_secs(10))?;
 //! # #[cfg(feature = "reqwest")]
-//! let clerk = ClerkAuthLayer::from_config(config)?.allow_anonymous_requests();
+//! let clerk = ClerkAuthLayer::from_config(config)?.allow_missing_token();
 //! # Ok::<(), tower_clerk::ConfigError>(())
 //! ```
 //!
-//! # Without HTTP
+//! # Modules
 //!
-//! A [`Verifier`] takes a token and returns its claims.
-//!
-//! ```
-//! # #[cfg(feature = "testing")]
-//! # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
-//! use tower_clerk::{Verifier, testing::TestIssuer, verify::VerifyErrorKind};
-//!
-//! let issuer = TestIssuer::new();
-//! let verifier = Verifier::new(issuer.config())?;
-//!
-//! let claims = verifier.verify(&issuer.token("user_ada").sign()).await?;
-//! assert_eq!(claims.user_id(), "user_ada");
-//!
-//! let error = verifier.verify(&issuer.token("user_ada").expired().sign()).await.unwrap_err();
-//! assert_eq!(error.kind(), VerifyErrorKind::Expired);
-//! # Ok::<(), Box<dyn std::error::Error>>(())
-//! # })?;
-//! # Ok::<(), Box<dyn std::error::Error>>(())
-//! ```
-//!
-//! # Where to read on
-//!
-//! - [`authenticate`]: the middleware, its modes, where it stands among other layers.
-//! - [`authorize`]: what a user may do, and who decides it where.
-//! - [`verify`]: every check, in order; several instances; tokens that were verified before.
-//! - [`jwks`]: how keys are fetched and kept, and what happens when Clerk is down.
-//! - [`rejection`]: what a refused client is answered.
+//! - [`authenticate`]: the middleware, its modes, and the order of layers.
+//! - [`authorize`]: requirements on roles, permissions, features, plans and reverification.
+//! - [`claims`]: the claims of a verified token.
 //! - [`config`]: every setting and its default.
+//! - [`gateway`]: a layer from the policy file of an API gateway.
+//! - [`jwks`]: how keys are fetched, refreshed and kept.
+//! - [`rejection`]: the responses to rejected requests.
 //! - `testing`: tokens and users for your own tests.
+//! - [`verify`]: every check in order, several instances, and the token cache.
+//!
+//! # Guide
+//!
+//! - [Deployment](guide::deployment): runtime, proxy, certificates, health endpoint, start, replicas.
+//! - [Outages](guide::outages): what a service does while Clerk is down.
+//! - [Events](guide::events): what is logged.
+//! - [Defaults](guide::defaults): every number, with its reason.
+//! - [Recipes](guide::recipes): complete examples.
+//! - [Threats](guide::threats): who is trusted with what.
 //!
 //! # Features
 //!
-//! A feature adds something and never changes an answer. With none, tokens are verified with keys at hand.
+//! A feature adds something and never changes a response.
 //!
-//! | name | description | default? |
+//! | Name | Description | Default? |
 //! |---|---|---|
-//! | `axum` | [`ClerkAuth`] and [`CustomClaims`] as extractors of axum 0.8 | yes |
-//! | `reqwest` | fetching keys over HTTPS | yes |
-//! | `tonic` | [`ClerkAuth`] from a request of tonic 0.14, and refusals as its `Status` | |
-//! | `tracing` | events for operators and for debugging | yes |
-//! | `full` | all of the above | |
-//! | `testing` | a test kit: an issuer, tokens, users, a clock | |
-//! | `fips` | the FIPS build of aws-lc | |
-//!
-//! # Where this crate departs from a plainer shape
-//!
-//! The strict JSON reader and the clock are leaves of their own, which `config` and everything before it may
-//! use: policy documents obey the same grammar as tokens, and key sets age by the same clock that tokens do.
-//! Tasks are spawned in one file, that of the fetch in flight. The caches of keys and of resolved instances are
-//! moka's, that of verified tokens is quick_cache's, which takes no allocation to read. A verified token is found by
-//! its end and told by the SHA-256 of the whole, which then is not made of every forgery. The segments of a token are
-//! decoded by base64-simd, as strictly as by base64; what strangers cannot fill is hashed by foldhash.
+//! | `axum` | [`ClerkAuth`] and [`CustomClaims`] as extractors of axum 0.8 | Yes |
+//! | `reqwest` | Fetching keys over HTTPS | Yes |
+//! | `tracing` | Events and spans | Yes |
+//! | `tonic` | [`ClerkAuth`] from a request of tonic 0.14, [`Rejection`] as its `Status`, named services | No |
+//! | `full` | All of the above | No |
+//! | `testing` | The test kit: an issuer, tokens, users, a clock | No |
+//! | `fips` | The FIPS build of aws-lc | No |
 
 // For the library alone: a test or an example fails where it stands.
 #![warn(
@@ -105,11 +184,9 @@
     clippy::unwrap_used
 )]
 #![cfg_attr(docsrs, feature(doc_cfg))]
-#![doc = include_str!("docs/when_clerk_is_down.md")]
-#![doc = include_str!("docs/threat_model.md")]
-#![doc = include_str!("docs/recipes.md")]
-#![doc = include_str!("docs/mistakes.md")]
-#![doc = include_str!("docs/events.md")]
+
+#[macro_use]
+mod macros;
 
 pub mod authenticate;
 pub mod authorize;
@@ -118,23 +195,29 @@ mod axum;
 pub mod claims;
 mod clock;
 pub mod config;
+mod credentials;
+pub mod gateway;
+pub mod guide;
+mod instance;
 mod json;
 pub mod jwks;
 mod jwt;
+mod rate_limit;
 pub mod rejection;
+mod single_flight;
 mod telemetry;
 #[cfg(feature = "testing")]
 pub mod testing;
-pub mod token;
 #[cfg(feature = "tonic")]
 mod tonic;
 pub mod verify;
 
 pub use self::{
     authenticate::{ClerkAuth, ClerkAuthLayer, ClerkAuthService, CustomClaims},
-    authorize::Requirement,
+    authorize::{RequireLayer, Requirement},
+    claims::Claims,
     config::{ClerkConfig, ConfigError},
+    credentials::TokenSource,
     rejection::Rejection,
-    token::TokenSource,
     verify::Verifier,
 };

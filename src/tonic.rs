@@ -1,16 +1,17 @@
-//! For handlers of tonic 0.14.
+//! Users, statuses and service names for tonic 0.14.
 
-use tonic::{Code, Request, Status, metadata::MetadataValue};
+use tonic::{Code, Request, Status, metadata::MetadataValue, server::NamedService};
 
-use crate::{ClerkAuth, Rejection, telemetry};
+use crate::{ClerkAuth, ClerkAuthService, Rejection, authorize::RequireService, telemetry};
 
 impl ClerkAuth {
-    /// The verified user of a tonic request.
+    /// Returns the verified user of a tonic request.
     ///
     /// # Errors
     ///
-    /// The layer's refusal as a [`Status`] where it let the request pass without a user; `INTERNAL` where no
-    /// [`ClerkAuthLayer`](crate::ClerkAuthLayer) has seen it.
+    /// - The rejection that the [`ClerkAuthLayer`](crate::ClerkAuthLayer) has stored, if it let the request pass
+    ///   without a user: `UNAUTHENTICATED`, or `UNAVAILABLE` while keys are unavailable.
+    /// - `INTERNAL` if no such layer has seen the request.
     ///
     /// ```
     /// # #[cfg(feature = "testing")] {
@@ -41,7 +42,39 @@ impl ClerkAuth {
     }
 }
 
-/// With the metadata `clerk-error-code`, and `grpc-retry-pushback-ms` while keys are unavailable.
+/// The name of the inner service. tonic's router selects a service by its name, so a wrapped service serves the same
+/// paths:
+///
+/// ```
+/// # #[cfg(feature = "testing")] {
+/// use tonic::{server::NamedService, service::Routes};
+/// use tower_clerk::{ClerkAuthService, Verifier, testing::TestIssuer};
+///
+/// fn name<S: NamedService>(_service: &S) -> &'static str {
+///     S::NAME
+/// }
+///
+/// let verifier = Verifier::new(TestIssuer::new().config())?;
+/// let (_reporter, health) = tonic_health::server::health_reporter();
+/// let service = ClerkAuthService::new(health, verifier);
+/// assert_eq!(name(&service), "grpc.health.v1.Health");
+///
+/// let routes = Routes::new(service);
+/// # let _ = routes;
+/// # }
+/// # Ok::<(), tower_clerk::ConfigError>(())
+/// ```
+impl<S: NamedService> NamedService for ClerkAuthService<S> {
+    const NAME: &'static str = S::NAME;
+}
+
+/// The name of the inner service, by which tonic's router selects it.
+impl<S: NamedService> NamedService for RequireService<S> {
+    const NAME: &'static str = S::NAME;
+}
+
+/// The status of the rejection's gRPC form, with the metadata `clerk-error-code`, and `grpc-retry-pushback-ms` while
+/// keys are unavailable. A handler can thus reject a call with `?`.
 impl From<&Rejection> for Status {
     fn from(rejection: &Rejection) -> Self {
         let mut status = Self::new(Code::from_i32(rejection.grpc_code().into()), rejection.grpc_message());

@@ -21,7 +21,8 @@ use self::tokens::{Tokens, at_hand, fetched, many, ready, without_budget};
 const HIT: u64 = 3;
 const FIRST_SIGHT: u64 = 9;
 const FIRST_SIGHT_SMALL: u64 = 7;
-const FIRST_SIGHT_LARGE: u64 = 9;
+/// One more than a usual token: a payload that does not fit into the buffer on the stack is decoded onto the heap.
+const FIRST_SIGHT_LARGE: u64 = 10;
 const REJECTED_AT_SIGHT: u64 = 5;
 const REJECTED_HEADER: u64 = 6;
 const REJECTED_PAYLOAD: u64 = 7;
@@ -49,7 +50,7 @@ fn a_first_verification_allocates_no_more_than_recorded() {
         assert!(counts.iter().all(|count| *count <= most), "{counts:?}");
     }
     for builder in [at_hand(issuer), fetched(issuer)] {
-        let layer = ClerkAuthLayer::from(ready(builder.token_cache(3, 1 << 16)));
+        let layer = ClerkAuthLayer::from(ready(builder.token_cache_entries(3).token_cache_bytes(1 << 16)));
         let counts = net(&layer, &kit().live, 3, 200);
         // The caches do maintenance from time to time, so the median is compared.
         assert!(median(counts.clone()) <= FIRST_SIGHT, "{counts:?}");
@@ -105,7 +106,7 @@ fn cached_tokens_stay_within_the_configured_bytes() {
     for (entries, bytes) in [(10_000, 256 << 10), (10, 32 << 20)] {
         let mut verifier = None;
         let held = measure(|| {
-            let remembering = ready(at_hand(issuer).token_cache(entries, bytes));
+            let remembering = ready(at_hand(issuer).token_cache_entries(entries).token_cache_bytes(bytes));
             for token in &tokens {
                 assert!(remembering.try_verify(token).is_ok());
             }

@@ -87,21 +87,21 @@ fn an_endless_response_takes_at_most_16_mib() {
     let encoded = head(&format!("Content-Encoding: gzip\r\nContent-Length: {HUGE}\r\n"));
     let cases: [(Answer, FetchErrorKind); 9] = [
         // The first one initializes statics.
-        ((head("Content-Length: 2\r\n"), b"{}".to_vec()), FetchErrorKind::Document),
+        ((head("Content-Length: 2\r\n"), b"{}".to_vec()), FetchErrorKind::InvalidDocument),
         ((of_length, b" ".to_vec()), FetchErrorKind::TooLarge),
         ((head("Transfer-Encoding: chunked\r\n"), b"1\r\n \r\n".to_vec()), FetchErrorKind::TooLarge),
         ((head("Transfer-Encoding: chunked\r\n"), chunk(60_000)), FetchErrorKind::TooLarge),
         ((head(""), b" ".to_vec()), FetchErrorKind::TooLarge),
-        ((encoded, gzip_bomb()), FetchErrorKind::Answer),
-        ((head("").replace("200 OK", "500 No"), b" ".to_vec()), FetchErrorKind::Status),
-        (("HTTP/1.1 200 OK\r\nX-Long: ".to_owned(), b"a".to_vec()), FetchErrorKind::Source),
-        (("HTTP/1.1 200 OK\r\n".to_owned(), b"X: 1\r\n".to_vec()), FetchErrorKind::Source),
+        ((encoded, gzip_bomb()), FetchErrorKind::UnexpectedEncoding),
+        ((head("").replace("200 OK", "500 No"), b" ".to_vec()), FetchErrorKind::UnexpectedStatus),
+        (("HTTP/1.1 200 OK\r\nX-Long: ".to_owned(), b"a".to_vec()), FetchErrorKind::Transport),
+        (("HTTP/1.1 200 OK\r\n".to_owned(), b"X: 1\r\n".to_vec()), FetchErrorKind::Transport),
     ];
     for client in [None, Some(own)] {
         for ((head, unit), kind) in &cases {
             answers.send((head.clone(), unit.clone())).expect("the server is there");
             let (error, grown) = growth(|| fetch(&runtime, address, client.clone()));
-            assert_eq!(error.fetch_error(), Some(*kind), "{head}");
+            assert_eq!(error.fetch_error_kind(), Some(*kind), "{head}");
             // Bytes in flight when the client disconnected are in the buffers of two sockets.
             let taken = taken.recv().expect("the server is there");
             assert!(taken < 64 * MIB, "{taken} bytes after {head}");

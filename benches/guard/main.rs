@@ -32,7 +32,7 @@ use tower::{Service, service_fn};
 use tower_clerk::{
     ClerkAuthLayer, ClerkConfig, Verifier,
     jwks::FetchError,
-    verify::{Clock, VerifierBuilder, VerifyErrorKind},
+    verify::{Clock, Instance, VerifierBuilder, VerifyErrorKind},
 };
 use tower_layer::Layer;
 
@@ -146,8 +146,12 @@ fn requests<B>(
 }
 
 fn verifier() -> VerifierBuilder {
-    let config = ClerkConfig::from_jwks(JWKS).and_then(|config| config.issuer("https://clerk.test.example"));
-    Verifier::builder(config.expect("a configuration")).clock(Standing)
+    Verifier::builder(config()).clock(Standing)
+}
+
+fn config() -> ClerkConfig {
+    let config = ClerkConfig::from_jwks(JWKS).and_then(|config| config.add_issuer("https://clerk.test.example"));
+    config.expect("a configuration")
 }
 
 fn forgetful() -> VerifierBuilder {
@@ -156,11 +160,12 @@ fn forgetful() -> VerifierBuilder {
 
 /// With so few places that each token is new again when its turn comes.
 fn full(verifier: VerifierBuilder) -> VerifierBuilder {
-    verifier.token_cache(3, 1 << 16)
+    verifier.token_cache_entries(3).token_cache_bytes(1 << 16)
 }
 
 fn fetched() -> VerifierBuilder {
-    verifier().key_source(|| async { Ok::<_, FetchError>(Bytes::from_static(JWKS.as_bytes())) })
+    let source = || async { Ok::<_, FetchError>(Bytes::from_static(JWKS.as_bytes())) };
+    Verifier::builder(Instance::new(config()).key_source(source)).clock(Standing)
 }
 
 /// A few seconds after the tokens were issued, for ever.

@@ -30,7 +30,8 @@ async fn main() {
     write_files(&issuer, Path::new(&folder), count);
 
     let layer = |entries| {
-        let verifier = Verifier::builder(issuer.config()).token_cache(entries, 32 << 20).build();
+        let verifier =
+            Verifier::builder(issuer.config()).token_cache_entries(entries).token_cache_bytes(32 << 20).build();
         ClerkAuthLayer::from(verifier.expect("a verifier"))
     };
     let answer = || async { "hello user_2mXv4Q1zB7cN9dK3fG6hJ8lP0rT\n" };

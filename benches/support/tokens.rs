@@ -7,7 +7,7 @@ use tower_clerk::{
     Verifier,
     jwks::FetchError,
     testing::{ManualClock, TestIssuer, TokenBuilder},
-    verify::{VerifierBuilder, VerifyErrorKind},
+    verify::{Instance, VerifierBuilder, VerifyErrorKind},
 };
 
 /// Session tokens in the layout of version 2, good for a day.
@@ -118,10 +118,10 @@ pub(crate) fn at_hand(issuer: &TestIssuer) -> VerifierBuilder {
 /// A verifier that fetches the issuer's keys, from a source without a socket.
 pub(crate) fn fetched(issuer: &TestIssuer) -> VerifierBuilder {
     let document = Bytes::from(issuer.jwks());
-    at_hand(issuer).key_source(move || {
+    Verifier::builder(Instance::new(issuer.config()).key_source(move || {
         let document = document.clone();
         async move { Ok::<_, FetchError>(document) }
-    })
+    }))
 }
 
 /// The verifier with its keys in memory.

@@ -75,13 +75,13 @@ async fn healthz(State(verifier): State<Verifier>) -> Json<Health> {
     })
 }
 
-impl From<&Organization> for Membership {
-    fn from(organization: &Organization) -> Self {
+impl From<Organization<'_>> for Membership {
+    fn from(organization: Organization<'_>) -> Self {
         Self {
             id: organization.id().to_owned(),
             slug: organization.slug().map(str::to_owned),
             role: organization.role().map(str::to_owned),
-            permissions: organization.permissions().to_vec(),
+            permissions: organization.permissions().map(str::to_owned).collect(),
         }
     }
 }

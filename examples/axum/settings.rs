@@ -16,7 +16,7 @@ impl Settings {
             Err(env::VarError::NotPresent) => default_port,
             Err(env::VarError::NotUnicode(_)) => return Err("PORT must be a number from 0 to 65535".to_owned()),
         };
-        if VARIABLES.iter().any(|name| is_set(name)) {
+        if ClerkConfig::ENVIRONMENT_VARIABLES.iter().any(|name| is_set(name)) {
             let config = ClerkConfig::from_env().map_err(|error| error.to_string())?;
             return Ok(Self { config, issuer: None, port });
         }
@@ -31,13 +31,3 @@ fn is_set(name: &str) -> bool {
     env::var_os(name)
         .is_some_and(|value| !value.to_string_lossy().trim().is_empty() || name == "CLERK_AUTHORIZED_PARTIES")
 }
-
-const VARIABLES: [&str; 7] = [
-    "CLERK_API_URL",
-    "CLERK_AUTHORIZED_PARTIES",
-    "CLERK_FRONTEND_API_URL",
-    "CLERK_JWKS_REFRESH_SECONDS",
-    "CLERK_JWT_KEY",
-    "CLERK_PUBLISHABLE_KEY",
-    "CLERK_SECRET_KEY",
-];

@@ -59,13 +59,13 @@ impl From<&ClerkAuth> for User {
     }
 }
 
-impl From<&claims::Organization> for Organization {
-    fn from(organization: &claims::Organization) -> Self {
+impl From<claims::Organization<'_>> for Organization {
+    fn from(organization: claims::Organization<'_>) -> Self {
         Self {
             id: organization.id().to_owned(),
             slug: organization.slug().map(str::to_owned),
             role: organization.role().map(str::to_owned),
-            permissions: organization.permissions().to_vec(),
+            permissions: organization.permissions().map(str::to_owned).collect(),
         }
     }
 }

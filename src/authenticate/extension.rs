@@ -5,12 +5,20 @@ use serde::de::DeserializeOwned;
 
 use crate::{
     claims::{Claims, CustomClaimsError},
-    rejection::Answers,
+    rejection::Responder,
 };
 
-/// The verified user of a request, found in its extensions.
+/// The verified user of a request.
 ///
-/// Derefs to the [`Claims`]; cloning it copies a pointer. In axum it is an extractor.
+/// [`ClerkAuthLayer`](crate::ClerkAuthLayer) inserts it into the extensions of every request with a valid token. It
+/// derefs to [`Claims`], and cloning it copies two pointers.
+///
+/// With the feature `axum`, `ClerkAuth` is an extractor that rejects requests without a user, and `Option<ClerkAuth>`
+/// is one that accepts them. With the feature `tonic`, `ClerkAuth::from_tonic` reads it from a request. Everywhere else
+/// it is `request.extensions().get::<ClerkAuth>()`.
+///
+/// Only a verified token becomes a `ClerkAuth`, so a function that takes one needs no further check of the token.
+/// Tests make one with `ClerkAuth::builder()` (feature `testing`):
 ///
 /// ```
 /// # #[cfg(feature = "testing")] {
@@ -26,32 +34,26 @@ use crate::{
 /// ```
 #[derive(Clone)]
 pub struct ClerkAuth {
-    /// Those of the layer that let the user in, for refusals further in.
-    answers: Option<Arc<Answers>>,
     claims: Claims,
+    /// The responder of the layer that authenticated the user, so that a rejection by a `RequireLayer` or a handler has
+    /// the same form. `None` if the claims come from a `Verifier`.
+    responder: Option<Arc<Responder>>,
 }
 
 impl ClerkAuth {
-    pub(super) fn new(claims: Claims, answers: Arc<Answers>) -> Self {
-        Self { answers: Some(answers), claims }
+    pub(super) fn new(claims: Claims, responder: Arc<Responder>) -> Self {
+        Self { claims, responder: Some(responder) }
     }
 
-    /// The claims themselves.
+    /// Returns the claims. `ClerkAuth` derefs to them; this is for code that stores or passes on [`Claims`].
     #[must_use]
     pub fn claims(&self) -> &Claims {
         &self.claims
     }
 
-    /// The name of the instance whose key verified the token: what
-    /// [`ClerkConfig::instance_name`](crate::ClerkConfig::instance_name) says, or its first issuer.
-    #[must_use]
-    pub fn instance(&self) -> &str {
-        self.claims.instance()
-    }
-
-    /// How to answer a refusal of something that this user asked for.
-    pub(crate) fn answers(&self) -> Answers {
-        self.answers.as_deref().cloned().unwrap_or_default()
+    /// Returns how to respond to what this user may not do; the defaults if no layer was involved.
+    pub(crate) fn responder(&self) -> Responder {
+        self.responder.as_deref().cloned().unwrap_or_default()
     }
 }
 
@@ -63,12 +65,14 @@ impl Deref for ClerkAuth {
     }
 }
 
+/// For claims that a [`Verifier`](crate::Verifier) returned. Rejections of such a user have the default form.
 impl From<Claims> for ClerkAuth {
     fn from(claims: Claims) -> Self {
-        Self { answers: None, claims }
+        Self { claims, responder: None }
     }
 }
 
+/// Shows the instance and the version alone: ids and custom claims are personal data and stay out of logs.
 impl fmt::Debug for ClerkAuth {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
@@ -79,10 +83,46 @@ impl fmt::Debug for ClerkAuth {
     }
 }
 
-/// Custom claims of the verified user, found in the extensions after
-/// [`ClerkAuthLayer::with_custom_claims`](crate::ClerkAuthLayer::with_custom_claims).
+/// Custom claims of the verified user, deserialized into `T`.
 ///
-/// Derefs to `T`; cloning it copies a pointer. In axum it is an extractor.
+/// [`ClerkAuthLayer::with_custom_claims`](crate::ClerkAuthLayer::with_custom_claims) inserts it into the extensions,
+/// together with [`ClerkAuth`]. It derefs to `T`, and cloning it copies a pointer. With the feature `axum` it is an
+/// extractor.
+///
+/// ```
+/// # #[cfg(all(feature = "axum", feature = "testing"))]
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+/// use axum::{Router, body::Body, http::Request, routing::get};
+/// use tower::ServiceExt;
+/// use tower_clerk::{ClerkAuthLayer, CustomClaims, testing::TestIssuer};
+///
+/// #[derive(serde::Deserialize)]
+/// struct Profile {
+///     locale: String,
+/// }
+///
+/// async fn greet(profile: CustomClaims<Profile>) -> &'static str {
+///     if profile.locale == "fr" { "bonjour" } else { "hello" }
+/// }
+///
+/// let issuer = TestIssuer::new();
+/// let clerk = ClerkAuthLayer::from_config(issuer.config())?.with_custom_claims::<Profile>();
+/// let app: Router = Router::new().route("/", get(greet)).route_layer(clerk);
+/// let request = |token: String| {
+///     Request::builder().uri("/").header("authorization", format!("Bearer {token}")).body(Body::empty())
+/// };
+///
+/// let french = issuer.token("user_ada").claim("locale", "fr").sign();
+/// let response = app.clone().oneshot(request(french)?).await?;
+/// assert_eq!(axum::body::to_bytes(response.into_body(), 100).await?, "bonjour");
+///
+/// // The layer rejects a token without the claim; the handler is not called.
+/// let response = app.oneshot(request(issuer.token("user_ada").sign())?).await?;
+/// assert_eq!(response.status(), 401);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct CustomClaims<T> {
     claims: Arc<T>,
 }
@@ -101,20 +141,24 @@ impl<T> Deref for CustomClaims<T> {
     }
 }
 
+/// For tests of handlers that take `CustomClaims<T>`.
 impl<T> From<T> for CustomClaims<T> {
     fn from(claims: T) -> Self {
         Self { claims: Arc::new(claims) }
     }
 }
 
-/// What they say is the user's business.
+/// Shows no claim: custom claims are personal data and stay out of logs.
 impl<T> fmt::Debug for CustomClaims<T> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_struct("CustomClaims").finish_non_exhaustive()
     }
 }
 
-/// The types of custom claims that a layer decodes. Those that it has inserted lie in the extensions beside them.
+/// The types of custom claims that a layer deserializes.
+///
+/// [`insert`](Self::insert) leaves a copy in the request's extensions, by which [`remove`](Self::remove) of an inner
+/// layer finds the claims to remove.
 #[derive(Clone, Default)]
 pub(super) struct CustomClaimsTypes(Arc<Vec<CustomClaimsType>>);
 
@@ -137,7 +181,11 @@ impl CustomClaimsTypes {
         });
     }
 
-    /// Decodes and inserts all of them, or none.
+    /// Deserializes the claims into every type and inserts them all.
+    ///
+    /// # Errors
+    ///
+    /// [`CustomClaimsError`] if one type cannot be deserialized; then none is inserted.
     pub(super) fn insert(&self, claims: &Claims, extensions: &mut Extensions) -> Result<(), CustomClaimsError> {
         if self.0.is_empty() {
             return Ok(());
@@ -150,7 +198,7 @@ impl CustomClaimsTypes {
         inserted
     }
 
-    /// Removes whatever a layer of this kind has inserted: it belongs to the user that this layer found.
+    /// Removes the custom claims that an outer `ClerkAuthLayer` has inserted: they belong to its user.
     pub(super) fn remove(extensions: &mut Extensions) {
         if let Some(Self(types)) = extensions.remove::<Self>() {
             types.iter().for_each(|custom| (custom.remove)(extensions));

@@ -12,12 +12,18 @@ use pin_project_lite::pin_project;
 use tower_service::Service;
 
 use super::{
+    authenticator::{Authenticator, ParkedCount, PendingAuthentication},
     body::ResponseBody,
-    decide::{Decision, Settings, Wait},
 };
 
 pin_project! {
     /// Response future of [`ClerkAuthService`](super::ClerkAuthService).
+    ///
+    /// Dropping it cancels the request. A fetch of keys goes on, since other requests may be waiting for it.
+    ///
+    /// # Panics
+    ///
+    /// If it is polled after completion.
     pub struct ResponseFuture<S, ReqBody>
     where
         S: Service<Request<ReqBody>>,
@@ -33,37 +39,51 @@ pin_project! {
     where
         S: Service<Request<ReqBody>>,
     {
-        // Polling the inner service's future.
+        // Polls the inner service's future.
         Forward { #[pin] future: S::Future },
-        // Answered without the inner service.
-        Refuse { response: Option<Response<Bytes>> },
-        // Polling the wait for keys.
-        Waiting { wait: Wait, settings: Arc<Settings>, parked: Option<Box<Parked<S, ReqBody>>> },
-        // Polling the parked service until it is ready for the parked request.
+        // Responds without the inner service.
+        Respond { response: Option<Response<Bytes>> },
+        // Waits for keys. The request is boxed so that it does not enlarge the future of every other request.
+        Waiting {
+            pending: PendingAuthentication,
+            authenticator: Arc<Authenticator>,
+            parked: Option<Box<Parked<S, ReqBody>>>,
+        },
+        // Polls the parked service until it is ready for the parked request.
         Readying { parked: Option<Box<Parked<S, ReqBody>>> },
     }
 }
 
-/// A request put aside, and the service that will be made ready for it.
+/// A waiting request, and the clone of the inner service that will be polled ready and called for it.
 struct Parked<S, ReqBody> {
     request: Request<ReqBody>,
     service: S,
+    _count: ParkedCount,
 }
 
 impl<S, ReqBody> ResponseFuture<S, ReqBody>
 where
     S: Service<Request<ReqBody>>,
 {
+    /// The request was authenticated, and the inner service called.
     pub(super) fn forward(future: S::Future) -> Self {
         Self { state: State::Forward { future } }
     }
 
-    pub(super) fn refuse(response: Response<Bytes>) -> Self {
-        Self { state: State::Refuse { response: Some(response) } }
+    /// The request was rejected, or was for the resource metadata.
+    pub(super) fn respond(response: Response<Bytes>) -> Self {
+        Self { state: State::Respond { response: Some(response) } }
     }
 
-    pub(super) fn wait(wait: Wait, settings: Arc<Settings>, service: S, request: Request<ReqBody>) -> Self {
-        Self { state: State::Waiting { wait, settings, parked: Some(Box::new(Parked { request, service })) } }
+    /// The request waits for keys; `service` need not be ready.
+    pub(super) fn wait(
+        pending: PendingAuthentication,
+        authenticator: Arc<Authenticator>,
+        service: S,
+        request: Request<ReqBody>,
+    ) -> Self {
+        let parked = Box::new(Parked { request, service, _count: authenticator.park() });
+        Self { state: State::Waiting { pending, authenticator, parked: Some(parked) } }
     }
 }
 
@@ -77,28 +97,28 @@ where
         loop {
             let next = match self.as_mut().project().state.project() {
                 StateProj::Forward { future } => {
-                    return future.poll(context).map_ok(|response| response.map(ResponseBody::forwarded));
+                    return future.poll(context).map_ok(|response| response.map(ResponseBody::inner));
                 }
-                StateProj::Refuse { response } => {
-                    // Polling a future again after it has completed is the caller's mistake and gets no answer.
-                    let Some(response) = response.take() else { return Poll::Pending };
-                    return Poll::Ready(Ok(response.map(ResponseBody::refused)));
+                StateProj::Respond { response } => {
+                    let response = response.take().unwrap_or_else(|| polled_after_completion());
+                    return Poll::Ready(Ok(response.map(ResponseBody::rejected)));
                 }
-                StateProj::Waiting { wait, settings, parked } => {
-                    let verified = ready!(wait.verified.as_mut().poll(context));
-                    let Some(mut parked) = parked.take() else { return Poll::Pending };
-                    match settings.decide_after_wait(verified, wait.place, &mut parked.request) {
-                        Decision::Refuse(response) => State::Refuse { response: Some(response) },
-                        Decision::Forward => State::Readying { parked: Some(parked) },
+                StateProj::Waiting { pending, authenticator, parked } => {
+                    let verified = ready!(Pin::new(&mut pending.verification).poll(context));
+                    let mut parked = parked.take().unwrap_or_else(|| polled_after_completion());
+                    match authenticator.conclude_pending(verified, pending, &mut parked.request) {
+                        Some(response) => State::Respond { response: Some(response) },
+                        None => State::Readying { parked: Some(parked) },
                     }
                 }
                 StateProj::Readying { parked } => {
-                    let Some(waiting) = parked.as_mut() else { return Poll::Pending };
+                    let Some(waiting) = parked.as_mut() else { polled_after_completion() };
                     if let Err(error) = ready!(waiting.service.poll_ready(context)) {
+                        *parked = None;
                         return Poll::Ready(Err(error));
                     }
-                    let Some(ready) = parked.take() else { return Poll::Pending };
-                    let Parked { request, mut service } = *ready;
+                    let Parked { request, mut service, _count } =
+                        *parked.take().unwrap_or_else(|| polled_after_completion());
                     State::Forward { future: service.call(request) }
                 }
             };
@@ -114,4 +134,10 @@ where
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_struct("ResponseFuture").finish_non_exhaustive()
     }
+}
+
+/// A future that returned `Pending` here instead would never be woken.
+#[expect(clippy::panic, reason = "as the futures of tower-http do: a future that is silent instead hangs its caller")]
+fn polled_after_completion() -> ! {
+    panic!("`ResponseFuture` polled after completion")
 }

@@ -3,40 +3,61 @@ use std::sync::Arc;
 use serde::de::DeserializeOwned;
 use tower_layer::Layer;
 
-use super::{ClerkAuthService, decide::Settings};
+use super::{
+    ClerkAuthService,
+    authenticator::{Authenticator, Mode},
+};
 use crate::{
-    config::{ClerkConfig, ConfigError, GatewayPolicy},
-    rejection::{OnRejection, Refusals},
-    token::{TokenSource, TokenSources},
+    config::{ClerkConfig, ConfigError},
+    credentials::{TokenSource, TokenSources},
+    rejection::{RejectionFormat, RejectionResponse},
     verify::{Instance, Verifier},
 };
 
-/// Layer that applies the [`ClerkAuthService`] middleware, which lets requests through with a valid Clerk
-/// token.
+/// Layer that applies the [`ClerkAuthService`] middleware, which authenticates requests by their Clerk session token.
 ///
-/// Cloning it is cheap, and all services made from it share one set of keys. See the [module
-/// docs](crate::authenticate) for what it does.
+/// Cloning it copies a pointer, and all services made from it share one key set and one token cache. Make one layer at
+/// start and clone it. See the [module docs](crate::authenticate) for what it does and for the order of layers.
+///
+/// # Example
 ///
 /// ```
-/// use axum::{Router, routing::get};
-/// use tower_clerk::{ClerkAuth, ClerkAuthLayer};
+/// # #[cfg(all(feature = "axum", feature = "testing"))]
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+/// use axum::{Router, body::Body, http::Request, routing::get};
+/// use tower::ServiceExt;
+/// use tower_clerk::{ClerkAuth, ClerkAuthLayer, testing::TestIssuer};
 ///
 /// async fn me(user: ClerkAuth) -> String {
 ///     format!("hello {}", user.user_id())
 /// }
 ///
-/// let clerk = ClerkAuthLayer::new("https://sensible-skunk-49.clerk.accounts.dev")?;
+/// // In production: `ClerkAuthLayer::new("https://sensible-skunk-49.clerk.accounts.dev")?`.
+/// let issuer = TestIssuer::new();
+/// let clerk = ClerkAuthLayer::from_config(issuer.config())?;
 /// let app: Router = Router::new().route("/me", get(me)).route_layer(clerk);
-/// # Ok::<(), tower_clerk::ConfigError>(())
+///
+/// let bearer = format!("Bearer {}", issuer.token("user_ada").sign());
+/// let request = Request::builder().uri("/me").header("authorization", bearer).body(Body::empty())?;
+/// let response = app.clone().oneshot(request).await?;
+/// assert_eq!(axum::body::to_bytes(response.into_body(), 100).await?, "hello user_ada");
+///
+/// let response = app.oneshot(Request::builder().uri("/me").body(Body::empty())?).await?;
+/// assert_eq!(response.status(), 401);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct ClerkAuthLayer {
-    settings: Arc<Settings>,
+    authenticator: Arc<Authenticator>,
 }
 
 impl ClerkAuthLayer {
-    /// A layer that trusts the instance with this Frontend API URL.
+    /// Makes a layer that trusts the instance with this Frontend API URL.
+    ///
+    /// It does no I/O: keys are fetched when the first token needs them.
     ///
     /// # Errors
     ///
@@ -45,16 +66,16 @@ impl ClerkAuthLayer {
         Self::from_config(ClerkConfig::from_frontend_api_url(frontend_api_url)?)
     }
 
-    /// A layer configured by the environment; see [`ClerkConfig::from_env`].
+    /// Makes a layer from the environment variables that [`ClerkConfig::from_env`] reads.
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] as there and for [`Verifier::new`].
+    /// [`ConfigError`] as for [`ClerkConfig::from_env`] and [`Verifier::new`].
     pub fn from_env() -> Result<Self, ConfigError> {
         Self::from_config(ClerkConfig::from_env()?)
     }
 
-    /// A layer with this configuration.
+    /// Makes a layer with this configuration.
     ///
     /// # Errors
     ///
@@ -63,7 +84,8 @@ impl ClerkAuthLayer {
         Verifier::new(config).map(Self::from)
     }
 
-    /// A layer that trusts all of these instances, told apart by issuer.
+    /// Makes a layer that trusts all of these instances. The `iss` claim of a token selects the instance, whose keys
+    /// alone can then verify it.
     ///
     /// # Errors
     ///
@@ -72,108 +94,139 @@ impl ClerkAuthLayer {
     where
         I: IntoIterator<Item: Into<Instance>>,
     {
-        Verifier::of_instances(instances).map(Self::from)
+        Verifier::from_instances(instances).map(Self::from)
     }
 
-    /// A layer that does what an API gateway's policy did.
+    /// Lets requests without a credential pass, and rejects invalid tokens as before.
     ///
-    /// # Errors
+    /// | request | by default | `allow_missing_token` | [`allow_unauthenticated_requests`] |
+    /// |---|---|---|---|
+    /// | valid token | passes | passes | passes |
+    /// | no credential | 401 | passes | passes |
+    /// | invalid or expired token | 401 | 401 | passes |
+    /// | cookie on a cross-site request | 403 | 403 | passes |
+    /// | keys unavailable | 503 | 503 | passes |
+    /// | malformed credential | 400 | 400 | 400 |
     ///
-    /// [`ConfigError`] as for [`Verifier::new`].
-    pub fn from_gateway_policy(policy: &GatewayPolicy) -> Result<Self, ConfigError> {
-        let mut layer = Self::from_config(ClerkConfig::from(policy))?;
-        if policy.options().allow_unauthenticated_requests() {
-            layer = layer.allow_unauthenticated_requests();
-        }
-        if policy.options().oauth_resource_metadata_enabled() {
-            layer = layer.oauth_resource_metadata();
-        }
-        Ok(layer)
+    /// Use it for pages that anonymous visitors may read. Handlers then take `Option<ClerkAuth>`; a handler that takes
+    /// `ClerkAuth` still rejects anonymous requests with the 401.
+    ///
+    /// It replaces [`allow_unauthenticated_requests`]: the last call wins.
+    ///
+    /// [`allow_unauthenticated_requests`]: Self::allow_unauthenticated_requests
+    pub fn allow_missing_token(self) -> Self {
+        self.with(|authenticator| authenticator.mode = Mode::AllowMissingToken)
     }
 
-    /// Lets requests without a Bearer credential pass; bad tokens are refused as ever.
+    /// Lets requests pass that fail authentication for any reason but a malformed credential.
     ///
-    /// Handlers then take `Option<ClerkAuth>`.
-    pub fn allow_anonymous_requests(self) -> Self {
-        self.with(Settings::allow_anonymous)
-    }
-
-    /// Lets requests pass that fail authentication for any reason but a malformed request, so that several
-    /// schemes can be combined. An `Authorization` with a comma counts as malformed, whatever its scheme.
+    /// | request | by default | [`allow_missing_token`] | `allow_unauthenticated_requests` |
+    /// |---|---|---|---|
+    /// | valid token | passes | passes | passes |
+    /// | no credential | 401 | passes | passes |
+    /// | invalid or expired token | 401 | 401 | passes |
+    /// | cookie on a cross-site request | 403 | 403 | passes |
+    /// | keys unavailable | 503 | 503 | passes |
+    /// | malformed credential | 400 | 400 | 400 |
     ///
-    /// Handlers then take `Option<ClerkAuth>`; those that take `ClerkAuth` answer with the stored refusal.
+    /// Use it to combine several authentication schemes: another layer may accept a credential that is not a Clerk
+    /// token. Then guard the routes with [`RequireAuthenticatedLayer`](crate::authorize::RequireAuthenticatedLayer), or
+    /// take `ClerkAuth` in the handlers. Both respond with the stored [`Rejection`](crate::Rejection) if there is no
+    /// user.
+    ///
+    /// An `Authorization` value with a comma or a non-ASCII byte is malformed whatever its scheme, because a comma may
+    /// separate several credentials. This includes Digest credentials, which are lists of parameters.
+    ///
+    /// It replaces [`allow_missing_token`]: the last call wins.
+    ///
+    /// [`allow_missing_token`]: Self::allow_missing_token
     pub fn allow_unauthenticated_requests(self) -> Self {
-        self.with(Settings::allow_unauthenticated)
+        self.with(|authenticator| authenticator.mode = Mode::AllowUnauthenticated)
     }
 
-    /// Removes an `Authorization` header whose token was refused before the request passes without a user, so
-    /// that nothing behind can take it for checked. Credentials of another scheme stay, and so does a token that was
-    /// not looked at because another [source](Self::token_sources) decided.
-    pub fn strip_unverified_credentials(self) -> Self {
-        self.with(Settings::strip_unverified)
-    }
-
-    /// Looks for the token in these places, in this order; in the `Authorization` header alone by default.
+    /// Removes the `Authorization` header of a request that passes although its token was rejected.
     ///
-    /// The first place that has something decides: a bad token there is not rescued by a later one.
+    /// Inner services and upstreams then cannot mistake the token for a verified one. It has an effect only together
+    /// with [`allow_unauthenticated_requests`](Self::allow_unauthenticated_requests). The header stays if it holds
+    /// another scheme's credential, or if another [source](Self::token_sources) supplied the token that was rejected.
+    pub fn strip_unverified_credentials(self) -> Self {
+        self.with(|authenticator| authenticator.strip_unverified_credentials = true)
+    }
+
+    /// Sets where to look for the token, in this order; only in the `Authorization` header by default.
+    ///
+    /// The first source with a credential decides. If its token is invalid, the request is rejected, even if a later
+    /// source has a valid one.
     ///
     /// # Errors
     ///
-    /// [`ConfigError::Invalid`] if there are none; [`ConfigError::Missing`] if a cookie is among them and
-    /// the configuration has no [`authorized_parties`](ClerkConfig::authorized_parties).
+    /// - [`ConfigError::Invalid`] if there are no sources, or a cookie has an invalid name.
+    /// - [`ConfigError::Missing`] if a cookie is among them and a configuration has no
+    ///   [`authorized_parties`](ClerkConfig::authorized_parties).
     pub fn token_sources<I>(self, sources: I) -> Result<Self, ConfigError>
     where
         I: IntoIterator<Item = TokenSource>,
     {
         let sources = TokenSources::new(sources.into_iter().collect(), self.verifier())?;
-        Ok(self.with(|settings| settings.sources = sources))
+        Ok(self.with(|authenticator| authenticator.sources = sources))
     }
 
-    /// Chooses the form of refusals.
-    pub fn refusals(self, form: Refusals) -> Self {
-        self.with(|settings| Arc::make_mut(&mut settings.answers).refusals = form)
+    /// Sets the form of responses to rejected requests: HTTP problem documents, gRPC trailers, or whichever the request
+    /// asks for ([`RejectionFormat::Auto`], the default).
+    pub fn rejection_format(self, format: RejectionFormat) -> Self {
+        self.with(|authenticator| Arc::make_mut(&mut authenticator.responder).format = format)
     }
 
-    /// Answers refused requests with `hook`.
-    pub fn on_rejection(self, hook: impl OnRejection + 'static) -> Self {
-        self.with(|settings| Arc::make_mut(&mut settings.answers).on_rejection = Some(Arc::new(hook)))
-    }
-
-    /// Decodes the payload into `T` as well, for [`CustomClaims<T>`](super::CustomClaims) in the extensions, and
-    /// refuses tokens of which it cannot be made.
+    /// Makes the responses to rejected requests with `response`, a closure `|rejection: &Rejection, request: &Parts|`.
     ///
-    /// Call it again for further types.
+    /// It also makes the responses of a [`RequireLayer`](crate::RequireLayer) and of axum extractors further in. See
+    /// [`RejectionResponse`] for an example.
+    pub fn rejection_response(self, response: impl RejectionResponse + 'static) -> Self {
+        self.with(|authenticator| Arc::make_mut(&mut authenticator.responder).response = Some(Arc::new(response)))
+    }
+
+    /// Deserializes the payload of each token into `T` and inserts it as [`CustomClaims<T>`](super::CustomClaims) into
+    /// the extensions.
+    ///
+    /// A token whose payload does not deserialize into `T` is rejected with `invalid_token` (401), so handlers need no
+    /// error path of their own. Claims that may be missing are `Option` fields of `T`. Call it again for further types.
     pub fn with_custom_claims<T>(self) -> Self
     where
         T: DeserializeOwned + Send + Sync + 'static,
     {
-        self.with(|settings| settings.custom_claims.add::<T>())
+        self.with(|authenticator| authenticator.custom_claims.add::<T>())
     }
 
-    /// Serves protected resource metadata (RFC 9728) under `/.well-known/oauth-protected-resource` and names it
-    /// in challenges, for OAuth clients such as those of MCP servers.
+    /// Serves protected resource metadata (RFC 9728) under `/.well-known/oauth-protected-resource`, and adds the
+    /// parameter `resource_metadata` to `WWW-Authenticate` challenges.
     ///
-    /// The layer must see those paths: use `Router::layer`, not `route_layer`. The resource is named by the
-    /// `Host` that the client asked for.
+    /// OAuth clients, such as clients of MCP servers, find the authorization server by it. The document needs no token;
+    /// its `authorization_servers` are the issuers of the configured instances, its `resource` is built from the
+    /// request's `Host` and path.
+    ///
+    /// The layer must see those paths: in axum, use `Router::layer`, not `route_layer`, which runs for matched routes
+    /// only.
     pub fn oauth_resource_metadata(self) -> Self {
-        self.with(|settings| settings.resource_metadata = true)
+        self.with(|authenticator| authenticator.resource_metadata = true)
     }
 
-    /// The verifier, for warming it up and for health endpoints.
+    /// Returns the verifier that the services of this layer share, to fetch keys at start or report their status in a
+    /// health endpoint.
     #[must_use]
     pub fn verifier(&self) -> &Verifier {
-        &self.settings.verifier
+        &self.authenticator.verifier
     }
 
-    fn with(mut self, change: impl FnOnce(&mut Settings)) -> Self {
-        change(Arc::make_mut(&mut self.settings));
+    fn with(mut self, change: impl FnOnce(&mut Authenticator)) -> Self {
+        change(Arc::make_mut(&mut self.authenticator));
         self
     }
 }
 
+/// Makes a layer with the default settings: tokens from the `Authorization` header, every other request rejected.
 impl From<Verifier> for ClerkAuthLayer {
     fn from(verifier: Verifier) -> Self {
-        Self { settings: Arc::new(Settings::new(verifier)) }
+        Self { authenticator: Arc::new(Authenticator::new(verifier)) }
     }
 }
 
@@ -181,6 +234,18 @@ impl<S> Layer<S> for ClerkAuthLayer {
     type Service = ClerkAuthService<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        ClerkAuthService::with_settings(inner, Arc::clone(&self.settings))
+        ClerkAuthService::with_authenticator(inner, Arc::clone(&self.authenticator))
+    }
+}
+
+impl<S> ClerkAuthService<S> {
+    /// Wraps `inner` in the middleware that `layer` configures. A [`Verifier`] makes a layer with the defaults.
+    pub fn new(inner: S, layer: impl Into<ClerkAuthLayer>) -> Self {
+        layer.into().layer(inner)
+    }
+
+    /// Returns the layer that applies this middleware. A [`Verifier`] makes a layer with the defaults.
+    pub fn layer(layer: impl Into<ClerkAuthLayer>) -> ClerkAuthLayer {
+        layer.into()
     }
 }

@@ -1,40 +1,98 @@
-//! Middleware that lets requests through with a valid Clerk token.
+//! Middleware that authenticates requests by their Clerk session token.
 //!
-//! [`ClerkAuthLayer`] wraps any Tower service over HTTP, whatever its bodies:
+//! [`ClerkAuthLayer`] wraps any Tower service that takes an `http::Request` and returns an `http::Response`. It does
+//! one of three things with a request:
 //!
-//! - A request with a valid token goes on with a [`ClerkAuth`] in its extensions, in the same call: no lock
-//!   of ours is taken and nothing is boxed.
-//! - A request whose token is not good is answered; see [`rejection`](crate::rejection). Its body is not read.
-//! - A request whose key has to be fetched first waits, and holds none of the inner service's capacity
-//!   while it does.
+//! - **Forward.** The token is valid. The layer inserts a [`ClerkAuth`] into the request's extensions and calls the
+//!   inner service at once. This path takes no lock of this crate and boxes no future.
+//! - **Reject.** The token is missing or invalid. The layer responds as described in [`rejection`](crate::rejection).
+//!   It neither calls the inner service nor reads the request's body.
+//! - **Wait.** The token's key is not in the key set yet. The request waits for the fetch described in
+//!   [`jwks`](crate::jwks) and is then forwarded or rejected. It reserves no capacity of the inner service meanwhile.
+//!
+//! # Example
+//!
+//! ```
+//! # #[cfg(feature = "testing")]
+//! # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+//! use std::convert::Infallible;
+//!
+//! use http::{Request, Response, StatusCode, header::AUTHORIZATION};
+//! use http_body_util::BodyExt;
+//! use tower::{ServiceBuilder, ServiceExt};
+//! use tower_clerk::{ClerkAuth, ClerkAuthLayer, testing::TestIssuer};
+//!
+//! async fn me(request: Request<String>) -> Result<Response<String>, Infallible> {
+//!     let user = request.extensions().get::<ClerkAuth>();
+//!     Ok(Response::new(user.map(|user| user.user_id().to_owned()).unwrap_or_default()))
+//! }
+//!
+//! // In production: `ClerkAuthLayer::new("https://sensible-skunk-49.clerk.accounts.dev")?`.
+//! let issuer = TestIssuer::new();
+//! let clerk = ClerkAuthLayer::from_config(issuer.config())?;
+//! let service = ServiceBuilder::new().layer(clerk).service_fn(me);
+//!
+//! let bearer = format!("Bearer {}", issuer.token("user_ada").sign());
+//! let request = Request::builder().header(AUTHORIZATION, bearer).body(String::new())?;
+//! let response = service.clone().oneshot(request).await?;
+//! assert_eq!(response.status(), StatusCode::OK);
+//! assert_eq!(response.into_body().collect().await?.to_bytes(), "user_ada");
+//!
+//! let response = service.oneshot(Request::new(String::new())).await?;
+//! assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
+//! assert_eq!(response.headers()["www-authenticate"], "Bearer");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! # })?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! In axum, handlers take [`ClerkAuth`] as an extractor; see [`ClerkAuthLayer`].
 //!
 //! # Which requests pass without a user
 //!
-//! | | by default | [`allow_anonymous_requests`] | [`allow_unauthenticated_requests`] |
+//! | request | by default | [`allow_missing_token`] | [`allow_unauthenticated_requests`] |
 //! |---|---|---|---|
-//! | no Bearer credential | 401 | passes | passes |
-//! | bad token | 401 | 401 | passes |
-//! | malformed request | 400 | 400 | 400 |
+//! | valid token | passes | passes | passes |
+//! | no credential | 401 | passes | passes |
+//! | invalid or expired token | 401 | 401 | passes |
+//! | cookie on a cross-site request | 403 | 403 | passes |
 //! | keys unavailable | 503 | 503 | passes |
+//! | malformed credential | 400 | 400 | 400 |
 //!
-//! Where a request passes, exactly one of [`ClerkAuth`] and [`Rejection`](crate::Rejection) lies in its
-//! extensions.
+//! A request that passes has exactly one of the two in its extensions: [`ClerkAuth`] if the token is valid, otherwise
+//! the [`Rejection`](crate::Rejection) that the default mode would have responded with. A malformed credential never
+//! passes, since an inner service could parse it in another way than this layer did.
 //!
 //! # Layer order
 //!
-//! From the outside in: sensitive headers, trace, CORS, panics, timeout, **`ClerkAuthLayer`**, limits, routes.
-//! CORS stands outside so that refusals carry its headers and preflights, which have no token, are answered
-//! before they get here: OPTIONS is not exempt.
+//! From the outside in: sensitive headers, trace, CORS, catch-panic, timeout, **`ClerkAuthLayer`**, concurrency and
+//! rate limits, routes. CORS stands outside for two reasons: rejections must carry its headers, or a browser hides them
+//! from the page, and preflight requests have no token. `ClerkAuthLayer` does not exempt OPTIONS.
 //!
-//! A token is checked once, when the request's head arrives. For a response that streams on, end it at
-//! [`expires_at`](crate::claims::Claims::expires_at). A user who signs out is accepted until the token
-//! expires, 60 seconds by default.
+//! # The inner service must be `Clone`
 //!
-//! [`allow_anonymous_requests`]: ClerkAuthLayer::allow_anonymous_requests
+//! A request that waits for keys needs a service to call afterwards, but a response future cannot borrow the inner
+//! service beyond [`Service::call`](tower_service::Service::call). The future therefore owns a clone, which it polls
+//! until it is ready once the keys are there. The services of axum, tonic and `ServiceBuilder::service_fn` are `Clone`;
+//! put `tower::buffer::Buffer` around one that is not. See [`CloneService`].
+//!
+//! # tonic
+//!
+//! `Server::builder().layer(clerk)` authenticates all services of a tonic server. [`ClerkAuthService::new`] wraps a
+//! single one. With the feature `tonic`, the wrapped service keeps the name of the inner one
+//! (`tonic::server::NamedService`), so tonic's router accepts it as it is and routes the same paths to it.
+//!
+//! # How long a decision holds
+//!
+//! The layer checks a token once, when the head of the request arrives. A handler that streams its response ends it at
+//! [`expires_at`](crate::claims::Claims::expires_at). Session tokens are not revocable: after a user signs out, the
+//! token remains valid until its `exp`, 60 seconds after it was issued by default.
+//!
+//! [`allow_missing_token`]: ClerkAuthLayer::allow_missing_token
 //! [`allow_unauthenticated_requests`]: ClerkAuthLayer::allow_unauthenticated_requests
 
+mod authenticator;
 mod body;
-mod decide;
 mod extension;
 mod future;
 mod layer;
@@ -46,5 +104,5 @@ pub use self::{
     extension::{ClerkAuth, CustomClaims},
     future::ResponseFuture,
     layer::ClerkAuthLayer,
-    service::ClerkAuthService,
+    service::{ClerkAuthService, CloneService},
 };

@@ -1,18 +1,19 @@
-//! Protected resource metadata (RFC 9728), by which OAuth clients find the authorization server.
-
-use std::net::Ipv4Addr;
+//! Protected resource metadata (RFC 9728), by which OAuth clients find the authorization server of a resource.
 
 use bytes::Bytes;
 use http::{
     HeaderValue, Method, Request, Response, StatusCode,
-    header::{ACCESS_CONTROL_ALLOW_ORIGIN, ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HOST},
+    header::{ACCESS_CONTROL_ALLOW_ORIGIN, ALLOW, CACHE_CONTROL, CONTENT_TYPE, HOST},
     uri::Authority,
 };
 use serde::Serialize;
 
-use crate::config::ClerkConfig;
+use crate::{
+    config::{ClerkConfig, Host},
+    rejection::for_method,
+};
 
-/// RFC 9728, section 2.
+/// The members of the document that apply here (RFC 9728, section 2). Section 3.2 has empty lists omitted.
 #[derive(Serialize)]
 struct Metadata<'a> {
     resource: &'a str,
@@ -21,7 +22,10 @@ struct Metadata<'a> {
     bearer_methods_supported: [&'a str; 1],
 }
 
-/// The metadata, if that is what the request asks for; it needs no token.
+/// Returns the response if the request is for the metadata, `None` if it is to be authenticated.
+///
+/// The document is public: a client reads it before it has a token. `None` also if the request does not name its host,
+/// since the document must name the resource.
 pub(super) fn response<'a, B>(
     request: &Request<B>,
     configs: impl Iterator<Item = &'a ClerkConfig>,
@@ -40,18 +44,19 @@ pub(super) fn response<'a, B>(
     let authorization_servers = configs.flat_map(ClerkConfig::issuers).collect();
     let metadata = Metadata { resource: &resource, authorization_servers, bearer_methods_supported: ["header"] };
     let body = Bytes::from(serde_json::to_vec(&metadata).ok()?);
-    let length = HeaderValue::from(body.len());
-    let mut response = Response::new(if request.method() == Method::HEAD { Bytes::new() } else { body });
+    let mut response = Response::new(body);
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    headers.insert(CONTENT_LENGTH, length);
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    // The document is public, and browser clients read it from other origins.
+    // Browser clients read it from other origins.
     headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
-    Some(response)
+    Some(for_method(response, request.method()))
 }
 
-/// The parameter that points a challenge at the metadata of the resource asked for (RFC 9728, section 5.1).
+/// Returns the challenge parameter `resource_metadata` for the requested resource (RFC 9728, section 5.1).
+///
+/// The well-known path is inserted between the host and the path of the resource (section 3.1). `None` if the URL would
+/// need escapes in a quoted string.
 pub(super) fn challenge<B>(request: &Request<B>) -> Option<HeaderValue> {
     let path = request.uri().path();
     let path = if path == "/" { "" } else { path };
@@ -62,7 +67,10 @@ pub(super) fn challenge<B>(request: &Request<B>) -> Option<HeaderValue> {
     HeaderValue::try_from(format!("resource_metadata=\"{url}\"")).ok()
 }
 
-/// The origin as the client sees it, whatever stands between: RFC 9728 wants https, so only loopback is plain.
+/// Returns the origin of the resource as the client sees it; `None` if the request names no host, or several.
+///
+/// The scheme is `https` except on loopback: RFC 9728, section 1.2, requires it, and behind a proxy that terminates TLS
+/// the request itself does not show it.
 fn origin<B>(request: &Request<B>) -> Option<String> {
     let authority = match request.uri().authority() {
         Some(authority) => authority.clone(),
@@ -77,10 +85,10 @@ fn origin<B>(request: &Request<B>) -> Option<String> {
     if authority.as_str().contains(['@', '"', '\\']) {
         return None;
     }
-    let is_loopback = matches!(authority.host(), "localhost" | "[::1]")
-        || authority.host().parse::<Ipv4Addr>().is_ok_and(|address| address.is_loopback());
+    let is_loopback = Host::of_authority(authority.host()).is_some_and(Host::is_loopback);
     let scheme = if is_loopback && request.uri().scheme_str() != Some("https") { "http" } else { "https" };
     Some(format!("{scheme}://{authority}"))
 }
 
+/// The path that RFC 9728, section 3, defines.
 const WELL_KNOWN: &str = "/.well-known/oauth-protected-resource";

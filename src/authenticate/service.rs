@@ -5,58 +5,91 @@ use std::{
 };
 
 use http::{Request, Response};
-use tower_layer::Layer;
 use tower_service::Service;
 
 use super::{
-    ClerkAuthLayer,
+    authenticator::{Authenticator, Decision},
     body::ResponseBody,
-    decide::{Decision, FirstDecision, Settings},
     future::ResponseFuture,
 };
 
-/// Middleware that lets requests through with a valid Clerk token.
+/// Middleware that authenticates requests by their Clerk session token.
 ///
-/// See the [module docs](crate::authenticate) for what it does.
+/// The inner service must be `Clone`, because a request that waits for keys is later forwarded to a clone. Errors are
+/// the inner service's: a rejection is a response. See the [module docs](crate::authenticate) for details.
+///
+/// # Example
+///
+/// ```
+/// # #[cfg(feature = "testing")]
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+/// use std::convert::Infallible;
+///
+/// use http::{Request, Response};
+/// use tower::{ServiceExt, service_fn};
+/// use tower_clerk::{ClerkAuthService, Verifier, testing::TestIssuer};
+///
+/// let inner = service_fn(async |_: Request<String>| Ok::<_, Infallible>(Response::new(String::new())));
+///
+/// let issuer = TestIssuer::new();
+/// let service = ClerkAuthService::new(inner, Verifier::new(issuer.config())?);
+///
+/// let bearer = format!("Bearer {}", issuer.token("user_ada").expired().sign());
+/// let request = Request::builder().header("authorization", bearer).body(String::new())?;
+/// let response = service.oneshot(request).await?;
+/// assert_eq!(response.status(), 401);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone)]
 pub struct ClerkAuthService<S> {
     inner: S,
-    settings: Arc<Settings>,
+    authenticator: Arc<Authenticator>,
 }
 
+/// A service that [`ClerkAuthService`] can wrap: every type that is [`Clone`].
+///
+/// The trait exists for its error message. Without it, the compiler would only report that `ClerkAuthService<S>` is not
+/// a `Service`:
+///
+/// ```compile_fail,E0277
+/// use tower_clerk::authenticate::CloneService;
+///
+/// struct Connection;
+///
+/// fn is_service<S: CloneService>() {}
+/// is_service::<Connection>();
+/// ```
+///
+/// The services of axum, tonic and `ServiceBuilder::service_fn` are `Clone`. Put `tower::buffer::Buffer` around one
+/// that is not.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be wrapped by `ClerkAuthService`: it is not `Clone`",
+    label = "not `Clone`",
+    note = "a request that waits for keys waits with a clone of the service; derive `Clone`, or put `tower::buffer::Buffer` around it"
+)]
+pub trait CloneService: Clone {}
+
+#[diagnostic::do_not_recommend]
+impl<S: Clone> CloneService for S {}
+
 impl<S> ClerkAuthService<S> {
-    /// Wraps `inner` as `layer` does.
-    pub fn new(inner: S, layer: &ClerkAuthLayer) -> Self {
-        layer.layer(inner)
+    pub(super) fn with_authenticator(inner: S, authenticator: Arc<Authenticator>) -> Self {
+        Self { inner, authenticator }
     }
 
-    /// The inner service.
-    pub fn get_ref(&self) -> &S {
-        &self.inner
-    }
-
-    /// The inner service.
-    pub fn get_mut(&mut self) -> &mut S {
-        &mut self.inner
-    }
-
-    /// Gives the inner service back.
-    pub fn into_inner(self) -> S {
-        self.inner
-    }
-
-    pub(super) fn with_settings(inner: S, settings: Arc<Settings>) -> Self {
-        Self { inner, settings }
-    }
+    inner_service_accessors!();
 }
 
 impl<S: Clone> ClerkAuthService<S> {
-    /// Lets go of what `poll_ready` reserved in the inner service for a call that does not come now: others, requests
-    /// that have waited for a key among them, may be in need of it.
+    /// Releases the capacity that `poll_ready` reserved in the inner service, for example the permit of a
+    /// `ConcurrencyLimit`, by replacing the service with a clone.
     ///
-    /// The service that was made ready is the one to be called, so whoever gets a clone makes that ready:
-    /// https://docs.rs/tower-service/latest/tower_service/trait.Service.html#be-careful-when-cloning-inner-services
-    fn give_reservation_back(&mut self) {
+    /// The clone is not ready, and neither is a clone that a waiting request takes. Each must be polled ready before it
+    /// is called:
+    /// <https://docs.rs/tower-service/latest/tower_service/trait.Service.html#be-careful-when-cloning-inner-services>.
+    fn release_reservation(&mut self) {
         let fresh = self.inner.clone();
         drop(mem::replace(&mut self.inner, fresh));
     }
@@ -64,7 +97,7 @@ impl<S: Clone> ClerkAuthService<S> {
 
 impl<S, ReqBody, ResBody> Service<Request<ReqBody>> for ClerkAuthService<S>
 where
-    S: Service<Request<ReqBody>, Response = Response<ResBody>> + Clone,
+    S: Service<Request<ReqBody>, Response = Response<ResBody>> + CloneService,
 {
     type Response = Response<ResponseBody<ResBody>>;
     type Error = S::Error;
@@ -75,15 +108,19 @@ where
     }
 
     fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
-        match self.settings.decide(&mut request) {
-            FirstDecision::Decided(Decision::Forward) => ResponseFuture::forward(self.inner.call(request)),
-            FirstDecision::Decided(Decision::Refuse(response)) => {
-                self.give_reservation_back();
-                ResponseFuture::refuse(response)
+        match self.authenticator.authenticate(&mut request) {
+            Decision::Forward => ResponseFuture::forward(self.inner.call(request)),
+            Decision::Respond(response) => {
+                // This call does not use the reservation. A waiting request may need it: with a limit of one, and an
+                // outer `Buffer` that keeps this service without calling it, it would otherwise wait for ever.
+                if self.authenticator.has_parked_requests() {
+                    self.release_reservation();
+                }
+                ResponseFuture::respond(response)
             }
-            FirstDecision::Wait(wait) => {
-                self.give_reservation_back();
-                ResponseFuture::wait(wait, Arc::clone(&self.settings), self.inner.clone(), request)
+            Decision::Wait(pending) => {
+                self.release_reservation();
+                ResponseFuture::wait(pending, Arc::clone(&self.authenticator), self.inner.clone(), request)
             }
         }
     }
@@ -94,7 +131,7 @@ impl<S: fmt::Debug> fmt::Debug for ClerkAuthService<S> {
         formatter
             .debug_struct("ClerkAuthService")
             .field("inner", &self.inner)
-            .field("settings", &self.settings)
+            .field("authenticator", &self.authenticator)
             .finish()
     }
 }

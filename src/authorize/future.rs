@@ -13,6 +13,10 @@ use crate::authenticate::ResponseBody;
 
 pin_project! {
     /// Response future of [`RequireService`](super::RequireService).
+    ///
+    /// # Panics
+    ///
+    /// If it is polled after completion.
     pub struct ResponseFuture<F> {
         #[pin]
         state: State<F>,
@@ -22,10 +26,10 @@ pin_project! {
 pin_project! {
     #[project = StateProj]
     enum State<F> {
-        // Polling the inner service's future.
+        // Polls the inner service's future.
         Forward { #[pin] future: F },
-        // Answered without the inner service.
-        Refuse { response: Option<Response<Bytes>> },
+        // Responds without the inner service.
+        Respond { response: Option<Response<Bytes>> },
     }
 }
 
@@ -34,8 +38,8 @@ impl<F> ResponseFuture<F> {
         Self { state: State::Forward { future } }
     }
 
-    pub(super) fn refuse(response: Response<Bytes>) -> Self {
-        Self { state: State::Refuse { response: Some(response) } }
+    pub(super) fn respond(response: Response<Bytes>) -> Self {
+        Self { state: State::Respond { response: Some(response) } }
     }
 }
 
@@ -47,14 +51,11 @@ where
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         match self.project().state.project() {
-            StateProj::Forward { future } => {
-                future.poll(context).map_ok(|response| response.map(ResponseBody::forwarded))
+            StateProj::Forward { future } => future.poll(context).map_ok(|response| response.map(ResponseBody::inner)),
+            StateProj::Respond { response } => {
+                let response = response.take().unwrap_or_else(|| polled_after_completion());
+                Poll::Ready(Ok(response.map(ResponseBody::rejected)))
             }
-            // Polling a future again after it has completed is the caller's mistake and gets no answer.
-            StateProj::Refuse { response } => match response.take() {
-                Some(response) => Poll::Ready(Ok(response.map(ResponseBody::refused))),
-                None => Poll::Pending,
-            },
         }
     }
 }
@@ -63,4 +64,10 @@ impl<F> fmt::Debug for ResponseFuture<F> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_struct("ResponseFuture").finish_non_exhaustive()
     }
+}
+
+/// A future that returned `Pending` here instead would never be woken.
+#[expect(clippy::panic, reason = "as the futures of tower-http do: a future that is silent instead hangs its caller")]
+fn polled_after_completion() -> ! {
+    panic!("`ResponseFuture` polled after completion")
 }

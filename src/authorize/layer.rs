@@ -1,87 +1,120 @@
 use http::Extensions;
 use tower_layer::Layer;
 
-use super::{
-    requirement::Requirement,
-    service::{Guard, RequireService},
-};
+use super::{RequireService, Requirement, service::AccessRule};
 
-/// Layer that applies the [`RequireService`] middleware, which lets requests through whose user meets a
-/// [`Requirement`].
+/// Layer that applies the [`RequireService`] middleware, which forwards requests whose user meets a [`Requirement`].
 ///
-/// It stands further in than a [`ClerkAuthLayer`](crate::ClerkAuthLayer). See the [module docs](crate::authorize) for
-/// what it answers.
+/// It needs a [`ClerkAuthLayer`](crate::ClerkAuthLayer) outside of it. In `axum::Router` the layer added last is the
+/// outermost; in `tower::ServiceBuilder` it is the one added first. See the [module docs](crate::authorize) for the
+/// responses.
 ///
 /// ```
-/// use axum::{Router, routing::post};
-/// use tower_clerk::{ClerkAuthLayer, Requirement, authorize::RequireLayer};
+/// # #[cfg(all(feature = "axum", feature = "testing"))]
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+/// use axum::{Router, body::Body, http::Request, routing::post};
+/// use tower::ServiceExt;
+/// use tower_clerk::{ClerkAuthLayer, RequireLayer, Requirement, testing::TestIssuer};
 ///
-/// # #[cfg(feature = "reqwest")] {
+/// let issuer = TestIssuer::new();
 /// let app: Router = Router::new()
-///     .route("/invoices", post(|| async { "created" }))
+///     .route("/invoices", post(async || "created"))
 ///     .route_layer(RequireLayer::new(Requirement::permission("org:invoices:create")))
-///     .route_layer(ClerkAuthLayer::new("https://clerk.example.com")?);
-/// # }
-/// # Ok::<(), tower_clerk::ConfigError>(())
+///     .route_layer(ClerkAuthLayer::from_config(issuer.config())?);
+///
+/// let clerk = issuer.token("user_ada").organization("org_acme", "clerk").permission("invoices", "create");
+/// let reader = issuer.token("user_bob").organization("org_acme", "reader").permission("invoices", "read");
+/// for (token, status) in [(clerk, 200), (reader, 403)] {
+///     let bearer = format!("Bearer {}", token.sign());
+///     let request = Request::post("/invoices").header("authorization", bearer).body(Body::empty())?;
+///     assert_eq!(app.clone().oneshot(request).await?.status(), status);
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct RequireLayer {
-    guard: Guard,
+    rule: AccessRule,
 }
 
-/// Layer that lets requests through that have a user, whoever it is.
+/// Layer that forwards requests with any authenticated user and rejects all others.
 ///
-/// It turns a lenient [`ClerkAuthLayer`](crate::ClerkAuthLayer) into a strict one for some of the routes, and, with
-/// [`or`](Self::or), combines it with other schemes: API keys, say, or another identity provider. Each scheme's layer
-/// puts its own user into the extensions and lets requests pass that are not its own; this one stands further in
-/// than all of them.
+/// Use it in two cases:
+///
+/// - The [`ClerkAuthLayer`](crate::ClerkAuthLayer) lets requests pass without a user, and some routes need one.
+/// - Several authentication schemes are combined, such as Clerk and API keys. The layer of each scheme inserts a user
+///   type of its own into the extensions and passes on requests that it does not authenticate. This layer, inside of
+///   them all, accepts each type that [`or`](Self::or) names.
 ///
 /// ```
-/// use axum::{Router, routing::get};
-/// use tower_clerk::{ClerkAuthLayer, authorize::RequireAuthenticated};
+/// # #[cfg(all(feature = "axum", feature = "testing"))]
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+/// use axum::{Router, body::Body, extract::Request, routing::get};
+/// use tower::{ServiceExt, util::MapRequestLayer};
+/// use tower_clerk::{ClerkAuthLayer, authorize::RequireAuthenticatedLayer, testing::TestIssuer};
 ///
 /// #[derive(Clone)]
 /// struct ApiKeyUser;
 ///
-/// # #[cfg(feature = "reqwest")] {
+/// fn check_api_key(mut request: Request) -> Request {
+///     if request.headers().get("x-api-key").is_some_and(|key| key == "secret") {
+///         request.extensions_mut().insert(ApiKeyUser);
+///     }
+///     request
+/// }
+///
+/// let issuer = TestIssuer::new();
 /// let app: Router = Router::new()
-///     .route("/reports", get(|| async { "for users and machines" }))
-///     .route_layer(RequireAuthenticated::new().or::<ApiKeyUser>())
-///     // … and the layer that puts `ApiKeyUser` into the extensions
-///     .route_layer(ClerkAuthLayer::new("https://clerk.example.com")?.allow_unauthenticated_requests());
-/// # }
-/// # Ok::<(), tower_clerk::ConfigError>(())
+///     .route("/reports", get(async || "for users and machines"))
+///     .route_layer(RequireAuthenticatedLayer::new().or::<ApiKeyUser>())
+///     .route_layer(MapRequestLayer::new(check_api_key))
+///     .route_layer(ClerkAuthLayer::from_config(issuer.config())?.allow_unauthenticated_requests());
+///
+/// let bearer = format!("Bearer {}", issuer.token("user_ada").sign());
+/// for (name, value, status) in [
+///     ("authorization", bearer.as_str(), 200),
+///     ("x-api-key", "secret", 200),
+///     ("x-api-key", "guess", 401),
+/// ] {
+///     let request = Request::builder().uri("/reports").header(name, value).body(Body::empty())?;
+///     assert_eq!(app.clone().oneshot(request).await?.status(), status);
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug)]
 #[must_use]
-pub struct RequireAuthenticated {
-    guard: Guard,
+pub struct RequireAuthenticatedLayer {
+    rule: AccessRule,
 }
 
 impl RequireLayer {
-    /// A layer that lets users pass who meet `requirement`.
+    /// Makes a layer that rejects users who do not meet `requirement`.
     pub fn new(requirement: Requirement) -> Self {
-        Self { guard: Guard::requirement(requirement) }
+        Self { rule: AccessRule::requirement(requirement) }
     }
 }
 
-impl RequireAuthenticated {
-    /// A layer that lets the users of Clerk pass.
+impl RequireAuthenticatedLayer {
+    /// Makes a layer that accepts users whom a [`ClerkAuthLayer`](crate::ClerkAuthLayer) has authenticated.
     pub fn new() -> Self {
-        Self { guard: Guard::authenticated() }
+        Self { rule: AccessRule::authenticated() }
     }
 
-    /// Lets requests pass as well that have a `U` in their extensions.
+    /// Also accepts requests with a `U` in their extensions.
     ///
-    /// A request without any user is answered with the refusal of the Clerk layer.
+    /// Call it again for further types. A request without any user is rejected with the [`Rejection`](crate::Rejection)
+    /// that the `ClerkAuthLayer` has stored.
     pub fn or<U: Clone + Send + Sync + 'static>(self) -> Self {
-        let is_there = |extensions: &Extensions| extensions.get::<U>().is_some();
-        Self { guard: self.guard.or(is_there) }
+        let has_user = |extensions: &Extensions| extensions.get::<U>().is_some();
+        Self { rule: self.rule.or(has_user) }
     }
 }
 
-impl Default for RequireAuthenticated {
+impl Default for RequireAuthenticatedLayer {
     fn default() -> Self {
         Self::new()
     }
@@ -91,14 +124,26 @@ impl<S> Layer<S> for RequireLayer {
     type Service = RequireService<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        RequireService::guarded(inner, self.guard.clone())
+        RequireService::with_rule(inner, self.rule.clone())
     }
 }
 
-impl<S> Layer<S> for RequireAuthenticated {
+impl<S> Layer<S> for RequireAuthenticatedLayer {
     type Service = RequireService<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        RequireService::guarded(inner, self.guard.clone())
+        RequireService::with_rule(inner, self.rule.clone())
+    }
+}
+
+impl<S> RequireService<S> {
+    /// Wraps `inner` and rejects requests whose user does not meet `requirement`.
+    pub fn new(inner: S, requirement: Requirement) -> Self {
+        Self::with_rule(inner, AccessRule::requirement(requirement))
+    }
+
+    /// Returns the layer that applies this middleware with `requirement`.
+    pub fn layer(requirement: Requirement) -> RequireLayer {
+        RequireLayer::new(requirement)
     }
 }

@@ -1,23 +1,57 @@
-//! What a verified user may do.
+//! Authorization: what an authenticated user may do.
 //!
-//! A [`Requirement`] says what is asked for, and is asked of a user in three places:
+//! A [`Requirement`] is a condition on the claims of a user: a role, a permission, a feature, a plan, a recent
+//! verification of factors, or a predicate of your own. Check it where it fits best:
 //!
-//! - [`RequireLayer`] guards routes and services, behind a [`ClerkAuthLayer`](crate::ClerkAuthLayer);
-//! - [`ClerkAuth::require`](crate::ClerkAuth::require) refuses inside a handler, where what is asked for depends
-//!   on the request;
-//! - [`ClerkAuth::has`](crate::ClerkAuth::has) answers yes or no.
+//! | where | with |
+//! |---|---|
+//! | in front of routes or a whole service | [`RequireLayer`], inside of a [`ClerkAuthLayer`](crate::ClerkAuthLayer) |
+//! | in the signature of an axum handler | [`Authorized<P>`], with `P` a [`Policy`] |
+//! | in a handler, if the requirement depends on the request | [`ClerkAuth::require`](crate::ClerkAuth::require) |
+//! | in a handler, to choose what to show | [`ClerkAuth::has`](crate::ClerkAuth::has) |
 //!
-//! In axum, [`Authorized<P>`] is an extractor for a [`Policy`] of your own.
+//! # Example
 //!
-//! | the request has | the answer |
+//! ```
+//! # #[cfg(feature = "testing")]
+//! # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+//! use std::convert::Infallible;
+//!
+//! use http::{Request, Response};
+//! use tower::{ServiceBuilder, ServiceExt};
+//! use tower_clerk::{ClerkAuthLayer, RequireLayer, Requirement, testing::TestIssuer};
+//!
+//! let issuer = TestIssuer::new();
+//! let service = ServiceBuilder::new()
+//!     .layer(ClerkAuthLayer::from_config(issuer.config())?)
+//!     .layer(RequireLayer::new(Requirement::role("org:admin")))
+//!     .service_fn(async |_: Request<String>| Ok::<_, Infallible>(Response::new(String::new())));
+//!
+//! for (role, status) in [("admin", 200), ("member", 403)] {
+//!     let token = issuer.token("user_ada").organization("org_acme", role).sign();
+//!     let request = Request::builder().header("authorization", format!("Bearer {token}")).body(String::new())?;
+//!     assert_eq!(service.clone().oneshot(request).await?.status(), status);
+//! }
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! # })?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Responses
+//!
+//! | the request has | response |
 //! |---|---|
 //! | a user who meets the requirement | the inner service's |
 //! | a user who does not | 403 `insufficient_scope` |
-//! | a user who would after verifying their factors again | 403 with the body that Clerk's front end retries on |
-//! | no user, where the layer let the request pass | the layer's refusal: 401, or 503 while keys are unavailable |
-//! | not gone through a layer | 500, with advice in the log |
+//! | a user who would meet it after a reverification | 403, with the body on which Clerk's front end starts one |
+//! | no user, but the rejection of a layer that let it pass | that rejection: 401, or 503 if keys are unavailable |
+//! | neither, since no `ClerkAuthLayer` has seen it | 500, and an ERROR event that says so |
 //!
-//! gRPC calls are refused with 7 (`PERMISSION_DENIED`), in the form and by the hook of the layer that let the user in.
+//! A missing layer is a mistake of the program and not of the client, so it is a 500 and never a 401.
+//!
+//! A gRPC call is rejected with code 7 (`PERMISSION_DENIED`) in place of a 403. The
+//! [`RejectionFormat`](crate::rejection::RejectionFormat) and the
+//! [`RejectionResponse`](crate::rejection::RejectionResponse) are those of the layer that authenticated the user.
 
 mod future;
 mod layer;
@@ -27,9 +61,8 @@ mod service;
 
 pub use self::{
     future::ResponseFuture,
-    layer::{RequireAuthenticated, RequireLayer},
+    layer::{RequireAuthenticatedLayer, RequireLayer},
     policy::{Authorized, Policy},
     requirement::Requirement,
     service::RequireService,
 };
-pub use crate::claims::{Reverification, ReverificationLevel};

@@ -1,30 +1,32 @@
 use std::{fmt, marker::PhantomData, ops::Deref};
 
-use http::Extensions;
+use super::Requirement;
+#[cfg(feature = "axum")]
+use crate::rejection::GrpcForm;
+use crate::{authenticate::ClerkAuth, rejection::Rejection};
 
-use super::requirement::{Requirement, Verdict};
-use crate::{
-    authenticate::ClerkAuth,
-    rejection::{GrpcForm, Refusals, Rejection},
-    telemetry,
-};
-
-/// A [`Requirement`] with a name, for [`Authorized`].
+/// A [`Requirement`] named by a type, for [`Authorized`].
+///
+/// A handler that takes `Authorized<P>` shows in its signature what it demands, and cannot run without the check.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a `Policy`",
     note = "implement `tower_clerk::authorize::Policy` for it: `fn requirement() -> Requirement`"
 )]
 pub trait Policy {
-    /// What the policy asks of a user.
+    /// Returns the requirement of the policy. It is called once per request.
     fn requirement() -> Requirement;
 }
 
-/// A verified user who meets the policy `P`; an extractor in axum.
+/// A verified user who meets the policy `P`.
 ///
-/// Derefs to [`ClerkAuth`].
+/// It derefs to [`ClerkAuth`]. With the feature `axum` it is an extractor; elsewhere, [`Authorized::new`] makes one.
 ///
 /// ```
-/// use tower_clerk::{Requirement, authorize::{Authorized, Policy}};
+/// # #[cfg(all(feature = "axum", feature = "testing"))]
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+/// use axum::{Router, body::Body, http::Request, routing::post};
+/// use tower::ServiceExt;
+/// use tower_clerk::{ClerkAuthLayer, Requirement, authorize::{Authorized, Policy}, testing::TestIssuer};
 ///
 /// struct CreateInvoices;
 ///
@@ -37,7 +39,17 @@ pub trait Policy {
 /// async fn create(user: Authorized<CreateInvoices>) -> String {
 ///     format!("created by {}", user.user_id())
 /// }
-/// # let _ = create;
+///
+/// let issuer = TestIssuer::new();
+/// let clerk = ClerkAuthLayer::from_config(issuer.config())?;
+/// let app: Router = Router::new().route("/invoices", post(create)).route_layer(clerk);
+///
+/// let bearer = format!("Bearer {}", issuer.token("user_ada").organization("org_acme", "reader").sign());
+/// let request = Request::post("/invoices").header("authorization", bearer).body(Body::empty())?;
+/// assert_eq!(app.oneshot(request).await?.status(), 403);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct Authorized<P> {
     policy: PhantomData<fn() -> P>,
@@ -45,27 +57,27 @@ pub struct Authorized<P> {
 }
 
 impl<P: Policy> Authorized<P> {
-    /// The user as one who meets the policy.
+    /// Checks the policy, for handlers outside of axum and for tests.
     ///
     /// # Errors
     ///
-    /// [`Rejection`] if the user does not.
+    /// [`Rejection`] as for [`ClerkAuth::require`] if the user does not meet the policy.
     pub fn new(user: ClerkAuth) -> Result<Self, Rejection> {
         user.require(&P::requirement())?;
         Ok(Self { policy: PhantomData, user })
     }
 
-    /// As [`new`](Self::new), refusing in the form that the request asks for.
+    /// As [`new`](Self::new), with a rejection in the form that the request asks for.
     #[cfg(feature = "axum")]
     pub(crate) fn of(user: ClerkAuth, request: &http::request::Parts) -> Result<Self, Rejection> {
-        let form = |refusals| GrpcForm::of(refusals, &request.method, &request.headers);
+        let form = |format| GrpcForm::of(format, &request.method, &request.headers);
         user.check(&P::requirement(), form)?;
         Ok(Self { policy: PhantomData, user })
     }
 }
 
 impl<P> Authorized<P> {
-    /// The user.
+    /// Returns the user, without the proof that the policy is met.
     #[must_use]
     pub fn into_inner(self) -> ClerkAuth {
         self.user
@@ -90,72 +102,4 @@ impl<P> fmt::Debug for Authorized<P> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_tuple("Authorized").field(&self.user).finish()
     }
-}
-
-impl ClerkAuth {
-    /// Whether the user meets `requirement`.
-    ///
-    /// ```
-    /// # #[cfg(feature = "testing")] {
-    /// use tower_clerk::{ClerkAuth, Requirement};
-    ///
-    /// let user = ClerkAuth::builder().organization("org_acme", "admin").build();
-    /// assert!(user.has(&Requirement::role("org:admin")));
-    /// assert!(!user.has(&Requirement::role("org:member")));
-    /// # }
-    /// ```
-    #[must_use]
-    pub fn has(&self, requirement: &Requirement) -> bool {
-        requirement.verdict(self) == Verdict::Holds
-    }
-
-    /// Refuses a user who does not meet `requirement`.
-    ///
-    /// # Errors
-    ///
-    /// [`Rejection`] of kind [`InsufficientScope`](crate::rejection::RejectionKind::InsufficientScope), or
-    /// [`Reverification`](crate::rejection::RejectionKind::Reverification) if the user would meet it after verifying
-    /// their factors again. It is a response in axum, in the layer's own words only where a layer or an extractor
-    /// answers: a hook needs the request.
-    ///
-    /// ```
-    /// # #[cfg(feature = "testing")] {
-    /// use tower_clerk::{ClerkAuth, Rejection, Requirement};
-    ///
-    /// fn delete(user: &ClerkAuth, organization: &str) -> Result<(), Rejection> {
-    ///     let id = organization.to_owned();
-    ///     let is_own = move |user: &ClerkAuth| user.organization().is_some_and(|organization| organization.id() == id);
-    ///     user.require(&Requirement::role("org:admin").and(Requirement::predicate(is_own)))
-    /// }
-    ///
-    /// let user = ClerkAuth::builder().organization("org_acme", "admin").build();
-    /// assert!(delete(&user, "org_acme").is_ok());
-    /// assert_eq!(delete(&user, "org_other").unwrap_err().code(), "insufficient_scope");
-    /// # }
-    /// ```
-    pub fn require(&self, requirement: &Requirement) -> Result<(), Rejection> {
-        let form = |refusals| (refusals == Refusals::Grpc).then_some(GrpcForm::Grpc);
-        self.check(requirement, form)
-    }
-
-    pub(super) fn check(
-        &self,
-        requirement: &Requirement,
-        form: impl FnOnce(Refusals) -> Option<GrpcForm>,
-    ) -> Result<(), Rejection> {
-        let reverification = match requirement.verdict(self) {
-            Verdict::Holds => return Ok(()),
-            Verdict::Fails => None,
-            Verdict::Reverify(reverification) => Some(reverification),
-        };
-        let answers = self.answers();
-        let rejection = Rejection::forbidden(reverification, form(answers.refusals), answers.on_rejection);
-        telemetry::refused(&rejection.kind(), false);
-        Err(rejection)
-    }
-}
-
-/// The user of a request, or what stands there in place of one.
-pub(super) fn user(extensions: &Extensions) -> Result<&ClerkAuth, Option<&Rejection>> {
-    extensions.get::<ClerkAuth>().ok_or_else(|| extensions.get::<Rejection>())
 }

@@ -1,15 +1,20 @@
-use std::{fmt, sync::Arc};
+use std::{borrow::Cow, fmt, sync::Arc};
 
 use crate::{
     authenticate::ClerkAuth,
-    claims::{Claims, Entitlement, Reverification, Scope},
+    claims::{Claims, Entitlement, EntitlementScope, Reverification, strip_org_prefix},
+    rejection::{GrpcForm, Rejection, RejectionFormat},
+    telemetry,
 };
 
-/// What a user must be, have or have done: Clerk's `has()` as a value.
+/// A condition that a user must meet: Clerk's `has()` as a value.
 ///
-/// Roles, permissions, features, plans and reverification are decided as by Clerk's own SDKs
-/// ([authorization checks](https://clerk.com/docs/guides/secure/authorization-checks)), and are met by sessions
-/// alone. What cannot be decided is not met, and neither is a requirement that asks for nothing.
+/// Roles, permissions, features, plans and reverification are decided as Clerk's SDKs decide them ([authorization
+/// checks](https://clerk.com/docs/guides/secure/authorization-checks)). Three rules fail closed:
+///
+/// - These five need a session token. A token made from a JWT template does not meet them, whatever it claims.
+/// - An empty name, an empty [`any_of`](Self::any_of) and a claim that cannot be decoded are not met.
+/// - A token without an active organization has no role and no permission.
 ///
 /// ```
 /// # #[cfg(feature = "testing")] {
@@ -30,79 +35,97 @@ pub struct Requirement(Kind);
 enum Kind {
     All(Vec<Requirement>),
     AnyOf(Vec<Requirement>),
-    Feature(String),
-    Instance(String),
-    Permission(String),
-    Plan(String),
+    Feature(Cow<'static, str>),
+    Instance(Cow<'static, str>),
+    Permission(Cow<'static, str>),
+    Plan(Cow<'static, str>),
     Predicate(Arc<Predicate>),
     Reverification(Reverification),
-    Role(String),
-    Scope(String),
+    Role(Cow<'static, str>),
 }
 
 type Predicate = dyn Fn(&ClerkAuth) -> bool + Send + Sync;
 
 /// Whether a user meets a requirement.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Verdict {
+enum Verdict {
     Fails,
     Holds,
-    /// The user would meet it after verifying their factors again.
+    /// Only a reverification is missing.
     Reverify(Reverification),
 }
 
 impl Requirement {
-    /// This role in the active organization, with or without `org:` before it.
-    pub fn role(role: impl Into<String>) -> Self {
+    /// Requires this role in the active organization, such as `org:admin`. The prefix `org:` is optional.
+    pub fn role(role: impl Into<Cow<'static, str>>) -> Self {
         Self(Kind::Role(role.into()))
     }
 
-    /// This permission in the active organization, `org:<feature>:<permission>`, with or without `org:`.
+    /// Requires this custom permission in the active organization, `org:<feature>:<permission>`. The prefix `org:` is
+    /// optional.
     ///
-    /// Custom permissions alone: system permissions (`org:sys_…`) are not in session tokens.
-    pub fn permission(permission: impl Into<String>) -> Self {
+    /// System permissions (`org:sys_…`) are never met: Clerk does not put them into session tokens. Require the role
+    /// instead.
+    pub fn permission(permission: impl Into<Cow<'static, str>>) -> Self {
         Self(Kind::Permission(permission.into()))
     }
 
-    /// This feature, of the user (`user:<feature>`), of the active organization (`org:<feature>`) or of either
-    /// (`<feature>`).
-    pub fn feature(feature: impl Into<String>) -> Self {
+    /// Requires this feature, by its slug: of the user (`user:<feature>`), of the active organization
+    /// (`org:<feature>`), or of either (`<feature>`).
+    pub fn feature(feature: impl Into<Cow<'static, str>>) -> Self {
         Self(Kind::Feature(feature.into()))
     }
 
-    /// This plan, of the user (`user:<plan>`), of the active organization (`org:<plan>`) or of either (`<plan>`).
-    pub fn plan(plan: impl Into<String>) -> Self {
+    /// Requires this plan, by its slug: of the user (`user:<plan>`), of the active organization (`org:<plan>`), or of
+    /// either (`<plan>`).
+    pub fn plan(plan: impl Into<Cow<'static, str>>) -> Self {
         Self(Kind::Plan(plan.into()))
     }
 
-    /// Factors verified as recently as this.
+    /// Requires that the user has verified their factors recently.
+    ///
+    /// A user who meets everything but this is rejected with
+    /// [`Reverification`](crate::rejection::RejectionKind::Reverification), on which Clerk's front end asks them to
+    /// verify again and repeats the request.
     pub fn reverification(reverification: Reverification) -> Self {
         Self(Kind::Reverification(reverification))
     }
 
-    /// This scope of an OAuth access token (RFC 6749, section 3.3).
-    ///
-    /// Session tokens have none, so no token that this crate accepts so far meets it.
-    pub fn scope(scope: impl Into<String>) -> Self {
-        Self(Kind::Scope(scope.into()))
-    }
-
-    /// A user of the [instance](ClerkAuth::instance) called so.
-    pub fn instance(name: impl Into<String>) -> Self {
+    /// Requires that the user belongs to the [instance](Claims::instance) with this name, for services that trust
+    /// several instances.
+    pub fn instance(name: impl Into<Cow<'static, str>>) -> Self {
         Self(Kind::Instance(name.into()))
     }
 
-    /// Whatever `predicate` says.
+    /// Requires that `predicate` returns `true`.
+    ///
+    /// It runs for template tokens too; check [`is_session`](Claims::is_session) if that matters.
     pub fn predicate(predicate: impl Fn(&ClerkAuth) -> bool + Send + Sync + 'static) -> Self {
         Self(Kind::Predicate(Arc::new(predicate)))
     }
 
-    /// At least one of these; of none, none.
+    /// Requires at least one of `alternatives`. Without any, it is never met.
     pub fn any_of(alternatives: impl IntoIterator<Item = Self>) -> Self {
         Self(Kind::AnyOf(alternatives.into_iter().collect()))
     }
 
-    /// This and `other`.
+    /// Requires all of `parts`. Without any, it is never met: a list that came out empty by mistake grants nothing.
+    pub fn all_of(parts: impl IntoIterator<Item = Self>) -> Self {
+        Self(Kind::All(parts.into_iter().collect()))
+    }
+
+    /// Requires this or `other`.
+    pub fn or(self, other: Self) -> Self {
+        match self.0 {
+            Kind::AnyOf(mut alternatives) => {
+                alternatives.push(other);
+                Self(Kind::AnyOf(alternatives))
+            }
+            _ => Self(Kind::AnyOf(vec![self, other])),
+        }
+    }
+
+    /// Requires this and `other`.
     pub fn and(self, other: Self) -> Self {
         match self.0 {
             Kind::All(mut parts) => {
@@ -113,11 +136,11 @@ impl Requirement {
         }
     }
 
-    pub(super) fn verdict(&self, user: &ClerkAuth) -> Verdict {
+    fn verdict(&self, user: &ClerkAuth) -> Verdict {
         let holds = match &self.0 {
             Kind::All(parts) => return all(parts, user),
             Kind::AnyOf(alternatives) => return any(alternatives, user),
-            Kind::Instance(name) => user.instance() == name,
+            Kind::Instance(name) => user.instance() == name.as_ref(),
             Kind::Predicate(predicate) => predicate(user),
             _ if !user.is_session() => false,
             Kind::Feature(feature) => is_entitled(user.claims().features(), feature),
@@ -129,13 +152,82 @@ impl Requirement {
             }
             Kind::Reverification(_) => true,
             Kind::Role(role) => has_role(user, role),
-            Kind::Scope(_) => false,
         };
         if holds { Verdict::Holds } else { Verdict::Fails }
     }
 }
 
-/// Verifying factors again helps only where nothing else is missing.
+/// # Authorization
+impl ClerkAuth {
+    /// Returns `true` if the user meets `requirement`.
+    ///
+    /// It makes no rejection and no event: use it to choose what to show, and [`require`](Self::require) to protect.
+    ///
+    /// ```
+    /// # #[cfg(feature = "testing")] {
+    /// use tower_clerk::{ClerkAuth, Requirement};
+    ///
+    /// let user = ClerkAuth::builder().organization("org_acme", "admin").build();
+    /// assert!(user.has(&Requirement::role("org:admin")));
+    /// assert!(!user.has(&Requirement::role("org:member")));
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn has(&self, requirement: &Requirement) -> bool {
+        requirement.verdict(self) == Verdict::Holds
+    }
+
+    /// Rejects a user who does not meet `requirement`.
+    ///
+    /// Handlers can use `?`: the error is a response in axum (feature `axum`) and converts to a `Status` in tonic
+    /// (feature `tonic`). The response is the default one, because a
+    /// [`RejectionResponse`](crate::rejection::RejectionResponse) needs the request, which this method does not have.
+    ///
+    /// # Errors
+    ///
+    /// - [`InsufficientScope`](crate::rejection::RejectionKind::InsufficientScope) if the user does not meet it.
+    /// - [`Reverification`](crate::rejection::RejectionKind::Reverification) if the user would meet it after verifying
+    ///   their factors again.
+    ///
+    /// ```
+    /// # #[cfg(feature = "testing")] {
+    /// use tower_clerk::{ClerkAuth, Rejection, Requirement};
+    ///
+    /// fn delete(user: &ClerkAuth, organization: &str) -> Result<(), Rejection> {
+    ///     let id = organization.to_owned();
+    ///     let is_own = move |user: &ClerkAuth| user.organization().is_some_and(|organization| organization.id() == id);
+    ///     user.require(&Requirement::role("org:admin").and(Requirement::predicate(is_own)))
+    /// }
+    ///
+    /// let user = ClerkAuth::builder().organization("org_acme", "admin").build();
+    /// assert!(delete(&user, "org_acme").is_ok());
+    /// assert_eq!(delete(&user, "org_other").unwrap_err().code(), "insufficient_scope");
+    /// # }
+    /// ```
+    pub fn require(&self, requirement: &Requirement) -> Result<(), Rejection> {
+        let form = |format| (format == RejectionFormat::Grpc).then_some(GrpcForm::Grpc);
+        self.check(requirement, form)
+    }
+
+    pub(super) fn check(
+        &self,
+        requirement: &Requirement,
+        form: impl FnOnce(RejectionFormat) -> Option<GrpcForm>,
+    ) -> Result<(), Rejection> {
+        let reverification = match requirement.verdict(self) {
+            Verdict::Holds => return Ok(()),
+            Verdict::Fails => None,
+            Verdict::Reverify(reverification) => Some(reverification),
+        };
+        let responder = self.responder();
+        let rejection = Rejection::forbidden(reverification, form(responder.format), responder.response);
+        telemetry::rejected(rejection.code(), false);
+        Err(rejection)
+    }
+}
+
+/// The first failure decides, wherever it stands: asking for a reverification is pointless if the user lacks something
+/// else as well.
 fn all(parts: &[Requirement], user: &ClerkAuth) -> Verdict {
     let mut verdict = if parts.is_empty() { Verdict::Fails } else { Verdict::Holds };
     for part in parts {
@@ -148,6 +240,7 @@ fn all(parts: &[Requirement], user: &ClerkAuth) -> Verdict {
     verdict
 }
 
+/// A reverification is asked for only if no alternative is met without one.
 fn any(alternatives: &[Requirement], user: &ClerkAuth) -> Verdict {
     let mut verdict = Verdict::Fails;
     for alternative in alternatives {
@@ -161,36 +254,30 @@ fn any(alternatives: &[Requirement], user: &ClerkAuth) -> Verdict {
 }
 
 fn has_role(user: &Claims, role: &str) -> bool {
-    let (asked, held) = (bare(role), user.organization().and_then(|organization| organization.role()));
-    !asked.is_empty() && held.is_some_and(|held| bare(held) == asked)
+    let (asked, held) = (strip_org_prefix(role), user.organization().and_then(|organization| organization.role()));
+    !asked.is_empty() && held.is_some_and(|held| strip_org_prefix(held) == asked)
 }
 
-/// What is asked for has its prefix once, what is held is taken as it stands.
+/// The prefix is optional in the requirement, but not in the claim: a version 1 token may hold a permission without it,
+/// which Clerk's SDKs do not match either.
 fn has_permission(user: &Claims, permission: &str) -> bool {
-    let asked = bare(permission);
-    let is_asked = |held: &String| held.strip_prefix("org:").is_some_and(|held| held == asked);
-    !asked.is_empty() && user.organization().is_some_and(|organization| organization.permissions().iter().any(is_asked))
+    let asked = strip_org_prefix(permission);
+    let is_asked = |held: &str| held.strip_prefix("org:").is_some_and(|held| held == asked);
+    !asked.is_empty() && user.organization().is_some_and(|organization| organization.permissions().any(is_asked))
 }
 
-/// Without any `org:` before it, of which Clerk's SDKs take any number for one.
-fn bare(mut text: &str) -> &str {
-    while let Some(rest) = text.strip_prefix("org:") {
-        text = rest;
-    }
-    text
-}
-
-/// Whether what is asked for, `[scope:]name`, is among the entitlements. A third part does not count, and an
-/// empty name stands for the scope's own text.
+/// Whether the requirement `[scope:]name` is among the entitlements.
+///
+/// Two corner cases follow Clerk's SDKs: a third part is ignored, and with an empty name the scope's text is the name.
 fn is_entitled<'a>(mut entitlements: impl Iterator<Item = Entitlement<'a>>, asked: &str) -> bool {
     let (scope, name) = match asked.split_once(':') {
         Some((scope, rest)) => (Some(scope), rest.split(':').next().filter(|name| !name.is_empty()).unwrap_or(scope)),
         None => (None, asked),
     };
-    let fits = |held: Scope| match scope {
+    let fits = |held: EntitlementScope| match scope {
         None => true,
-        Some("o" | "org" | "organization") => held != Scope::User,
-        Some("u" | "user") => held != Scope::Organization,
+        Some("o" | "org" | "organization") => held != EntitlementScope::User,
+        Some("u" | "user") => held != EntitlementScope::Organization,
         Some(_) => false,
     };
     !name.is_empty() && entitlements.any(|held| held.name() == name && fits(held.scope()))
@@ -209,7 +296,6 @@ impl fmt::Debug for Requirement {
             Kind::Predicate(_) => formatter.write_str("Predicate(..)"),
             Kind::Reverification(reverification) => call("Reverification", reverification),
             Kind::Role(role) => call("Role", role),
-            Kind::Scope(scope) => call("Scope", scope),
         }
     }
 }

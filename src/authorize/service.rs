@@ -8,35 +8,61 @@ use bytes::Bytes;
 use http::{Extensions, Request, Response};
 use tower_service::Service;
 
-use super::{future::ResponseFuture, policy::user, requirement::Requirement};
+use super::{Requirement, future::ResponseFuture};
 use crate::{
-    authenticate::ResponseBody,
-    rejection::{self, GrpcForm},
+    authenticate::{ClerkAuth, ResponseBody},
+    rejection::{GrpcForm, Rejection, layer_missing},
     telemetry,
 };
 
-/// Middleware that lets requests through whose user may do what is asked for.
+/// Middleware that forwards requests whose user meets a [`Requirement`].
 ///
-/// See the [module docs](crate::authorize) for what it answers. A refused call keeps what `poll_ready` reserved in the
-/// inner service until the next call, or until this service is dropped, as axum, hyper and tonic do after each.
+/// See the [module docs](crate::authorize) for the responses. After a rejected call, the capacity that `poll_ready` has
+/// reserved in the inner service stays reserved until the next call, or until this service is dropped. axum, hyper and
+/// tonic drop it after each call.
+///
+/// ```
+/// # #[cfg(feature = "testing")]
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+/// use std::convert::Infallible;
+///
+/// use http::{Request, Response};
+/// use tower::{ServiceExt, service_fn};
+/// use tower_clerk::{ClerkAuth, Requirement, authorize::RequireService};
+///
+/// let inner = service_fn(async |_: Request<String>| Ok::<_, Infallible>(Response::new(String::new())));
+/// let service = RequireService::new(inner, Requirement::plan("org:business"));
+///
+/// // In production, a `ClerkAuthLayer` outside of the service inserts the user.
+/// let mut request = Request::new(String::new());
+/// request.extensions_mut().insert(ClerkAuth::builder().plan("o:business").build());
+/// assert_eq!(service.clone().oneshot(request).await?.status(), 200);
+///
+/// // Without that layer, the service responds with a 500.
+/// assert_eq!(service.oneshot(Request::new(String::new())).await?.status(), 500);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone)]
 pub struct RequireService<S> {
-    guard: Guard,
     inner: S,
+    rule: AccessRule,
 }
 
-/// Who passes; cloning it copies pointers.
+/// The rule by which a service decides. Cloning it copies two pointers.
 #[derive(Clone)]
-pub(super) struct Guard {
-    /// Users of other schemes.
-    others: Arc<[IsThere]>,
+pub(super) struct AccessRule {
+    /// Detect the users of other authentication schemes.
+    others: Arc<[HasUser]>,
+    /// `None` accepts every user.
     requirement: Option<Arc<Requirement>>,
 }
 
-/// Whether a request has a user of some scheme.
-pub(super) type IsThere = fn(&Extensions) -> bool;
+/// Whether the extensions of a request hold the user of some scheme.
+pub(super) type HasUser = fn(&Extensions) -> bool;
 
-impl Guard {
+impl AccessRule {
     pub(super) fn authenticated() -> Self {
         Self { others: Arc::default(), requirement: None }
     }
@@ -45,49 +71,36 @@ impl Guard {
         Self { others: Arc::default(), requirement: Some(Arc::new(requirement)) }
     }
 
-    pub(super) fn or(self, is_there: IsThere) -> Self {
-        Self { others: self.others.iter().copied().chain([is_there]).collect(), ..self }
+    pub(super) fn or(self, has_user: HasUser) -> Self {
+        Self { others: self.others.iter().copied().chain([has_user]).collect(), ..self }
     }
 
-    /// The answer to a request that does not pass.
-    fn refuse<B>(&self, request: &mut Request<B>) -> Option<Response<Bytes>> {
+    /// Returns the response to a request that does not pass, `None` for one that passes.
+    fn reject<B>(&self, request: &mut Request<B>) -> Option<Response<Bytes>> {
         let extensions = request.extensions();
-        let rejection = match user(extensions) {
-            Ok(user) => {
+        let rejection = match (extensions.get::<ClerkAuth>(), extensions.get::<Rejection>()) {
+            (Some(user), _) => {
                 let requirement = self.requirement.as_ref()?;
-                let form = |refusals| GrpcForm::of(refusals, request.method(), request.headers());
+                let form = |format| GrpcForm::of(format, request.method(), request.headers());
                 user.check(requirement, form).err()?
             }
-            Err(_) if self.others.iter().any(|is_there| is_there(extensions)) => return None,
-            Err(Some(rejection)) => rejection.clone(),
-            Err(None) => {
+            (None, _) if self.others.iter().any(|has_user| has_user(extensions)) => return None,
+            (None, Some(rejection)) => rejection.clone(),
+            (None, None) => {
                 telemetry::layer_missing();
-                return Some(rejection::layer_missing(request.method()));
+                return Some(layer_missing(request.method()));
             }
         };
-        Some(rejection.answer(request))
+        Some(rejection.into_response(request))
     }
 }
 
 impl<S> RequireService<S> {
-    /// The inner service.
-    pub fn get_ref(&self) -> &S {
-        &self.inner
+    pub(super) fn with_rule(inner: S, rule: AccessRule) -> Self {
+        Self { inner, rule }
     }
 
-    /// The inner service.
-    pub fn get_mut(&mut self) -> &mut S {
-        &mut self.inner
-    }
-
-    /// Gives the inner service back.
-    pub fn into_inner(self) -> S {
-        self.inner
-    }
-
-    pub(super) fn guarded(inner: S, guard: Guard) -> Self {
-        Self { guard, inner }
-    }
+    inner_service_accessors!();
 }
 
 impl<S, ReqBody, ResBody> Service<Request<ReqBody>> for RequireService<S>
@@ -103,21 +116,21 @@ where
     }
 
     fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
-        match self.guard.refuse(&mut request) {
-            Some(response) => ResponseFuture::refuse(response),
+        match self.rule.reject(&mut request) {
+            Some(response) => ResponseFuture::respond(response),
             None => ResponseFuture::forward(self.inner.call(request)),
         }
     }
 }
 
-impl fmt::Debug for Guard {
+impl fmt::Debug for AccessRule {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Guard").field("requirement", &self.requirement).finish_non_exhaustive()
+        formatter.debug_struct("AccessRule").field("requirement", &self.requirement).finish_non_exhaustive()
     }
 }
 
 impl<S: fmt::Debug> fmt::Debug for RequireService<S> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("RequireService").field("inner", &self.inner).field("guard", &self.guard).finish()
+        formatter.debug_struct("RequireService").field("inner", &self.inner).field("rule", &self.rule).finish()
     }
 }

@@ -1,142 +1,247 @@
-//! What a verified token says, whichever version of Clerk's layout it was written in.
+//! The claims of verified tokens, in either version of Clerk's layout.
 //!
-//! Clerk's [session tokens](https://clerk.com/docs/guides/sessions/session-tokens) come in two layouts:
-//! version 1 spreads the organization over `org_*` claims, version 2 packs it into `o`, `fea` and `pla`.
-//! The accessors of [`Claims`] answer the same for both.
+//! Clerk's [session tokens](https://clerk.com/docs/guides/sessions/session-tokens) come in two layouts. Version 1 has
+//! the active organization in `org_*` claims; version 2 packs it, with its permissions, into `o`. The accessors of
+//! [`Claims`] return the same for both:
+//!
+//! | accessor | version 1 | version 2 |
+//! |---|---|---|
+//! | [`user_id`](Claims::user_id), [`session_id`](Claims::session_id), [`issuer`](Claims::issuer) | `sub`, `sid`, `iss` | the same |
+//! | [`expires_at`](Claims::expires_at), [`issued_at`](Claims::issued_at), [`not_before`](Claims::not_before) | `exp`, `iat`, `nbf` | the same |
+//! | [`authorized_party`](Claims::authorized_party), [`actor`](Claims::actor) | `azp`, `act` | the same |
+//! | [`session_status`](Claims::session_status) | `sts` | the same |
+//! | [`organization`](Claims::organization) | `org_id`, `org_slug`, `org_role`, `org_permissions` | `o.id`, `o.slg`, `o.rol`, and `o.per`, `o.fpm` with `fea` |
+//! | [`features`](Claims::features), [`plans`](Claims::plans) | `fea`, `pla` | the same |
+//! | [`first_factor_age`](Claims::first_factor_age), [`second_factor_age`](Claims::second_factor_age) | `fva` | the same |
+//! | [`custom`](Claims::custom), [`as_json`](Claims::as_json) | the whole payload | the same |
+//!
+//! A claim that decides whether the token is valid must have the right type; see [`verify`](crate::verify). Any other
+//! claim of the wrong type counts as absent, so it grants nothing.
+//!
+//! # Example
+//!
+//! ```
+//! # #[cfg(feature = "testing")]
+//! # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+//! use tower_clerk::{Verifier, testing::TestIssuer};
+//!
+//! let issuer = TestIssuer::new();
+//! let verifier = Verifier::new(issuer.config())?;
+//! let token = issuer.token("user_ada").organization("org_acme", "admin").permission("invoices", "create");
+//!
+//! for token in [token.clone(), token.v1()] {
+//!     let claims = verifier.verify(&token.sign()).await?;
+//!     assert_eq!(claims.user_id(), "user_ada");
+//!     let organization = claims.organization().ok_or("no active organization")?;
+//!     assert_eq!((organization.id(), organization.role()), ("org_acme", Some("org:admin")));
+//!     assert!(organization.permissions().eq(["org:invoices:create"]));
+//! }
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! # })?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod actor;
 mod entitlement;
 mod numeric_date;
 mod organization;
+mod raw;
 mod reverification;
-mod text;
-mod wire;
+mod span;
 
 use std::{
     borrow::Cow,
     fmt,
-    sync::{Arc, OnceLock},
+    sync::Arc,
     time::{Duration, SystemTime},
 };
 
 use serde::de::DeserializeOwned;
 
-pub(crate) use self::organization::decoded_weight;
-pub(crate) use self::wire::{Claim, FactorAges, Version, Wire};
 pub use self::{
     actor::Actor,
-    entitlement::{Entitlement, Scope},
+    entitlement::{Entitlement, EntitlementScope},
     organization::Organization,
     reverification::{Reverification, ReverificationLevel},
 };
 use self::{
-    actor::ActorTexts,
-    text::{Text, TextKeeper, Texts},
+    actor::ActorSpans,
+    entitlement::entitlements,
+    organization::OrganizationSpans,
+    raw::{FactorAges, Version},
+    span::{Span, SpanBuilder},
 };
-use crate::{config::ClerkConfig, json::Object, jwt::SignatureHolds};
+pub(crate) use self::{
+    numeric_date::NumericDate,
+    organization::strip_org_prefix,
+    raw::{RawClaim, RawClaims},
+};
+use crate::{config::InstanceInfo, jwt::VerifiedPayload};
 
-/// The claims of a token that was verified; cloning them copies a pointer.
+/// The claims of a verified token.
 ///
-/// There is no way to make one but verifying a token.
+/// Only [`Verifier`](crate::Verifier) makes them, after every check has passed: a function that takes `Claims` needs no
+/// further check of the token. Cloning them copies a pointer. `Debug` shows no claim but the instance and the version.
 #[derive(Clone)]
 pub struct Claims {
     inner: Arc<Inner>,
 }
 
 struct Inner {
-    act: Option<ActorTexts>,
-    azp: Option<Text>,
-    copies: Box<str>,
-    /// In bytes, what is decoded of the payload takes at most besides its text.
-    decoded_weight: usize,
-    exp: i64,
-    fea: Option<Text>,
-    fva: Option<FactorAges>,
-    iat: Option<i64>,
-    instance: Arc<ClerkConfig>,
+    /// The payload as signed, followed by the values that it holds only in another form, such as with escapes.
+    text: String,
+    /// In bytes.
+    payload_length: usize,
+    instance: Arc<InstanceInfo>,
     is_session: bool,
-    iss: Text,
-    jti: Option<Text>,
-    nbf: Option<i64>,
-    organization: OnceLock<Option<Organization>>,
-    payload: String,
-    pla: Option<Text>,
-    sid: Option<Text>,
-    sts: Option<Text>,
-    sub: Text,
     version: Version,
+    sub: Span,
+    sid: Option<Span>,
+    iss: Span,
+    azp: Option<Span>,
+    jti: Option<Span>,
+    exp: NumericDate,
+    nbf: Option<NumericDate>,
+    iat: Option<NumericDate>,
+    sts: Option<Span>,
+    act: Option<ActorSpans>,
+    organization: Option<OrganizationSpans>,
+    are_permissions_ambiguous: bool,
+    fea: Option<Span>,
+    pla: Option<Span>,
+    fva: Option<FactorAges>,
 }
 
-/// The payload has no such claims, or not of the types asked for.
+/// The claims of a verified payload that passed every check: a proof type, which [`Claims::new`] demands.
+pub(crate) struct CheckedClaims<'p> {
+    payload: VerifiedPayload<'p>,
+    raw: RawClaims<'p>,
+    sub: Cow<'p, str>,
+    iss: Cow<'p, str>,
+    exp: NumericDate,
+}
+
+/// Error of [`Claims::custom`]: the payload does not deserialize into the type.
+///
+/// It omits serde's message, which may quote values of the payload.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct CustomClaimsError(());
 
+impl<'p> CheckedClaims<'p> {
+    /// Asserts that `raw` are the claims of `payload` and have passed every check. Only `verify/checks.rs` may call it.
+    pub(crate) fn assertion(
+        payload: VerifiedPayload<'p>,
+        raw: RawClaims<'p>,
+        sub: Cow<'p, str>,
+        iss: Cow<'p, str>,
+        exp: NumericDate,
+    ) -> Self {
+        Self { payload, raw, sub, iss, exp }
+    }
+}
+
 impl Claims {
-    /// Claims of `payload`, which the caller has checked.
-    pub(crate) fn new(payload: String, decoded: Decoded, _proof: SignatureHolds) -> Self {
-        let Decoded(inner) = decoded;
-        Self { inner: Arc::new(Inner { payload, ..inner }) }
+    /// Copies the checked claims into one text of their own, so that they outlive the token.
+    ///
+    /// `is_template` is `true` if the header's `cat` is that of a JWT template. Such a token is no session token, even
+    /// if the template adds a `sid`.
+    pub(crate) fn new(checked: &CheckedClaims<'_>, is_template: bool, instance: &Arc<InstanceInfo>) -> Self {
+        let CheckedClaims { payload, raw, sub, iss, exp } = checked;
+        let payload = payload.payload().text;
+        let spare = if raw.organization.is_some() { USUAL_PERMISSIONS } else { 0 };
+        let mut builder = SpanBuilder::new(payload, spare);
+        let organization = raw.organization.as_ref().map(|organization| {
+            OrganizationSpans::new(organization, raw.fea.as_deref().unwrap_or_default(), &mut builder)
+        });
+        let act = raw.act.as_ref().map(|actor| ActorSpans::new(actor, &mut builder));
+        let inner = Inner {
+            payload_length: payload.len(),
+            instance: Arc::clone(instance),
+            is_session: !is_template && matches!(raw.sid, RawClaim::Value(_)),
+            version: raw.version,
+            sid: builder.optional_span(raw.sid.as_ref()),
+            azp: builder.optional_span(raw.azp.as_ref()),
+            jti: builder.optional_span(raw.jti.as_ref()),
+            exp: *exp,
+            nbf: raw.nbf.value(),
+            iat: raw.iat.value(),
+            sts: builder.optional_span(raw.sts.as_ref()),
+            act,
+            are_permissions_ambiguous: matches!(organization, Some((_, Err(_)))),
+            organization: organization.map(|(spans, _)| spans),
+            fea: builder.optional_span(raw.fea.as_ref()),
+            pla: builder.optional_span(raw.pla.as_ref()),
+            fva: raw.fva,
+            sub: builder.span(sub),
+            iss: builder.span(iss),
+            // Last: the builder appends to the text until then.
+            text: builder.finish(),
+        };
+        Self { inner: Arc::new(inner) }
     }
 
-    /// The user's id (`sub`), `user_…`.
+    /// Returns the user's id (`sub`), such as `user_2Kx…`.
     ///
-    /// Unique within one instance only: across instances a user is the pair of [`issuer`](Self::issuer)
-    /// and this.
+    /// It is unique within one instance. A service that trusts several instances must identify a user by the pair of
+    /// [`issuer`](Self::add_issuer) and this id.
     #[must_use]
     pub fn user_id(&self) -> &str {
         self.text(self.inner.sub)
     }
 
-    /// The session's id (`sid`), `sess_…`; `None` only in tokens made from a JWT template.
+    /// Returns the session's id (`sid`), such as `sess_2Kx…`; `None` only if the token is made from a JWT template.
     #[must_use]
     pub fn session_id(&self) -> Option<&str> {
         self.optional(self.inner.sid)
     }
 
-    /// Whether it is a session's token, and not one made from a JWT template.
+    /// Returns `true` for a session token and `false` for a token made from a JWT template, which is accepted only with
+    /// [`allow_template_tokens`](crate::ClerkConfig::allow_template_tokens).
     #[must_use]
     pub fn is_session(&self) -> bool {
         self.inner.is_session
     }
 
-    /// The issuer (`iss`), the Frontend API URL of the instance.
+    /// Returns the issuer (`iss`): the Frontend API URL of the instance, without a trailing slash.
     #[must_use]
     pub fn issuer(&self) -> &str {
         self.text(self.inner.iss)
     }
 
-    /// The origin that the token was minted for (`azp`).
+    /// Returns the origin of the page that the token was issued to (`azp`), such as `https://app.example.com`. Tokens
+    /// for native apps and the Backend API have none.
     #[must_use]
     pub fn authorized_party(&self) -> Option<&str> {
         self.optional(self.inner.azp)
     }
 
-    /// The token's own id (`jti`).
+    /// Returns the token's own id (`jti`; RFC 7519, section 4.1.7).
     #[must_use]
     pub fn jwt_id(&self) -> Option<&str> {
         self.optional(self.inner.jti)
     }
 
-    /// When the token expires (`exp`), clock skew not counted.
+    /// Returns when the token expires (`exp`), without the clock skew that verification allows.
     #[must_use]
     pub fn expires_at(&self) -> SystemTime {
-        system_time(self.inner.exp)
+        self.inner.exp.to_system_time()
     }
 
-    /// When the token was issued (`iat`).
+    /// Returns when the token was issued (`iat`).
     #[must_use]
     pub fn issued_at(&self) -> Option<SystemTime> {
-        self.inner.iat.map(system_time)
+        self.inner.iat.map(NumericDate::to_system_time)
     }
 
-    /// When the token begins to hold (`nbf`).
+    /// Returns when the token becomes valid (`nbf`). Clerk sets it a few seconds before `iat`.
     #[must_use]
     pub fn not_before(&self) -> Option<SystemTime> {
-        self.inner.nbf.map(system_time)
+        self.inner.nbf.map(NumericDate::to_system_time)
     }
 
-    /// The version of the token's layout: 1 or 2, or `None` for one that this crate does not know, which
-    /// grants no organization, feature or plan.
+    /// Returns the version of the layout: 1 if `v` is absent, 2 if it is the number 2, `None` otherwise.
+    ///
+    /// A token of unknown version has no organization, feature or plan: guessing their layout could grant too much.
     #[must_use]
     pub fn version(&self) -> Option<u8> {
         match self.inner.version {
@@ -146,50 +251,47 @@ impl Claims {
         }
     }
 
-    /// The status of the session (`sts`), left out by Clerk while it is active.
+    /// Returns the status of the session (`sts`), such as `pending`; `None` while it is active, since Clerk then omits
+    /// the claim.
+    ///
+    /// Pending sessions are accepted only with
+    /// [`allow_pending_sessions`](crate::ClerkConfig::allow_pending_sessions).
     #[must_use]
     pub fn session_status(&self) -> Option<&str> {
         self.optional(self.inner.sts)
     }
 
-    /// Who impersonates the user (`act`).
+    /// Returns the actor who impersonates the user (`act`), if any.
     #[must_use]
     pub fn actor(&self) -> Option<Actor<'_>> {
-        self.inner.act.map(|actor| actor.within(self.texts()))
+        self.inner.act.map(|actor| actor.resolve(&self.inner.text))
     }
 
-    /// The organization that is active in the session.
+    /// Returns the organization that is active in the session, if any.
     #[must_use]
-    pub fn organization(&self) -> Option<&Organization> {
-        let decode = || {
-            let payload = Object::parse(&self.inner.payload).ok()?;
-            match self.inner.version {
-                Version::V1 => Organization::v1(&payload),
-                Version::V2 => Organization::v2(&payload),
-                Version::Unknown => None,
-            }
-        };
-        self.inner.organization.get_or_init(decode).as_ref()
+    pub fn organization(&self) -> Option<Organization<'_>> {
+        self.inner.organization.map(|organization| organization.resolve(&self.inner.text))
     }
 
-    /// The features that the user and the active organization have (`fea`).
+    /// Returns the features of the user and of the active organization (`fea`), in the order of the claim.
     pub fn features(&self) -> impl Iterator<Item = Entitlement<'_>> {
-        entitlement::entitlements(self.optional(self.inner.fea).unwrap_or_default())
+        entitlements(self.optional(self.inner.fea).unwrap_or_default())
     }
 
-    /// The plans that the user and the active organization are on (`pla`).
+    /// Returns the plans of the user and of the active organization (`pla`), in the order of the claim.
     pub fn plans(&self) -> impl Iterator<Item = Entitlement<'_>> {
-        entitlement::entitlements(self.optional(self.inner.pla).unwrap_or_default())
+        entitlements(self.optional(self.inner.pla).unwrap_or_default())
     }
 
-    /// How long before the token was issued the user's first factor was verified (`fva`), in steps of a
-    /// minute; `None` if it never was or the token does not say.
+    /// Returns how long before the token was issued the user verified their first factor (`fva[0]`).
+    ///
+    /// The claim counts in minutes. `None` if the factor was never verified (`-1`) or the claim is absent.
     #[must_use]
     pub fn first_factor_age(&self) -> Option<Duration> {
         self.inner.fva.and_then(|ages| ages.first)
     }
 
-    /// As [`first_factor_age`](Self::first_factor_age), for the second factor.
+    /// As [`first_factor_age`](Self::first_factor_age), for the second factor (`fva[1]`).
     #[must_use]
     pub fn second_factor_age(&self) -> Option<Duration> {
         self.inner.fva.and_then(|ages| ages.second)
@@ -197,12 +299,13 @@ impl Claims {
 
     /// Deserializes the whole payload into a type of your own.
     ///
-    /// Numbers beyond what `T` can hold fail, also where `T` is `serde_json::Value`; [`as_json`](Self::as_json) has
-    /// them as they were signed.
+    /// It parses the payload at each call. [`with_custom_claims`](crate::ClerkAuthLayer::with_custom_claims) does so
+    /// once per request.
     ///
     /// # Errors
     ///
-    /// [`CustomClaimsError`] if `T` cannot be made of it.
+    /// [`CustomClaimsError`] if the payload does not deserialize into `T`. This includes numbers out of the range of
+    /// `T`, even if `T` is `serde_json::Value`; [`as_json`](Self::as_json) returns them as they were signed.
     ///
     /// ```
     /// # #[cfg(feature = "testing")] {
@@ -220,46 +323,54 @@ impl Claims {
     /// # Ok::<(), tower_clerk::claims::CustomClaimsError>(())
     /// ```
     pub fn custom<T: DeserializeOwned>(&self) -> Result<T, CustomClaimsError> {
-        serde_json::from_str(&self.inner.payload).map_err(|_| CustomClaimsError(()))
+        serde_json::from_str(self.as_json()).map_err(|_| CustomClaimsError(()))
     }
 
-    /// The whole payload, the JSON object that was signed.
+    /// Returns the payload exactly as it was signed: a JSON object in UTF-8 with unique members.
     #[must_use]
     pub fn as_json(&self) -> &str {
-        &self.inner.payload
+        self.inner.text.get(..self.inner.payload_length).unwrap_or_default()
     }
 
-    pub(crate) fn instance(&self) -> &str {
-        self.inner.instance.name()
+    /// Returns the name of the instance whose key verified the token:
+    /// [`ClerkConfig::instance_name`](crate::ClerkConfig::instance_name), or its first issuer.
+    ///
+    /// The name comes from the configuration, not from the token.
+    #[must_use]
+    pub fn instance(&self) -> &str {
+        &self.inner.instance.name
     }
 
-    /// Whether `exp` has not come, and `nbf` and `iat` have, by the letter.
-    pub(crate) fn hold_at(&self, now: SystemTime) -> bool {
-        let now = unix_millis(now);
-        let has_come = |time: Option<i64>| time.is_none_or(|time| time <= now);
-        self.inner.exp > now && has_come(self.inner.nbf) && has_come(self.inner.iat)
+    /// Whether the token is valid at `now` without any clock skew: `exp` is later, `nbf` and `iat` are not.
+    ///
+    /// The token cache uses it. A token that is valid only within the skew goes through all checks again.
+    pub(crate) fn is_valid_at(&self, now: SystemTime) -> bool {
+        let now = NumericDate::from(now);
+        let has_passed = |time: Option<NumericDate>| time.is_none_or(|time| time <= now);
+        self.inner.exp > now && has_passed(self.inner.nbf) && has_passed(self.inner.iat)
     }
 
-    /// In bytes, with what may be decoded of them later.
-    pub(crate) fn weight(&self) -> usize {
-        self.inner.decoded_weight.saturating_add(size_of::<Inner>() + self.inner.payload.capacity())
+    /// Whether the permission map is ambiguous, so that no permission is granted.
+    pub(crate) fn are_permissions_ambiguous(&self) -> bool {
+        self.inner.are_permissions_ambiguous
     }
 
-    /// The configuration of the instance whose key verified the token.
-    pub(crate) fn config(&self) -> &ClerkConfig {
+    /// Their heap size in bytes, by which the token cache limits its memory.
+    pub(crate) fn heap_size(&self) -> usize {
+        size_of::<Inner>() + self.inner.text.capacity()
+    }
+
+    /// The parts of the instance's configuration that are needed after verification.
+    pub(crate) fn instance_info(&self) -> &InstanceInfo {
         &self.inner.instance
     }
 
-    fn texts(&self) -> Texts<'_> {
-        Texts { copies: &self.inner.copies, payload: &self.inner.payload }
+    fn text(&self, span: Span) -> &str {
+        span.resolve(&self.inner.text)
     }
 
-    fn text(&self, text: Text) -> &str {
-        text.within(self.texts())
-    }
-
-    fn optional(&self, text: Option<Text>) -> Option<&str> {
-        text.map(|text| self.text(text))
+    fn optional(&self, span: Option<Span>) -> Option<&str> {
+        span.map(|span| self.text(span))
     }
 }
 
@@ -275,76 +386,12 @@ impl fmt::Debug for Claims {
 
 impl fmt::Display for CustomClaimsError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("the token does not have the custom claims asked for")
+        formatter.write_str("the payload does not match the type of the custom claims")
     }
 }
 
 impl std::error::Error for CustomClaimsError {}
 
-/// Claims that no longer borrow the payload, so that it can move in with them.
-pub(crate) struct Decoded(Inner);
-
-impl Decoded {
-    /// Keeps what `wire` holds; `None` without a subject, an issuer or an expiry, which a caller who has
-    /// checked them will not see.
-    pub(crate) fn new(
-        wire: Wire<'_>,
-        payload: &str,
-        instance: &Arc<ClerkConfig>,
-        is_template: bool,
-        decoded_weight: usize,
-    ) -> Option<Self> {
-        let mut keeper = TextKeeper::new(payload);
-        let act = wire.act.value().map(|actor| ActorTexts::new(actor, &mut keeper));
-        let mut keep = |text: Cow<'_, str>| keeper.keep(&text);
-        Some(Self(Inner {
-            act,
-            azp: wire.azp.value().map(&mut keep),
-            decoded_weight,
-            exp: wire.exp.value()?,
-            fea: wire.fea.map(&mut keep),
-            fva: wire.fva,
-            iat: wire.iat.value(),
-            instance: Arc::clone(instance),
-            is_session: !is_template && matches!(wire.sid, Claim::Value(_)),
-            iss: keep(wire.iss.value()?),
-            jti: wire.jti.map(&mut keep),
-            nbf: wire.nbf.value(),
-            organization: OnceLock::new(),
-            payload: String::new(),
-            pla: wire.pla.map(&mut keep),
-            sid: wire.sid.value().map(&mut keep),
-            sts: wire.sts.value().map(&mut keep),
-            sub: keep(wire.sub.value()?),
-            version: wire.version,
-            // The last, when all that is copied has been.
-            copies: keeper.copies.into(),
-        }))
-    }
-}
-
-/// Milliseconds since 1970, negative before.
-pub(crate) fn unix_millis(time: SystemTime) -> i64 {
-    match time.duration_since(SystemTime::UNIX_EPOCH) {
-        Ok(since) => millis(since),
-        Err(error) => -millis(error.duration()),
-    }
-}
-
-pub(crate) fn millis(duration: Duration) -> i64 {
-    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
-}
-
-/// A time so far off that the platform has no value for it becomes the farthest that every platform has.
-fn system_time(millis: i64) -> SystemTime {
-    let distance = Duration::from_millis(millis.unsigned_abs());
-    let time = if millis < 0 {
-        SystemTime::UNIX_EPOCH.checked_sub(distance)
-    } else {
-        SystemTime::UNIX_EPOCH.checked_add(distance).or(SystemTime::UNIX_EPOCH.checked_add(FAR))
-    };
-    time.unwrap_or(SystemTime::UNIX_EPOCH)
-}
-
-/// About eight thousand years.
-const FAR: Duration = Duration::from_secs(8_000 * 365 * 24 * 60 * 60);
+/// In bytes: room for about ten permissions of 25 bytes, so that appending a usual role's permissions does not
+/// reallocate the text.
+const USUAL_PERMISSIONS: usize = 256;

@@ -1,200 +1,314 @@
-use std::borrow::Cow;
+use std::{borrow::Cow, fmt};
 
-use super::entitlement::{Scope, items};
-use crate::{
-    json::{Object, Value},
-    telemetry,
+use super::{
+    entitlement::{CommaSeparated, EntitlementScope, items},
+    span::{Span, SpanBuilder},
 };
+use crate::json::{Object, Value};
 
-/// The organization that is active in a session.
-#[derive(Clone, Eq, PartialEq)]
-pub struct Organization {
-    id: String,
-    permissions: Vec<String>,
-    role: Option<String>,
-    slug: Option<String>,
+/// The organization that is active in a session, with the user's role and permissions in it.
+///
+/// ```
+/// # #[cfg(feature = "testing")] {
+/// use tower_clerk::ClerkAuth;
+///
+/// let user = ClerkAuth::builder().organization("org_acme", "admin").permission("invoices", "create").build();
+/// let organization = user.organization();
+/// assert_eq!(organization.map(|organization| organization.id()), Some("org_acme"));
+/// assert_eq!(organization.and_then(|organization| organization.role()), Some("org:admin"));
+/// assert!(organization.is_some_and(|organization| organization.permissions().eq(["org:invoices:create"])));
+/// # }
+/// ```
+#[derive(Clone, Copy, Eq, PartialEq)]
+pub struct Organization<'a> {
+    id: &'a str,
+    slug: Option<&'a str>,
+    role: Option<&'a str>,
+    permissions: &'a str,
 }
 
-impl Organization {
-    /// The organization's id, `org_…`.
+impl<'a> Organization<'a> {
+    /// Returns the organization's id, such as `org_2Kx…`.
     #[must_use]
-    pub fn id(&self) -> &str {
-        &self.id
+    pub fn id(&self) -> &'a str {
+        self.id
     }
 
-    /// The custom permissions of the user in it, such as `org:invoices:create`.
+    /// Returns the organization's slug, such as `acme`. Users can change it: identify organizations by
+    /// [`id`](Self::id).
+    #[must_use]
+    pub fn slug(&self) -> Option<&'a str> {
+        self.slug
+    }
+
+    /// Returns the user's role with its prefix, such as `org:admin`, in both versions of the layout.
+    #[must_use]
+    pub fn role(&self) -> Option<&'a str> {
+        self.role
+    }
+
+    /// Returns the user's custom permissions, such as `org:invoices:create`.
     ///
-    /// System permissions (`org:sys_…`) are never part of a session token.
-    #[must_use]
-    pub fn permissions(&self) -> &[String] {
-        &self.permissions
-    }
-
-    /// The user's role in it with its prefix, such as `org:admin`.
-    #[must_use]
-    pub fn role(&self) -> Option<&str> {
-        self.role.as_deref()
-    }
-
-    /// The organization's slug.
-    #[must_use]
-    pub fn slug(&self) -> Option<&str> {
-        self.slug.as_deref()
-    }
-
-    /// From the claims `org_*` of a version 1 token.
-    pub(super) fn v1(payload: &Object<'_>) -> Option<Self> {
-        let permissions = match payload.get("org_permissions").and_then(|list| list.elements()) {
-            Some(elements) => elements.into_iter().map(into_string).collect::<Option<Vec<_>>>().unwrap_or_default(),
-            None => Vec::new(),
-        };
-        Some(Self {
-            id: filled(payload, "org_id")?,
-            permissions,
-            role: filled(payload, "org_role").map(|role| prefixed(&role)),
-            slug: filled(payload, "org_slug"),
-        })
-    }
-
-    /// From the claims `o` and `fea` of a version 2 token.
-    pub(super) fn v2(payload: &Object<'_>) -> Option<Self> {
-        let Some(Value::Object(text)) = payload.get("o") else { return None };
-        let members = Object::parse(text).ok()?;
-        let claim = |object: &Object<'_>, name| object.string(name).map(Cow::into_owned).unwrap_or_default();
-        Some(Self {
-            id: filled(&members, "id")?,
-            permissions: permissions(&claim(payload, "fea"), &claim(&members, "per"), &claim(&members, "fpm")),
-            role: filled(&members, "rol").map(|role| prefixed(&role)),
-            slug: filled(&members, "slg"),
-        })
+    /// System permissions (`org:sys_…`) are not among them: Clerk does not put them into session tokens.
+    pub fn permissions(&self) -> impl Iterator<Item = &'a str> + use<'a> {
+        self.permissions.split_terminator(SEPARATOR)
     }
 }
 
-impl std::fmt::Debug for Organization {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for Organization<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_struct("Organization").finish_non_exhaustive()
     }
 }
 
-fn filled(object: &Object<'_>, name: &str) -> Option<String> {
-    object.string(name).filter(|text| !text.is_empty()).map(Cow::into_owned)
+/// Removes the prefix `org:` from a role or permission, however often it is repeated, as Clerk's SDKs do.
+pub(crate) fn strip_org_prefix(mut text: &str) -> &str {
+    while let Some(rest) = text.strip_prefix("org:") {
+        text = rest;
+    }
+    text
 }
 
-fn into_string(value: Value<'_>) -> Option<String> {
-    match value {
-        Value::String(text) => Some(text.into_owned()),
-        _ => None,
+/// An organization as the payload holds it.
+pub(super) struct RawOrganization<'p> {
+    id: Cow<'p, str>,
+    slug: Option<Cow<'p, str>>,
+    role: Option<Cow<'p, str>>,
+    permissions: RawPermissions<'p>,
+}
+
+/// The permissions of an organization as the payload holds them.
+enum RawPermissions<'p> {
+    /// Version 1: a list of names.
+    List(Option<Value<'p>>),
+    /// Version 2: the names of the permissions, and per feature a decimal number whose bits select among them.
+    Masks { per: Cow<'p, str>, fpm: Cow<'p, str> },
+}
+
+/// An [`Organization`] as spans of the claims' text, so that the claims can own it.
+#[derive(Clone, Copy)]
+pub(super) struct OrganizationSpans {
+    id: Span,
+    slug: Option<Span>,
+    role: Option<Span>,
+    permissions: Span,
+}
+
+/// The masks of a token match its features in two ways. No permission is granted, since one of the two grants too much.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct AmbiguousPermissions;
+
+impl<'p> RawOrganization<'p> {
+    /// Reads the `org_*` claims of a version 1 token; `None` without an `org_id`.
+    pub(super) fn v1(payload: &Object<'p>) -> Option<Self> {
+        Some(Self {
+            id: non_empty_string(payload, "org_id")?,
+            slug: non_empty_string(payload, "org_slug"),
+            role: non_empty_string(payload, "org_role"),
+            permissions: RawPermissions::List(payload.get("org_permissions")),
+        })
+    }
+
+    /// Reads the members of the `o` claim of a version 2 token; `None` without an `id`.
+    pub(super) fn v2(organization: &Object<'p>) -> Option<Self> {
+        Some(Self {
+            id: non_empty_string(organization, "id")?,
+            slug: non_empty_string(organization, "slg"),
+            role: non_empty_string(organization, "rol"),
+            permissions: RawPermissions::Masks {
+                per: organization.string("per").unwrap_or_default(),
+                fpm: organization.string("fpm").unwrap_or_default(),
+            },
+        })
     }
 }
 
-/// Clerk's SDKs read any run of leading `org:` as one.
-fn prefixed(role: &str) -> String {
-    let mut bare = role;
-    while let Some(rest) = bare.strip_prefix("org:") {
-        bare = rest;
+impl OrganizationSpans {
+    /// Decodes the permissions into the text of `builder`. `fea` is the claim of that name, whose features the masks of
+    /// version 2 refer to.
+    pub(super) fn new<'p>(
+        organization: &RawOrganization<'p>,
+        fea: &str,
+        builder: &mut SpanBuilder<'p>,
+    ) -> (Self, Result<(), AmbiguousPermissions>) {
+        let mut decoded = Ok(());
+        let spans = Self {
+            id: builder.span(&organization.id),
+            slug: builder.optional_span(organization.slug.as_ref()),
+            role: organization.role.as_ref().map(|role| {
+                builder.append(|text| {
+                    text.push_str("org:");
+                    text.push_str(strip_org_prefix(role));
+                })
+            }),
+            permissions: builder.append(|text| decoded = organization.permissions.write(fea, text)),
+        };
+        (spans, decoded)
     }
-    format!("org:{bare}")
+
+    pub(super) fn resolve(self, text: &str) -> Organization<'_> {
+        Organization {
+            id: self.id.resolve(text),
+            slug: self.slug.map(|slug| slug.resolve(text)),
+            role: self.role.map(|role| role.resolve(text)),
+            permissions: self.permissions.resolve(text),
+        }
+    }
 }
 
-/// Decodes the permissions of a version 2 token: for each feature of the organization a decimal number whose
-/// bits, lowest first, choose from the list `per`.
-fn permissions(fea: &str, per: &str, fpm: &str) -> Vec<String> {
-    if per.is_empty() || fpm.is_empty() {
-        return Vec::new();
+impl RawPermissions<'_> {
+    /// Appends the permissions to `text`: all of them, or none if one cannot be decoded or they are too long.
+    fn write(&self, fea: &str, text: &mut String) -> Result<(), AmbiguousPermissions> {
+        let start = text.len();
+        let mut list = PermissionList { text, start };
+        match self {
+            Self::List(elements) => list.push_elements(elements.as_ref()),
+            Self::Masks { per, fpm } => list.push_masked(fea, per, fpm)?,
+        }
+        if list.is_full() {
+            list.clear();
+        }
+        Ok(())
     }
-    let names: Vec<&str> = per.split(',').map(str::trim).collect();
-    let masks: Vec<&str> = fpm.split(',').map(str::trim).collect();
-    let mut granted = Vec::new();
-    for (feature, mask) in features_with_masks(fea, &masks) {
-        for name in names_in_mask(mask, &names) {
-            if !name.is_empty() && !feature.is_empty() {
-                granted.push(format!("org:{feature}:{name}"));
+}
+
+/// The permissions at the end of a text, each followed by [`SEPARATOR`].
+struct PermissionList<'t> {
+    text: &'t mut String,
+    start: usize,
+}
+
+impl PermissionList<'_> {
+    /// Appends the names in a JSON array. An element that is not a name empties the list: it is malformed as a whole.
+    fn push_elements(&mut self, elements: Option<&Value<'_>>) {
+        for element in elements.and_then(Value::elements).unwrap_or_default() {
+            match element {
+                Value::String(name) if !name.contains(SEPARATOR) => self.push(&[&name]),
+                _ => return self.clear(),
             }
         }
     }
-    granted
-}
 
-/// Pairs each feature of the organization with its mask.
-///
-/// Clerk's SDKs disagree on whether masks count all features or only the organization's. They agree unless
-/// another feature stands before one of the organization's; then the number of masks tells which way the
-/// token was made, and where it does not, nothing is granted.
-fn features_with_masks<'a>(fea: &'a str, masks: &[&'a str]) -> Vec<(&'a str, &'a str)> {
-    let all: Vec<(bool, &str)> = items(fea)
-        .map(|(scope, name)| (matches!(scope, Some(Scope::Organization | Scope::UserAndOrganization)), name))
-        .collect();
-    let of_organization = || all.iter().filter(|(of_organization, _)| *of_organization).map(|(_, name)| *name);
-    let count = of_organization().count();
-    let agree = all.iter().take(count).all(|(of_organization, _)| *of_organization);
-    if agree || masks.len() <= count {
-        of_organization().zip(masks.iter().copied()).collect()
-    } else if masks.len() == all.len() {
-        let aligned = all.iter().zip(masks.iter().copied());
-        aligned.filter(|((of_organization, _), _)| *of_organization).map(|((_, name), mask)| (*name, mask)).collect()
-    } else {
-        telemetry::ambiguous_permissions();
-        Vec::new()
+    /// Decodes the permissions of a version 2 token. `fpm` holds one mask per feature, a decimal number whose bits,
+    /// lowest first, select from the list `per`.
+    ///
+    /// Clerk's SDKs disagree on which features have masks: all, or only the organization's. Both readings are the same
+    /// unless a user's feature precedes one of the organization's in `fea`. Then the number of masks decides. Up to the
+    /// number of the organization's features, the masks are theirs; the number of all features, they are of all. Any
+    /// other number is ambiguous.
+    fn push_masked(&mut self, fea: &str, per: &str, fpm: &str) -> Result<(), AmbiguousPermissions> {
+        if per.is_empty() || fpm.is_empty() {
+            return Ok(());
+        }
+        let is_organization =
+            |scope| matches!(scope, Some(EntitlementScope::Organization | EntitlementScope::UserAndOrganization));
+        let features = items(fea).map(|(scope, name)| (is_organization(scope), name));
+        let mask_count = CommaSeparated::new(fpm).count();
+        let (mut count, mut organization_count, mut sdks_agree) = (0, 0, true);
+        for (is_organization, _) in features.clone() {
+            sdks_agree &= !is_organization || organization_count == count;
+            organization_count += usize::from(is_organization);
+            count += 1;
+        }
+        let masks_count_all = !sdks_agree && mask_count > organization_count;
+        if masks_count_all && mask_count != count {
+            return Err(AmbiguousPermissions);
+        }
+        let masked = features.filter(|(is_organization, _)| *is_organization || masks_count_all);
+        for ((is_organization, feature), mask) in masked.zip(CommaSeparated::new(fpm)) {
+            if is_organization && !feature.is_empty() {
+                self.push_names(feature, mask, per);
+            }
+        }
+        Ok(())
+    }
+
+    /// Appends the names whose bits are set in `mask`. A mask that is not a decimal number selects none.
+    fn push_names(&mut self, feature: &str, mask: &str, names: &str) {
+        let Some(bits) = Bits::parse(mask) else { return };
+        let names = CommaSeparated::new(names).enumerate();
+        for (_, name) in names.filter(|(bit, name)| bits.is_set(*bit) && !name.is_empty()) {
+            self.push(&["org:", feature, ":", name]);
+        }
+    }
+
+    fn push(&mut self, parts: &[&str]) {
+        if !self.is_full() {
+            self.text.extend(parts.iter().copied());
+            self.text.push(SEPARATOR);
+        }
+    }
+
+    fn clear(&mut self) {
+        self.text.truncate(self.start);
+    }
+
+    fn is_full(&self) -> bool {
+        self.text.len() - self.start > MAX_PERMISSIONS
     }
 }
 
-/// The names whose bits are set in `mask`, a decimal number; none if it is not one or too long to be one.
-fn names_in_mask<'a>(mask: &str, names: &[&'a str]) -> Vec<&'a str> {
-    if mask.is_empty() || mask.len() > MAX_MASK_DIGITS || !mask.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Vec::new();
+/// A number of up to [`MAX_MASK_DIGITS`] decimal digits, in words of 32 bits, lowest first. An instance may have more
+/// than the 128 permissions that the widest primitive integer could mask.
+struct Bits([u64; MAX_MASK_WORDS]);
+
+impl Bits {
+    fn parse(decimal: &str) -> Option<Self> {
+        let is_number = decimal.bytes().all(|byte| byte.is_ascii_digit());
+        if decimal.is_empty() || decimal.len() > MAX_MASK_DIGITS || !is_number {
+            return None;
+        }
+        let mut words = [0; MAX_MASK_WORDS];
+        let mut used = 0;
+        for digit in decimal.bytes() {
+            let mut carry = u64::from(digit - b'0');
+            for word in words.iter_mut().take(used) {
+                let value = *word * 10 + carry;
+                *word = value & 0xffff_ffff;
+                carry = value >> 32;
+            }
+            if carry > 0 {
+                words.get_mut(used).map(|word| *word = carry)?;
+                used += 1;
+            }
+        }
+        Some(Self(words))
     }
-    let words = binary(mask);
-    let is_set = |bit: usize| words.get(bit / 32).is_some_and(|word| word >> (bit % 32) & 1 == 1);
-    names.iter().enumerate().filter(|(bit, _)| is_set(*bit)).map(|(_, name)| *name).collect()
-}
 
-/// A decimal number in words of 32 bits, lowest first.
-fn binary(decimal: &str) -> Vec<u64> {
-    let mut words: Vec<u64> = Vec::new();
-    for digit in decimal.bytes() {
-        let mut carry = u64::from(digit - b'0');
-        for word in &mut words {
-            let value = *word * 10 + carry;
-            *word = value & 0xffff_ffff;
-            carry = value >> 32;
-        }
-        if carry > 0 {
-            words.push(carry);
-        }
+    fn is_set(&self, bit: usize) -> bool {
+        self.0.get(bit / 32).is_some_and(|word| word >> (bit % 32) & 1 == 1)
     }
-    words
 }
 
-/// In bytes, what is decoded of a payload takes at most besides its text; `members` are those of `o`.
-pub(crate) fn decoded_weight(payload: &Object<'_>, members: Option<&Object<'_>>) -> usize {
-    let text = |object: &Object<'_>, name: &str| object.string(name).map_or(0, |text| text.len());
-    let longest = |object: &Object<'_>, name: &str| {
-        object.string(name).and_then(|list| list.split(',').map(str::len).max()).unwrap_or_default()
-    };
-    // In version 1 a list of texts, three bytes each at least.
-    let listed = payload.get("org_permissions").map_or(0, |value| match value {
-        Value::Array(text) => text.len() * (1 + size_of::<String>() / 3),
-        _ => 0,
-    });
-    // In version 2 a digit of a mask is three and a third bits, each of which may grant a permission.
-    let masked = members.map_or(0, |members| match text(members, "fpm") {
-        0 => 0,
-        digits => {
-            let permission = size_of::<String>() + "org::".len() + longest(payload, "fea") + longest(members, "per");
-            (digits * 10 / 3 + 1).saturating_mul(permission)
-        }
-    });
-    // Texts spelled with escapes are kept in copies, which are shorter.
-    let copies = if payload.has_escapes() { payload.len() } else { 0 };
-    masked.saturating_add(size_of::<Organization>() + listed + copies)
+fn non_empty_string<'p>(object: &Object<'p>, name: &str) -> Option<Cow<'p, str>> {
+    object.string(name).filter(|text| !text.is_empty())
 }
 
-/// Longer than a mask over three thousand permissions.
+/// A mask over 3400 permissions, far more than an instance has. Parsing takes quadratic time, so it needs a bound.
 const MAX_MASK_DIGITS: usize = 1024;
+/// 1024 decimal digits are at most 3402 bits.
+const MAX_MASK_WORDS: usize = 107;
+/// In bytes, for all permissions of a token; a token with more has none. It is far more than a role has. Without a
+/// bound, a token of a few kilobytes could expand to megabytes: each feature repeats each name.
+const MAX_PERMISSIONS: usize = 256 * 1024;
+/// The separator of `per`, so no name of version 2 contains it. A version 1 list with such a name is malformed.
+const SEPARATOR: char = ',';
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn decode(fea: &str, per: &str, fpm: &str) -> Result<Vec<String>, AmbiguousPermissions> {
+        let mut text = "before".to_owned();
+        let masks = RawPermissions::Masks { per: per.into(), fpm: fpm.into() };
+        let decoded = masks.write(fea, &mut text);
+        let permissions = text.strip_prefix("before").unwrap().split_terminator(SEPARATOR);
+        decoded.map(|()| permissions.map(str::to_owned).collect())
+    }
+
+    fn permissions(fea: &str, per: &str, fpm: &str) -> Vec<String> {
+        decode(fea, per, fpm).unwrap()
+    }
 
     #[test]
     fn bits_choose_permissions_lowest_first() {
@@ -238,12 +352,12 @@ mod tests {
     }
 
     #[test]
-    fn a_user_feature_before_an_organizations_is_resolved_by_the_number_of_masks() {
+    fn the_number_of_masks_tells_which_features_they_count() {
         let granted = |fpm| permissions("u:impersonation,o:billing,o:email", "read,manage", fpm);
         assert_eq!(granted("0,3,1"), ["org:billing:read", "org:billing:manage", "org:email:read"]);
         assert_eq!(granted("3,1"), ["org:billing:read", "org:billing:manage", "org:email:read"]);
         assert_eq!(granted("2"), ["org:billing:manage"]);
-        assert!(granted("0,3,1,1").is_empty());
+        assert_eq!(decode("u:impersonation,o:billing,o:email", "read,manage", "0,3,1,1"), Err(AmbiguousPermissions));
         let mixed = permissions("o:reservations,u:dashboard,uo:support-chat,o:impersonation", "read,manage", "2,3");
         assert_eq!(mixed, ["org:reservations:manage", "org:support-chat:read", "org:support-chat:manage"]);
     }
@@ -273,7 +387,31 @@ mod tests {
     #[test]
     fn a_role_has_its_prefix_once() {
         for role in ["admin", "org:admin", "org:org:admin"] {
-            assert_eq!(prefixed(role), "org:admin");
+            assert_eq!(strip_org_prefix(role), "admin");
+        }
+    }
+
+    #[test]
+    fn permissions_beyond_the_limit_are_none_at_all() {
+        let names: Vec<String> = (0..3000).map(|index| format!("permission_{index}")).collect();
+        let names = names.join(",");
+        let all = "9".repeat(900);
+        assert!(permissions("o:a", &names, &all).len() > 1000);
+        assert!(permissions(&format!("o:{}", "a".repeat(1000)), &names, &all).is_empty());
+    }
+
+    #[test]
+    fn a_list_of_version_1_is_spoiled_by_one_element_that_is_no_name() {
+        let permissions = |list: &str| {
+            let payload = format!(r#"{{"org_permissions":{list}}}"#);
+            let object = Object::parse(&payload).unwrap();
+            let mut text = String::new();
+            RawPermissions::List(object.get("org_permissions")).write("", &mut text).unwrap();
+            text
+        };
+        assert_eq!(permissions(r#"["org:a:b","org:c:d"]"#), "org:a:b,org:c:d,");
+        for list in [r#"["org:a:b",7]"#, r#"["org:a:b","c,d"]"#, r#""org:a:b""#, "null", "[]"] {
+            assert_eq!(permissions(list), "", "{list}");
         }
     }
 }

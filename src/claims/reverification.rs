@@ -2,8 +2,12 @@ use std::{borrow::Cow, time::Duration};
 
 use super::Claims;
 
-/// How recently the user must have verified their factors: Clerk's
+/// How recently a user must have verified their factors: Clerk's
 /// [reverification](https://clerk.com/docs/guides/secure/reverification).
+///
+/// The presets have the limits of Clerk's SDKs. Use it with
+/// [`Requirement::reverification`](crate::Requirement::reverification), whose rejection makes Clerk's front end start a
+/// reverification.
 ///
 /// ```
 /// # #[cfg(feature = "testing")] {
@@ -21,10 +25,10 @@ pub struct Reverification {
     preset: Option<&'static str>,
 }
 
-/// Which factors count for a [`Reverification`].
+/// Which factors a [`Reverification`] demands.
 ///
-/// A user without a second factor is held to the first in its place.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+/// For a user without a second factor, the first factor takes its place, as in Clerk's SDKs.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum ReverificationLevel {
     /// The first factor.
@@ -36,38 +40,40 @@ pub enum ReverificationLevel {
 }
 
 impl Reverification {
-    /// The second factor within a day.
+    /// Requires the second factor within the last 24 hours.
     #[must_use]
     pub const fn lax() -> Self {
         Self { preset: Some("lax"), ..Self::after_minutes(ReverificationLevel::SecondFactor, 1440) }
     }
 
-    /// The second factor within an hour.
+    /// Requires the second factor within the last hour.
     #[must_use]
     pub const fn moderate() -> Self {
         Self { preset: Some("moderate"), ..Self::after_minutes(ReverificationLevel::SecondFactor, 60) }
     }
 
-    /// The second factor within 10 minutes.
+    /// Requires the second factor within the last 10 minutes.
     #[must_use]
     pub const fn strict() -> Self {
         Self { preset: Some("strict"), ..Self::after_minutes(ReverificationLevel::SecondFactor, 10) }
     }
 
-    /// Both factors within 10 minutes.
+    /// Requires both factors within the last 10 minutes.
     #[must_use]
     pub const fn strict_mfa() -> Self {
         Self { preset: Some("strict_mfa"), ..Self::after_minutes(ReverificationLevel::MultiFactor, 10) }
     }
 
-    /// The factors of `level` less than `minutes` ago; with zero no user meets it.
+    /// Requires the factors of `level` less than `minutes` ago. With zero, no user meets it.
     #[must_use]
     pub const fn after_minutes(level: ReverificationLevel, minutes: u32) -> Self {
         Self { level, minutes, preset: None }
     }
 
-    /// Whether the factors were verified recently enough (`fva`), as of when the token was issued; sessions alone
-    /// have factors.
+    /// Returns `true` if the factors were verified recently enough when the token was issued (`fva`).
+    ///
+    /// The age of the token, 60 seconds at most by default, is not added. A token made from a JWT template never meets
+    /// it.
     #[must_use]
     pub fn is_met_by(&self, claims: &Claims) -> bool {
         let limit = Duration::from_secs(60 * u64::from(self.minutes));
@@ -81,21 +87,30 @@ impl Reverification {
         }
     }
 
-    /// Whether any user can meet it.
+    /// Whether any user can meet it. If not, asking for a reverification would loop for ever.
     pub(crate) fn can_be_met(self) -> bool {
         self.minutes > 0
     }
 
-    /// As Clerk's front end reads it: the name of a preset, or an object with `level` and `afterMinutes`.
+    /// Returns the JSON that Clerk's front end reads: the name of a preset, or an object with `level` and
+    /// `afterMinutes`.
     pub(crate) fn to_json(self) -> Cow<'static, str> {
-        let level = match self.level {
-            ReverificationLevel::FirstFactor => "first_factor",
-            ReverificationLevel::MultiFactor => "multi_factor",
-            ReverificationLevel::SecondFactor => "second_factor",
-        };
+        let level = self.level.as_str();
         match self.preset {
             Some(preset) => format!("\"{preset}\"").into(),
             None => format!(r#"{{"level":"{level}","afterMinutes":{}}}"#, self.minutes).into(),
+        }
+    }
+}
+
+impl ReverificationLevel {
+    /// Returns the level as Clerk's front end spells it, such as `first_factor`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::FirstFactor => "first_factor",
+            Self::MultiFactor => "multi_factor",
+            Self::SecondFactor => "second_factor",
         }
     }
 }

@@ -1,11 +1,39 @@
-//! The only file that reads the environment.
+//! Configuration from environment variables.
+//!
+//! No other file of the crate reads the environment. The HTTP client reads a few variables by itself; see
+//! [`jwks`](crate::jwks).
 
 use std::{env, time::Duration};
 
-use super::{ClerkConfig, ConfigError, JwtKey, Setting};
+use super::{ClerkConfig, ConfigError, KeyLocation, Setting};
 
-/// The value of an environment variable that is set.
-pub(super) fn variable(name: &str) -> Result<Option<String>, NotUnicode> {
+/// # From the environment
+impl ClerkConfig {
+    /// The environment variables that [`from_env`](Self::from_env) reads.
+    pub const ENVIRONMENT_VARIABLES: &[&str] =
+        &[FRONTEND_API_URL, PUBLISHABLE_KEY, JWT_KEY, SECRET_KEY, API_URL, AUTHORIZED_PARTIES, JWKS_REFRESH_SECONDS];
+
+    /// Reads the environment variables in the [table of settings](crate::config#settings).
+    ///
+    /// A variable that is empty or blank counts as unset, because deployment tools often set it for a missing value.
+    /// The exception is `CLERK_AUTHORIZED_PARTIES`: an empty list is an error, since it would switch off the check of
+    /// `azp`.
+    ///
+    /// `CLERK_JWT_KEY` may hold the PEM on one line, with its line breaks written as `\n`.
+    ///
+    /// # Errors
+    ///
+    /// Each error names the setting and the variable, and never the value.
+    ///
+    /// - [`ConfigError::Missing`] if no variable names an instance.
+    /// - [`ConfigError::Invalid`] and [`ConfigError::Conflict`] as for the settings, or if a variable is not UTF-8.
+    pub fn from_env() -> Result<Self, ConfigError> {
+        read(variable)
+    }
+}
+
+/// Returns the value of an environment variable; `None` if it is not set.
+pub(crate) fn variable(name: &str) -> Result<Option<String>, NotUnicode> {
     match env::var(name) {
         Ok(value) => Ok(Some(value)),
         Err(env::VarError::NotPresent) => Ok(None),
@@ -13,10 +41,11 @@ pub(super) fn variable(name: &str) -> Result<Option<String>, NotUnicode> {
     }
 }
 
-/// A variable holds bytes that are no text.
-pub(super) struct NotUnicode;
+/// The value of an environment variable is not UTF-8.
+pub(crate) struct NotUnicode;
 
-pub(super) fn read(lookup: impl Fn(&str) -> Result<Option<String>, NotUnicode>) -> Result<ClerkConfig, ConfigError> {
+/// `lookup` replaces the environment in tests, which must not change it: it belongs to the whole process.
+fn read(lookup: impl Fn(&str) -> Result<Option<String>, NotUnicode>) -> Result<ClerkConfig, ConfigError> {
     let raw = |field: &'static str, name: &'static str| {
         lookup(name).map_err(|NotUnicode| ConfigError::invalid(Setting::field(field).read_from(name), "is not UTF-8"))
     };
@@ -40,8 +69,7 @@ pub(super) fn read(lookup: impl Fn(&str) -> Result<Option<String>, NotUnicode>) 
         config = config.secret_key(key).map_err(|error| error.read_from(SECRET_KEY))?;
     }
     if let Some(pem) = filled("jwt_key", JWT_KEY)? {
-        let key = JwtKey::parse(&pem).map_err(|error| error.read_from(JWT_KEY))?;
-        config.jwt_key = Some(key.read_from(JWT_KEY));
+        config = config.jwt_key(pem).map_err(|error| error.read_from(JWT_KEY))?;
     }
     if let Some(url) = filled("api_url", API_URL)? {
         config = config.api_url(url).map_err(|error| error.read_from(API_URL))?;
@@ -59,7 +87,7 @@ pub(super) fn read(lookup: impl Fn(&str) -> Result<Option<String>, NotUnicode>) 
         })?;
         config = config.jwks_refresh_interval(interval).map_err(|error| error.read_from(JWKS_REFRESH_SECONDS))?;
     }
-    if matches!(config.key_location(), super::KeyLocation::Unknown) {
+    if matches!(config.key_location(), KeyLocation::Unknown) {
         return Err(ConfigError::missing(
             Setting::field("frontend_api_url").read_from(FRONTEND_API_URL),
             "set it, or CLERK_PUBLISHABLE_KEY, CLERK_JWT_KEY or CLERK_SECRET_KEY, to name the Clerk instance to trust",
@@ -68,6 +96,8 @@ pub(super) fn read(lookup: impl Fn(&str) -> Result<Option<String>, NotUnicode>) 
     Ok(config)
 }
 
+// Clerk's SDKs read `CLERK_API_URL`, `CLERK_JWT_KEY`, `CLERK_PUBLISHABLE_KEY` and `CLERK_SECRET_KEY` too, so one
+// environment configures them and this crate alike.
 const API_URL: &str = "CLERK_API_URL";
 const AUTHORIZED_PARTIES: &str = "CLERK_AUTHORIZED_PARTIES";
 const FRONTEND_API_URL: &str = "CLERK_FRONTEND_API_URL";
@@ -79,7 +109,7 @@ const SECRET_KEY: &str = "CLERK_SECRET_KEY";
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::KeyLocation;
+    use crate::config::keys::tests::SPKI;
 
     fn from(variables: &[(&str, &str)]) -> Result<ClerkConfig, ConfigError> {
         read(|name| {
@@ -97,7 +127,7 @@ mod tests {
             matches!(config.key_location(), KeyLocation::Remote { url, secret_key: None } if url == "https://clerk.clerk.dev/.well-known/jwks.json")
         );
         assert!(matches!(from(&[KEY]).unwrap().key_location(), KeyLocation::Remote { secret_key: None, .. }));
-        assert!(matches!(from(&[(JWT_KEY, "AAAA")]).unwrap().key_location(), KeyLocation::JwtKey(_)));
+        assert!(matches!(from(&[(JWT_KEY, SPKI)]).unwrap().key_location(), KeyLocation::JwtKey(_)));
         let config = from(&[(SECRET_KEY, "sk_test_a"), (API_URL, "http://127.0.0.1:9/")]).unwrap();
         assert!(
             matches!(config.key_location(), KeyLocation::Remote { url, secret_key: Some(_) } if url == "http://127.0.0.1:9/v1/jwks")
@@ -107,7 +137,7 @@ mod tests {
     #[test]
     fn the_pem_wins_over_the_frontend_api_and_that_over_the_backend_api() {
         let secret = (SECRET_KEY, "sk_test_a");
-        let config = from(&[KEY, secret, (JWT_KEY, "AAAA")]).unwrap();
+        let config = from(&[KEY, secret, (JWT_KEY, SPKI)]).unwrap();
         assert!(matches!(config.key_location(), KeyLocation::JwtKey(_)));
         assert_eq!(config.issuers(), ["https://clerk.clerk.dev"]);
         assert!(matches!(from(&[KEY, secret]).unwrap().key_location(), KeyLocation::Remote { secret_key: None, .. }));

@@ -1,47 +1,57 @@
 use std::{borrow::Cow, error::Error, fmt};
 
-/// A setting that cannot be used, reported when the configuration is made and never later.
+/// A mistake in the configuration.
 ///
-/// It names the setting, and the environment variable it came from, but never holds the value: settings
-/// are secrets often enough.
+/// It is reported when the configuration, verifier or layer is made, and never while requests are served. It names the
+/// setting and the environment variable that the value was read from. It never holds the value, which may be a secret.
+///
+/// ```
+/// use tower_clerk::{ClerkConfig, ConfigError};
+///
+/// let error = ClerkConfig::from_publishable_key("sk_live_secret").unwrap_err();
+/// assert!(matches!(&error, ConfigError::Invalid { setting, .. } if setting.name() == "publishable_key"));
+/// assert_eq!(error.to_string(), "publishable_key must start with pk_test_ or pk_live_");
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum ConfigError {
     /// Two settings contradict each other.
     #[non_exhaustive]
     Conflict {
-        /// One of the two.
+        /// One setting of the pair.
         first: Setting,
-        /// The other.
+        /// The other setting.
         second: Setting,
-        /// What is wrong with the pair.
+        /// How they contradict each other.
         reason: &'static str,
     },
     /// The HTTP client that fetches keys could not be made.
     #[non_exhaustive]
     HttpClient {
-        /// What the client library said.
+        /// The error of `reqwest`.
         source: Box<dyn Error + Send + Sync>,
     },
-    /// A setting has a value that cannot be used.
+    /// The value of a setting is invalid.
     #[non_exhaustive]
     Invalid {
-        /// Which one.
+        /// The invalid setting.
         setting: Setting,
-        /// What it must be.
+        /// What is wrong with the value, or what it must be.
         reason: &'static str,
     },
-    /// A setting is needed and not there.
+    /// A required setting is missing.
     #[non_exhaustive]
     Missing {
-        /// Which one.
+        /// The missing setting.
         setting: Setting,
-        /// What needs it.
+        /// Why it is required, or how to set it.
         reason: &'static str,
     },
 }
 
-/// The name of a setting: its field and, if it was read from one, its environment variable.
+/// The name of a setting, and the environment variable that its value was read from, if any.
+///
+/// `Display` writes both, such as `publishable_key (CLERK_PUBLISHABLE_KEY)`.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Setting {
     field: Cow<'static, str>,
@@ -49,19 +59,19 @@ pub struct Setting {
 }
 
 impl ConfigError {
-    pub(crate) fn conflict(first: impl Into<Setting>, second: impl Into<Setting>, reason: &'static str) -> Self {
-        Self::Conflict { first: first.into(), second: second.into(), reason }
+    pub(crate) fn conflict(first: impl IntoSetting, second: impl IntoSetting, reason: &'static str) -> Self {
+        Self::Conflict { first: first.into_setting(), second: second.into_setting(), reason }
     }
 
-    pub(crate) fn invalid(setting: impl Into<Setting>, reason: &'static str) -> Self {
-        Self::Invalid { setting: setting.into(), reason }
+    pub(crate) fn invalid(setting: impl IntoSetting, reason: &'static str) -> Self {
+        Self::Invalid { setting: setting.into_setting(), reason }
     }
 
-    pub(crate) fn missing(setting: impl Into<Setting>, reason: &'static str) -> Self {
-        Self::Missing { setting: setting.into(), reason }
+    pub(crate) fn missing(setting: impl IntoSetting, reason: &'static str) -> Self {
+        Self::Missing { setting: setting.into_setting(), reason }
     }
 
-    /// The same error, with the environment variable that the setting was read from.
+    /// Adds the environment variable that the setting was read from.
     pub(crate) fn read_from(self, name: &'static str) -> Self {
         match self {
             Self::Invalid { setting, reason } => Self::Invalid { setting: setting.read_from(name), reason },
@@ -75,7 +85,7 @@ impl fmt::Display for ConfigError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Conflict { first, second, reason } => write!(formatter, "{first} and {second}: {reason}"),
-            Self::HttpClient { .. } => formatter.write_str("the HTTP client for fetching keys could not be made"),
+            Self::HttpClient { .. } => formatter.write_str("could not build the HTTP client for fetching keys"),
             Self::Invalid { setting, reason } => write!(formatter, "{setting} {reason}"),
             Self::Missing { setting, reason } => write!(formatter, "{setting} is missing: {reason}"),
         }
@@ -100,22 +110,34 @@ impl Setting {
         Self { variable: Some(variable.into()), ..self }
     }
 
-    /// The field's name, such as `frontend_api_url`, or its path inside a policy document.
+    /// Returns the name of the setting, such as `frontend_api_url`, or its path in a policy document, such as
+    /// `handler.options.frontendApiUrl`.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.field
     }
 
-    /// The environment variable that the value was read from.
+    /// Returns the environment variable that the value was read from, such as `CLERK_FRONTEND_API_URL`.
     #[must_use]
     pub fn variable(&self) -> Option<&str> {
         self.variable.as_deref()
     }
 }
 
-impl From<&'static str> for Setting {
-    fn from(field: &'static str) -> Self {
-        Self::field(field)
+/// What names a setting inside of the crate.
+pub(crate) trait IntoSetting {
+    fn into_setting(self) -> Setting;
+}
+
+impl IntoSetting for Setting {
+    fn into_setting(self) -> Setting {
+        self
+    }
+}
+
+impl IntoSetting for &'static str {
+    fn into_setting(self) -> Setting {
+        Setting::field(self)
     }
 }
 

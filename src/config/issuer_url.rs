@@ -1,51 +1,58 @@
 use std::fmt;
 
-use super::frontend_api::HttpUrl;
+use super::url::HttpUrl;
 
-/// An issuer as a token names it, before anything of the token is believed: an https URL of at most 255 bytes,
-/// without user name, query and fragment, and without port or IP address unless the verifier
-/// [allows](crate::verify::VerifierBuilder::allow_local_issuers) them.
+/// The issuer that an unverified token names, as an [`InstanceResolver`](crate::verify::InstanceResolver) receives it.
 ///
-/// It is a key to look up in the application's own records, and nothing to send a request to: whoever makes a
-/// token chooses it.
+/// It is an `https` URL of at most 255 bytes, without userinfo, query and fragment. It has no port and no IP address
+/// unless the verifier [allows local issuers](crate::verify::VerifierBuilder::allow_local_issuers).
+///
+/// Clients choose it. Use it as a key to look up in your own records. Never send a request to it: a forged token could
+/// otherwise make the service send requests to any host (server-side request forgery).
 #[derive(Clone, Eq, Hash, PartialEq)]
 pub struct IssuerUrl(String);
 
 impl IssuerUrl {
-    /// The issuer as the token spells it.
+    /// Returns the URL exactly as in the token.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// `None` unless the text is spelled as a configured URL is after parsing, so that no two spellings are
-    /// one issuer.
-    pub(crate) fn parse(text: &str, allows_local: bool) -> Option<Self> {
+    /// Parses the `iss` of a token; `None` if it is not in the form that [`HttpUrl`] normalizes to.
+    ///
+    /// An issuer therefore has exactly one spelling, and a client cannot make the resolver look up the same instance
+    /// under many.
+    pub(crate) fn parse(text: &str, allow_local: bool) -> Option<Self> {
         if text.len() > MAX_LENGTH {
             return None;
         }
         let url = HttpUrl::parse(text).ok().filter(|url| url.as_str() == text)?;
         let is_local = is_local(url.authority());
         let is_https = text.starts_with("https://");
-        (allows_local || (is_https && !is_local)).then(|| Self(text.to_owned()))
+        (allow_local || (is_https && !is_local)).then(|| Self(text.to_owned()))
     }
 }
 
-/// Whether it has a port, or names no host of the public DNS: HTTP clients read many a number as an IPv4 address.
+/// Whether the authority has a port or is not a name in the public DNS.
+///
+/// A last label that is a number counts as local: the URL standard parses such hosts as IPv4 addresses, in decimal,
+/// octal or hexadecimal.
 fn is_local(authority: &str) -> bool {
     let last = authority.rsplit('.').next().unwrap_or_default();
     let is_number = last.bytes().all(|byte| byte.is_ascii_digit()) || last.starts_with("0x");
     authority.contains([':', '[']) || !authority.contains('.') || is_number || last == "localhost"
 }
 
-/// Clients choose it, so it stays out of logs.
+/// Omits the URL: clients choose it, and it must not end up in logs.
 impl fmt::Debug for IssuerUrl {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("IssuerUrl(..)")
     }
 }
 
-/// In bytes.
+/// In bytes. Clerk's issuers are much shorter. The resolver cache keeps issuers that clients choose, so their length
+/// bounds its memory.
 const MAX_LENGTH: usize = 255;
 
 #[cfg(test)]

@@ -2,7 +2,6 @@
 
 use std::{
     future::Future,
-    net::IpAddr,
     pin::Pin,
     sync::{Mutex, PoisonError},
     time::Duration,
@@ -15,11 +14,11 @@ use http::{
 };
 use reqwest::{Client, redirect, retry};
 
-use super::{
-    key_set::MAX_DOCUMENT,
-    source::{FetchError, FetchErrorKind, KeySource},
+use super::source::{FetchError, FetchErrorKind, KeySource};
+use crate::{
+    config::{ConfigError, Host, SecretKey},
+    jwt::MAX_DOCUMENT,
 };
-use crate::config::{ConfigError, SecretKey};
 
 /// Fetches a JWKS document over HTTP.
 pub(crate) struct HttpKeySource {
@@ -28,11 +27,14 @@ pub(crate) struct HttpKeySource {
     url: reqwest::Url,
 }
 
-/// Clients for all the sources of a verifier: making one reads the system's certificates.
+/// Clients for all the sources of a verifier, made when they are first needed: making one reads the system's
+/// certificates.
+///
+/// There are two since reqwest decides by client, not by URL, whether `HTTP_PROXY` applies, and a proxy must not be asked
+/// for loopback addresses, which mean this machine.
 pub(crate) struct HttpClients {
-    elsewhere: Mutex<Option<Client>>,
-    /// Without a proxy.
-    loopback: Mutex<Option<Client>>,
+    direct: Mutex<Option<Client>>,
+    proxied: Mutex<Option<Client>>,
 }
 
 impl HttpKeySource {
@@ -41,7 +43,7 @@ impl HttpKeySource {
         let authorization = match secret_key {
             Some(key) => {
                 let mut value = HeaderValue::try_from(format!("Bearer {}", key.expose()))
-                    .map_err(|_| ConfigError::invalid("secret_key", "has characters that no secret key has"))?;
+                    .map_err(|_| ConfigError::invalid("secret_key", "contains characters that no secret key has"))?;
                 value.set_sensitive(true);
                 Some(value)
             }
@@ -58,7 +60,7 @@ impl HttpKeySource {
         }
         let mut response = request.send().await.map_err(unreachable)?;
         if *response.url() != self.url {
-            return Err(FetchError::of_kind(FetchErrorKind::Answer));
+            return Err(FetchError::of_kind(FetchErrorKind::UnexpectedRedirect));
         }
         if response.status() != StatusCode::OK {
             let error = FetchError::of_status(response.status());
@@ -68,7 +70,7 @@ impl HttpKeySource {
             });
         }
         if response.headers().contains_key(CONTENT_ENCODING) {
-            return Err(FetchError::of_kind(FetchErrorKind::Answer));
+            return Err(FetchError::of_kind(FetchErrorKind::UnexpectedEncoding));
         }
         let mut document = BytesMut::new();
         while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
@@ -90,13 +92,13 @@ impl KeySource for HttpKeySource {
 impl HttpClients {
     /// The user's own client, or ones made when they are first needed.
     pub(crate) fn new(own: Option<Client>) -> Self {
-        Self { elsewhere: Mutex::new(own.clone()), loopback: Mutex::new(own) }
+        Self { direct: Mutex::new(own.clone()), proxied: Mutex::new(own) }
     }
 
     fn client(&self, url: &reqwest::Url) -> Result<Client, ConfigError> {
         let is_loopback = is_loopback(url);
-        let place = if is_loopback { &self.loopback } else { &self.elsewhere };
-        let mut client = place.lock().unwrap_or_else(PoisonError::into_inner);
+        let slot = if is_loopback { &self.direct } else { &self.proxied };
+        let mut client = slot.lock().unwrap_or_else(PoisonError::into_inner);
         match client.as_ref() {
             Some(client) => Ok(client.clone()),
             None => Ok(client.insert(make_client(is_loopback)?).clone()),
@@ -104,8 +106,8 @@ impl HttpClients {
     }
 }
 
-/// A client that asks once and takes what it gets: no redirect can point it at another server's keys, no
-/// compressed answer can outgrow the cap unseen, and a connection that went bad is not used again.
+/// A client that sends one request and takes the response as it is: no redirect can point it at another server's keys,
+/// no compressed response can outgrow the limit unseen, and no broken connection is used again.
 fn make_client(is_loopback: bool) -> Result<Client, ConfigError> {
     let mut builder = Client::builder()
         .no_brotli()
@@ -123,8 +125,7 @@ fn make_client(is_loopback: bool) -> Result<Client, ConfigError> {
 }
 
 fn is_loopback(url: &reqwest::Url) -> bool {
-    let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
-    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+    Host::of_authority(url.host_str().unwrap_or_default()).is_some_and(Host::is_loopback)
 }
 
 fn unreachable(error: reqwest::Error) -> FetchError {
@@ -134,8 +135,8 @@ fn unreachable(error: reqwest::Error) -> FetchError {
     FetchError::new(error.without_url())
 }
 
-/// The delay that a `Retry-After` asks for (RFC 9110, section 10.2.3); a date is set against the server's own
-/// `Date`, so that the clocks need not agree.
+/// The delay that a `Retry-After` asks for (RFC 9110, section 10.2.3). A date is compared with the server's own `Date`,
+/// so that the clocks need not agree.
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let text = |name| headers.get(name)?.to_str().ok().map(str::trim);
     let asked = text(RETRY_AFTER)?;

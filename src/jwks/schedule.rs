@@ -2,29 +2,43 @@
 
 use std::time::Duration;
 
-use super::gate::Lack;
+use crate::rate_limit::RateLimit;
 
+/// Why a request asks for a fetch of keys.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum FetchReason {
+    /// A key with the token's `kid` is there, but it did not make the signature: a rotation may have reused the `kid`.
+    BadSignature,
+    /// There are no keys at all.
+    NoKeys,
+    /// No key has the token's `kid`.
+    UnknownKid,
+}
+
+/// Back-off after failures, and a budget for each reason that forged tokens can give.
+///
 /// Times are those of the monotonic clock.
 #[derive(Debug)]
 pub(super) struct Schedule {
-    bad_signature: Budget,
-    failed_at: Duration,
+    unknown_kid: RateLimit,
+    bad_signature: RateLimit,
+    /// Failed fetches in a row.
     failures: u32,
+    failed_at: Duration,
+    retry_after: Duration,
     /// How much shorter than its full length the current back-off is, in percent.
     jitter: u32,
-    retry_after: Duration,
-    unknown_kid: Budget,
 }
 
 impl Schedule {
     pub(super) fn new() -> Self {
         Self {
-            bad_signature: Budget::new(1, Duration::from_secs(60)),
-            failed_at: Duration::ZERO,
+            unknown_kid: RateLimit::new(UNKNOWN_KID_BURST, UNKNOWN_KID_INTERVAL),
+            bad_signature: RateLimit::new(BAD_SIGNATURE_BURST, BAD_SIGNATURE_INTERVAL),
             failures: 0,
-            jitter: 0,
+            failed_at: Duration::ZERO,
             retry_after: Duration::ZERO,
-            unknown_kid: Budget::new(2, Duration::from_secs(10)),
+            jitter: 0,
         }
     }
 
@@ -44,56 +58,50 @@ impl Schedule {
         if self.failures == 0 {
             return Duration::ZERO;
         }
-        let (longest, longest_asked) = if has_keys { (30, 60) } else { (1, 5) };
+        let (longest, longest_asked) = match has_keys {
+            true => (MAX_DELAY_WITH_KEYS, MAX_RETRY_AFTER_WITH_KEYS),
+            false => (MAX_DELAY_WITHOUT_KEYS, MAX_RETRY_AFTER_WITHOUT_KEYS),
+        };
         let doubled = FIRST_DELAY.saturating_mul(1_u32.checked_shl(self.failures.min(16) - 1).unwrap_or(u32::MAX));
-        let backoff = doubled.min(Duration::from_secs(longest)) * (100 - self.jitter) / 100;
-        let asked = self.retry_after.min(Duration::from_secs(longest_asked));
+        let backoff = doubled.min(longest) * (100 - self.jitter) / 100;
+        let asked = self.retry_after.min(longest_asked);
         self.failed_at.saturating_add(backoff.max(asked)).saturating_sub(now)
     }
 
-    /// Whether the budget for `lack` has one fetch left.
-    pub(super) fn may_spend(&self, lack: Lack, now: Duration) -> bool {
-        match lack {
-            Lack::Keys => true,
-            Lack::Kid => self.unknown_kid.is_left(now),
-            Lack::Signature => self.bad_signature.is_left(now),
+    /// Whether the budget for `reason` allows one more fetch.
+    pub(super) fn has_capacity(&self, reason: FetchReason, now: Duration) -> bool {
+        match reason {
+            FetchReason::BadSignature => self.bad_signature.has_capacity(now),
+            FetchReason::NoKeys => true,
+            FetchReason::UnknownKid => self.unknown_kid.has_capacity(now),
         }
     }
 
-    pub(super) fn spend(&mut self, lack: Lack, now: Duration) {
-        match lack {
-            Lack::Keys => {}
-            Lack::Kid => self.unknown_kid.spend(now),
-            Lack::Signature => self.bad_signature.spend(now),
+    pub(super) fn take(&mut self, reason: FetchReason, now: Duration) {
+        match reason {
+            FetchReason::BadSignature => self.bad_signature.take(now),
+            FetchReason::NoKeys => {}
+            FetchReason::UnknownKid => self.unknown_kid.take(now),
         }
     }
 }
 
-/// So many at once, and one more each `every`.
-#[derive(Debug)]
-pub(crate) struct Budget {
-    burst: u32,
-    every: Duration,
-    /// When the budget is whole again.
-    whole_at: Duration,
-}
-
-impl Budget {
-    pub(crate) fn new(burst: u32, every: Duration) -> Self {
-        Self { burst, every, whole_at: Duration::ZERO }
-    }
-
-    pub(crate) fn is_left(&self, now: Duration) -> bool {
-        self.whole_at <= now.saturating_add(self.every * (self.burst - 1))
-    }
-
-    pub(crate) fn spend(&mut self, now: Duration) {
-        self.whole_at = self.whole_at.max(now).saturating_add(self.every);
-    }
-}
-
+// Why each number: a rotation publishes one new key and is seen by every replica at once, so two fetches at once and one
+// more each ten seconds find it, while a flood of made-up kids costs Clerk six requests a minute.
+const UNKNOWN_KID_BURST: u32 = 2;
+const UNKNOWN_KID_INTERVAL: Duration = Duration::from_secs(10);
+// A key replaced under its own kid is rare, and a forged signature is the cheapest token to make: one fetch a minute.
+const BAD_SIGNATURE_BURST: u32 = 1;
+const BAD_SIGNATURE_INTERVAL: Duration = Duration::from_secs(60);
+/// One lost packet is made up for before a user notices.
 const FIRST_DELAY: Duration = Duration::from_millis(250);
-/// In percent.
+/// With keys nobody waits; without, everyone does, and recovery within a second matters more than politeness.
+const MAX_DELAY_WITH_KEYS: Duration = Duration::from_secs(30);
+const MAX_DELAY_WITHOUT_KEYS: Duration = Duration::from_secs(1);
+/// A server that asks for more time gets it, up to what an outage may cost.
+const MAX_RETRY_AFTER_WITH_KEYS: Duration = Duration::from_secs(60);
+const MAX_RETRY_AFTER_WITHOUT_KEYS: Duration = Duration::from_secs(5);
+/// In percent: enough to spread replicas that failed together. Jitter only shortens, so the limits above hold.
 const MAX_JITTER: u32 = 25;
 
 #[cfg(test)]
@@ -105,25 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn a_budget_allows_its_burst_and_then_one_each_period() {
-        let mut budget = Budget::new(2, at(10));
-        let mut take = |now| {
-            let is_left = budget.is_left(now);
-            if is_left {
-                budget.spend(now);
-            }
-            is_left
-        };
-        assert_eq!([take(at(100)), take(at(100)), take(at(100))], [true, true, false]);
-        assert!(!take(at(109)));
-        assert!(take(at(110)));
-        assert!(!take(at(119)));
-        assert!(take(at(120)));
-        assert_eq!([take(at(500)), take(at(500)), take(at(500))], [true, true, false]);
-    }
-
-    #[test]
-    fn back_off_doubles_up_to_its_cap_and_jitter_only_shortens_it() {
+    fn back_off_doubles_up_to_its_limit_and_jitter_shortens_it() {
         let mut schedule = Schedule::new();
         assert_eq!(schedule.delay(at(7), false), Duration::ZERO);
         for (failure, without, with) in
@@ -144,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn retry_after_is_honoured_up_to_its_cap() {
+    fn retry_after_is_honoured_up_to_its_limit() {
         let mut schedule = Schedule::new();
         schedule.failed(at(0), Some(at(3)));
         assert_eq!((schedule.delay(at(0), false), schedule.delay(at(0), true)), (at(3), at(3)));

@@ -2,19 +2,33 @@ use std::{error::Error, fmt, future::Future, pin::Pin, time::Duration};
 
 use bytes::Bytes;
 
-/// Where a JWKS document comes from, for keys that are not fetched from Clerk directly.
+use crate::jwt::KeySetError;
+
+/// A source of JWKS documents, for keys that are not fetched from Clerk directly.
 ///
-/// An `async` closure without arguments is one. The document is raw: reading it, capping its size at 512 KiB,
+/// An `async` closure without arguments is one. It returns the raw document: parsing it, limiting its size to 512 KiB,
 /// the deadline and the single flight are taken care of.
 ///
 /// ```
+/// # #[cfg(feature = "testing")]
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
 /// use bytes::Bytes;
-/// use tower_clerk::{ClerkConfig, Verifier, jwks::FetchError};
+/// use tower_clerk::{ClerkConfig, Verifier, jwks::FetchError, testing::TestIssuer, verify::Instance};
 ///
-/// let source = || async { Ok::<_, FetchError>(Bytes::from_static(br#"{"keys":[]}"#)) };
-/// let config = ClerkConfig::from_frontend_api_url("https://clerk.example.com")?;
-/// let verifier = Verifier::builder(config).key_source(source).build()?;
-/// # Ok::<(), tower_clerk::ConfigError>(())
+/// let issuer = TestIssuer::new();
+/// let document = Bytes::from(issuer.jwks());
+/// let source = move || {
+///     let document = document.clone();
+///     async move { Ok::<_, FetchError>(document) }
+/// };
+///
+/// let config = ClerkConfig::from_frontend_api_url(issuer.url())?;
+/// let verifier = Verifier::builder(Instance::new(config).key_source(source)).build()?;
+/// let claims = verifier.verify(&issuer.token("user_ada").sign()).await?;
+/// assert_eq!(claims.user_id(), "user_ada");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a source of keys",
@@ -26,7 +40,7 @@ pub trait KeySource: Send + Sync {
     ///
     /// # Errors
     ///
-    /// [`FetchError`] if it cannot be had now.
+    /// [`FetchError`] if the document cannot be had now.
     fn fetch(&self) -> Pin<Box<dyn Future<Output = Result<Bytes, FetchError>> + Send + '_>>;
 }
 
@@ -44,50 +58,42 @@ where
 #[derive(Debug)]
 pub struct FetchError {
     kind: FetchErrorKind,
-    retry_after: Option<Duration>,
     source: Option<Box<dyn Error + Send + Sync>>,
+    retry_after: Option<Duration>,
 }
 
 /// What was wrong with a fetch of keys.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum FetchErrorKind {
-    /// A client of the application's own followed a redirect, or the answer came with a `Content-Encoding`.
-    Answer,
-    /// The document is not a JWKS.
-    Document,
-    /// The document is on its way.
-    InFlight,
-    /// There is no Tokio runtime with a timer here to fetch keys on.
-    NoRuntime,
+    /// The document is not a JWK Set (RFC 7517, section 5).
+    InvalidDocument,
     /// The document has no key that can be used.
     NoUsableKey,
     /// The key source panicked.
     Panicked,
-    /// The application's resolver could not tell whether there is such an instance.
-    Resolver,
-    /// The key source failed, or the server could not be reached.
-    Source,
-    /// The server answered with another status than 200.
-    Status,
     /// The document did not arrive in time.
     Timeout,
-    /// The document is larger than 512 KiB or has more than 1 024 keys.
+    /// The document is larger than 512 KiB or has more than 1024 keys.
     TooLarge,
-    /// Too many instances are being looked up already.
-    TooManyLookups,
-    /// Too many requests are waiting for keys already.
-    TooManyWaiting,
+    /// The server could not be reached, or the key source failed.
+    Transport,
+    /// The response has a `Content-Encoding` that was not asked for.
+    UnexpectedEncoding,
+    /// The HTTP client that the application handed in followed a redirect.
+    UnexpectedRedirect,
+    /// The server responded with another status than 200.
+    UnexpectedStatus,
 }
 
 impl FetchError {
-    /// A failure of a key source.
+    /// Makes the error of a key source that failed.
     pub fn new(source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
-        Self { kind: FetchErrorKind::Source, retry_after: None, source: Some(source.into()) }
+        Self { source: Some(source.into()), ..Self::of_kind(FetchErrorKind::Transport) }
     }
 
-    /// Asks for no other attempt before `delay` has passed; honoured up to a minute, and up to 5 seconds
-    /// while there are no keys at all.
+    /// Asks for no other attempt before `delay` has passed; honoured up to a minute, and up to 5 seconds while there
+    /// are no keys at all.
     #[must_use]
     pub fn retry_after(self, delay: Duration) -> Self {
         Self { retry_after: Some(delay), ..self }
@@ -101,11 +107,11 @@ impl FetchError {
 
     #[cfg(feature = "reqwest")]
     pub(super) fn of_status(status: http::StatusCode) -> Self {
-        Self { source: Some(status.to_string().into()), ..Self::of_kind(FetchErrorKind::Status) }
+        Self { source: Some(status.to_string().into()), ..Self::of_kind(FetchErrorKind::UnexpectedStatus) }
     }
 
     pub(super) fn of_kind(kind: FetchErrorKind) -> Self {
-        Self { kind, retry_after: None, source: None }
+        Self { kind, source: None, retry_after: None }
     }
 
     pub(super) fn delay(&self) -> Option<Duration> {
@@ -125,32 +131,46 @@ impl Error for FetchError {
     }
 }
 
-impl fmt::Display for FetchErrorKind {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(match self {
-            Self::Answer => "the server redirected or encoded its answer",
-            Self::Document => "the document is not a JWKS",
-            Self::InFlight => "the document is on its way",
-            Self::NoRuntime => "there is no Tokio runtime with a timer here; verify inside one, or use a PEM key",
-            Self::NoUsableKey => "the document has no usable key",
-            Self::Panicked => "the key source panicked",
-            Self::Resolver => "the instance could not be looked up",
-            Self::Source => "the key source failed",
-            Self::Status => "the server answered with another status than 200",
-            Self::Timeout => "the document did not arrive in time",
-            Self::TooLarge => "the document is too large",
-            Self::TooManyLookups => "too many instances are looked up already",
-            Self::TooManyWaiting => "too many requests wait for keys already",
-        })
+impl FetchErrorKind {
+    /// A name for metrics and logs, such as `no_usable_key`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::InvalidDocument => "invalid_document",
+            Self::NoUsableKey => "no_usable_key",
+            Self::Panicked => "panicked",
+            Self::Timeout => "timeout",
+            Self::TooLarge => "too_large",
+            Self::Transport => "transport",
+            Self::UnexpectedEncoding => "unexpected_encoding",
+            Self::UnexpectedRedirect => "unexpected_redirect",
+            Self::UnexpectedStatus => "unexpected_status",
+        }
     }
 }
 
-/// What tells one source of keys from another, so that none is ever served for another: its URL alone
-/// would not, since every instance's keys have the same URL at the Backend API.
-#[derive(Clone, Debug, Eq, Hash, PartialEq)]
-pub(crate) struct SourceId {
-    pub(crate) credential: Option<[u8; 32]>,
-    /// Counts sources, since each may have an HTTP client of its own.
-    pub(crate) number: u64,
-    pub(crate) url: String,
+impl From<KeySetError> for FetchErrorKind {
+    fn from(error: KeySetError) -> Self {
+        match error {
+            KeySetError::InvalidDocument => Self::InvalidDocument,
+            KeySetError::NoUsableKey => Self::NoUsableKey,
+            KeySetError::TooLarge => Self::TooLarge,
+        }
+    }
+}
+
+impl fmt::Display for FetchErrorKind {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::InvalidDocument => "invalid JWKS document",
+            Self::NoUsableKey => "no usable key in the JWKS document",
+            Self::Panicked => "the key source panicked",
+            Self::Timeout => "timed out fetching the JWKS document",
+            Self::TooLarge => "JWKS document too large",
+            Self::Transport => "could not fetch the JWKS document",
+            Self::UnexpectedEncoding => "unexpected Content-Encoding",
+            Self::UnexpectedRedirect => "unexpected redirect",
+            Self::UnexpectedStatus => "unexpected HTTP status",
+        })
+    }
 }

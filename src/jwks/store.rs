@@ -1,88 +1,114 @@
+//! The key set of one instance over time.
+
 use std::{
-    fmt,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicU64, Ordering},
     },
     time::Duration,
 };
 
-use bytes::Bytes;
-use foldhash::fast::RandomState;
 use moka::{policy::EvictionPolicy, sync::Cache};
+use tokio::sync::Semaphore;
 
-pub(crate) use super::flight::{Outcome, Wait};
 use super::{
-    flight::{Flight, timer},
-    gate::{Entry, Gate, InFlight, Lack},
-    held::{HeldKeys, KeysStatus, RefreshPolicy},
-    key_set::KeySet,
-    source::{FetchError, FetchErrorKind, KeySource, SourceId},
+    FetchError, FetchErrorKind, KeySource, KeysStatus,
+    gate::{Entry, FetchGate, InFlight},
+    schedule::FetchReason,
 };
 use crate::{
     clock::{Clock, nanos},
-    telemetry,
+    jwt::KeySet,
+    rate_limit::Throttle,
+    single_flight::{Announcer, Completion, Flight, FlightWait, WaitEnd},
+    telemetry::{self, Span},
 };
 
-/// The key sets of one verifier.
+/// The key sets of one verifier, each under the number of its store.
 ///
-/// It only holds: its own clock cannot be injected, so what is fresh is decided by the sets' timestamps and
-/// its expiry is a backstop. Only configured sources are inserted, so a fast hash will do.
+/// It only holds them: moka's clock cannot be injected, so timestamps of our own decide what is fresh, and moka's expiry
+/// is a second net.
 #[derive(Clone)]
-pub(crate) struct KeyCache(Cache<SourceId, Arc<HeldKeys>, RandomState>);
+pub(crate) struct KeyCache(Cache<u64, Arc<CachedKeySet>>);
 
-/// The key set of one instance over time: held in the cache, refreshed by at most one fetch at once.
+/// A key set as it was fetched. Times are those of the monotonic clock.
+pub(crate) struct CachedKeySet {
+    pub(crate) keys: KeySet,
+    /// Counts the sets of a store in the order in which they came.
+    pub(crate) generation: u64,
+    fetched_at: Duration,
+    refresh_at: Duration,
+}
+
+/// When a set is refreshed and how long it is served.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RefreshPolicy {
+    pub(crate) interval: Duration,
+    pub(crate) stale_limit: Duration,
+    pub(crate) timeout: Duration,
+}
+
+/// The key set of one instance: held in the cache, refreshed by at most one fetch at once.
 ///
 /// Dropping it stops the fetch in flight.
 pub(crate) struct KeyStore {
     shared: Arc<Shared>,
 }
 
-/// What a token lacks to be verified.
-#[derive(Clone, Copy)]
-pub(crate) enum Need<'a> {
-    /// There are no keys at all.
-    Keys,
-    /// Not this one's: its `kid` is not in the set.
-    Kid(&'a HeldKeys),
-    /// The key under its `kid` did not make its signature.
-    Signature(&'a HeldKeys),
+/// What a request for a fetch got.
+pub(super) enum Fetch {
+    /// No fetch for this reason: what is missing is missing.
+    Denied,
+    /// The set is no longer the one that was looked at.
+    SetChanged,
+    Unavailable(FetchUnavailable),
+    Wait(FetchWait),
 }
 
-pub(crate) enum Answer {
-    /// The set has changed since it was looked at.
-    LookAgain,
-    /// No fetch for this need; what is missing is missing.
-    Refuse,
-    /// No fetch now.
-    Unavailable {
-        cause: FetchErrorKind,
+/// Why there is no fetch to wait for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum FetchUnavailable {
+    /// The last fetch failed, and the next attempt is not due.
+    Failed {
+        kind: FetchErrorKind,
         retry_after: Duration,
     },
-    Wait(Wait),
+    InProgress,
+    NoRuntime,
+    TooManyWaiting,
 }
 
-pub(super) struct Shared {
-    cache: KeyCache,
+/// Waiting for the fetch in flight.
+pub(crate) struct FetchWait {
+    shared: Arc<Shared>,
+    wait: FlightWait<Outcome>,
+}
+
+/// How a fetch ended.
+pub(super) type Outcome = Result<(), FetchErrorKind>;
+
+struct Shared {
+    source: Arc<dyn KeySource>,
+    policy: RefreshPolicy,
     clock: Arc<dyn Clock>,
+    cache: KeyCache,
+    /// The store's number in the cache.
+    number: u64,
+    gate: FetchGate<Flight<Outcome>>,
+    /// Places for requests that wait.
+    places: Arc<Semaphore>,
+    /// The generation of the newest set, zero if it was dropped.
+    newest: AtomicU64,
     /// When the newest set is due for a refresh, in nanoseconds.
     fresh_until: AtomicU64,
-    gate: Gate<Flight>,
-    id: SourceId,
-    /// The number of the newest set, zero if it was dropped.
-    newest: AtomicU64,
-    policy: RefreshPolicy,
-    record: Mutex<Record>,
-    source: Arc<dyn KeySource>,
-    waiting: AtomicUsize,
+    history: Mutex<History>,
 }
 
-/// What is told to operators about fetches.
-#[derive(Default)]
-struct Record {
+/// What operators are told about past fetches.
+struct History {
     last_error: Option<FetchErrorKind>,
     last_success: Option<Duration>,
-    warned_at: Option<Duration>,
+    warnings: Throttle,
 }
 
 impl KeyCache {
@@ -91,259 +117,285 @@ impl KeyCache {
         let instances = u64::try_from(instances).unwrap_or(u64::MAX);
         let cache = Cache::builder()
             .max_capacity(instances.saturating_add(SPARE_CAPACITY))
-            // The default policy may refuse a new set where there is no room for it.
+            // moka's default policy may refuse a new set where there is no room for it.
             .eviction_policy(EvictionPolicy::lru())
             .time_to_live(stale_limit * 2);
-        Self(cache.build_with_hasher(RandomState::default()))
+        Self(cache.build())
+    }
+}
+
+impl RefreshPolicy {
+    /// Nine tenths of the interval, up to a tenth of it earlier so that many processes do not fetch at once. In time,
+    /// too, for a set that may not be served for as long as that.
+    fn refresh_due(&self) -> Duration {
+        let permille = REFRESH_AT - fastrand::u32(0..=REFRESH_JITTER);
+        self.interval.min(self.stale_limit) * permille / 1000
     }
 }
 
 impl KeyStore {
+    /// `number` is unique among the stores that share `cache`.
     pub(crate) fn new(
         cache: KeyCache,
-        id: SourceId,
+        number: u64,
         source: Arc<dyn KeySource>,
         policy: RefreshPolicy,
         clock: Arc<dyn Clock>,
     ) -> Self {
         let shared = Shared {
-            cache,
-            clock,
-            fresh_until: AtomicU64::new(0),
-            gate: Gate::new(),
-            id,
-            newest: AtomicU64::new(0),
-            policy,
-            record: Mutex::default(),
             source,
-            waiting: AtomicUsize::new(0),
+            policy,
+            clock,
+            cache,
+            number,
+            gate: FetchGate::new(),
+            places: Arc::new(Semaphore::new(MAX_WAITING)),
+            newest: AtomicU64::new(0),
+            fresh_until: AtomicU64::new(0),
+            history: Mutex::new(History {
+                last_error: None,
+                last_success: None,
+                warnings: Throttle::new(WARNING_INTERVAL),
+            }),
         };
         Self { shared: Arc::new(shared) }
     }
 
-    /// Whether the set of this number is the newest and neither due for a refresh nor too old: all that has to be
-    /// known of it where its keys were looked at before.
-    pub(crate) fn is_fresh(&self, generation: u64) -> bool {
+    /// Whether `generation` is current and neither due for a refresh nor stale.
+    pub(super) fn is_fresh(&self, generation: u64) -> bool {
         let is_newest = || self.shared.newest.load(Ordering::Acquire) == generation;
-        // Asked again after, so that the time is the set's own and not that of the one that has just come.
+        // Checked again after the time, which otherwise could be that of a set that has just replaced this one.
         is_newest()
             && nanos(self.shared.clock.monotonic()) < self.shared.fresh_until.load(Ordering::Acquire)
             && is_newest()
     }
 
-    /// The set to verify with, if there is one that may still be used, and when it was looked at.
-    pub(crate) fn peek(&self) -> (Option<Arc<HeldKeys>>, Duration) {
+    /// The set to verify with, unless there is none or it is past the stale limit, and when it was looked at.
+    pub(super) fn peek(&self) -> (Option<Arc<CachedKeySet>>, Duration) {
         let now = self.shared.clock.monotonic();
-        (self.shared.held(now), now)
+        (self.shared.usable(now), now)
     }
 
-    /// As [`peek`](Self::peek), and counts as use.
-    pub(crate) fn current(&self) -> Option<Arc<HeldKeys>> {
-        let (held, now) = self.peek();
-        let held = held?;
-        self.count_use(&held, now);
-        Some(held)
+    /// As [`peek`](Self::peek), and starts the refresh that is due.
+    pub(super) fn current(&self) -> Option<Arc<CachedKeySet>> {
+        let (set, now) = self.peek();
+        let set = set?;
+        self.refresh_if_due(&set, now);
+        Some(set)
     }
 
-    /// Starts the refresh of a set that is used, if it is due.
-    pub(crate) fn count_use(&self, held: &HeldKeys, now: Duration) {
-        if now >= held.refresh_at {
-            self.shared.gate.refresh_if_idle(now, |number| Shared::start(&self.shared, number, now));
+    /// Starts the refresh of a set that is in use, if it is due.
+    pub(super) fn refresh_if_due(&self, set: &CachedKeySet, now: Duration) {
+        if now >= set.refresh_at {
+            self.shared.gate.refresh_if_idle(now, |id| Shared::start(&self.shared, id, now));
         }
     }
 
-    /// What to do about `need`.
-    pub(crate) fn request(&self, need: Need<'_>) -> Answer {
+    /// Requests a fetch on behalf of a token that was looked for in the set `seen`.
+    pub(super) fn request(&self, reason: FetchReason, seen: Option<&CachedKeySet>) -> Fetch {
         let now = self.shared.clock.monotonic();
-        let (lack, seen) = match need {
-            Need::Keys => (Lack::Keys, None),
-            Need::Kid(seen) => (Lack::Kid, Some(seen)),
-            Need::Signature(seen) => (Lack::Signature, Some(seen)),
-        };
-        let generation = |held: &HeldKeys| held.generation;
-        let current = || self.shared.held(now).as_deref().map(generation);
-        let is_settling = |seen: &HeldKeys| now.saturating_sub(seen.fetched_at) < SETTLED;
-        if lack == Lack::Signature && seen.is_some_and(is_settling) {
-            return if current() == seen.map(generation) { Answer::Refuse } else { Answer::LookAgain };
+        let generation = |set: &CachedKeySet| set.generation;
+        let current = || self.shared.usable(now).as_deref().map(generation);
+        let is_settling = |seen: &CachedKeySet| now.saturating_sub(seen.fetched_at) < MIN_AGE_FOR_BAD_SIGNATURE;
+        if reason == FetchReason::BadSignature && seen.is_some_and(is_settling) {
+            return if current() == seen.map(generation) { Fetch::Denied } else { Fetch::SetChanged };
         }
-        let start = |number| Shared::start(&self.shared, number, now);
-        let answer = match self.shared.gate.ask(lack, seen.map(generation), now, current, start) {
-            Entry::Joined(flight) => Shared::wait(&self.shared, flight, false),
-            Entry::Later(retry_after) => {
-                let cause = self.shared.record().last_error.unwrap_or(FetchErrorKind::Source);
-                Answer::Unavailable { cause, retry_after }
+        let start = |id| Shared::start(&self.shared, id, now);
+        let fetch = match self.shared.gate.request(reason, seen.map(generation), now, current, start) {
+            Entry::Backoff(retry_after) => {
+                let kind = self.shared.history().last_error.unwrap_or(FetchErrorKind::Transport);
+                Fetch::Unavailable(FetchUnavailable::Failed { kind, retry_after })
             }
-            Entry::LookAgain => Answer::LookAgain,
-            Entry::Nowhere => NO_RUNTIME,
-            Entry::Spent => Answer::Refuse,
+            Entry::BudgetExhausted => Fetch::Denied,
+            Entry::Joined(flight) => Shared::wait(&self.shared, flight, false),
+            Entry::NoRuntime => Fetch::Unavailable(FetchUnavailable::NoRuntime),
+            Entry::SetChanged => Fetch::SetChanged,
             Entry::Started(flight) => Shared::wait(&self.shared, flight, true),
         };
-        match answer {
-            // The key is there and says no: only another key under its kid could say otherwise.
-            Answer::Unavailable { .. } if lack == Lack::Signature => Answer::Refuse,
-            answer => answer,
+        match fetch {
+            // A key with that `kid` is there and rejects the token: only another key could accept it.
+            Fetch::Unavailable(_) if reason == FetchReason::BadSignature => Fetch::Denied,
+            fetch => fetch,
         }
     }
 
-    /// Whether a token whose `kid` is not in the set `seen` is refused without a fetch.
-    pub(crate) fn is_spent(&self, seen: &HeldKeys, now: Duration) -> bool {
-        let current = || self.shared.held(now).map(|held| held.generation);
-        now < seen.refresh_at && self.shared.gate.is_spent(Lack::Kid, Some(seen.generation), now, current)
+    /// Whether a token whose `kid` is not in the set `seen` is rejected without a fetch.
+    pub(super) fn is_unknown_kid_final(&self, seen: &CachedKeySet, now: Duration) -> bool {
+        let current = || self.shared.usable(now).map(|set| set.generation);
+        now < seen.refresh_at
+            && self.shared.gate.is_exhausted(FetchReason::UnknownKid, Some(seen.generation), now, current)
     }
 
     /// Fetches now, whatever the budgets say, or joins the fetch in flight.
-    pub(crate) fn refresh(&self) -> Answer {
+    pub(super) fn force(&self) -> Fetch {
         let now = self.shared.clock.monotonic();
-        match self.shared.gate.insist(now, |number| Shared::start(&self.shared, number, now)) {
+        match self.shared.gate.force(now, |id| Shared::start(&self.shared, id, now)) {
             Entry::Joined(flight) => Shared::wait(&self.shared, flight, false),
             Entry::Started(flight) => Shared::wait(&self.shared, flight, true),
-            _ => NO_RUNTIME,
+            _ => Fetch::Unavailable(FetchUnavailable::NoRuntime),
         }
     }
 
     /// Drops the set, and the fetch in flight with it.
-    pub(crate) fn forget(&self) {
-        self.shared.gate.clear(|| {
+    pub(super) fn forget(&self) {
+        self.shared.gate.reset(|| {
             self.shared.newest.store(0, Ordering::Release);
-            self.shared.cache.0.invalidate(&self.shared.id);
+            self.shared.cache.0.invalidate(&self.shared.number);
         });
     }
 
-    pub(crate) fn status(&self) -> KeysStatus {
+    pub(super) fn status(&self) -> KeysStatus {
         let now = self.shared.clock.monotonic();
-        let held = self.shared.held(now);
-        let record = self.shared.record();
+        let set = self.shared.usable(now);
+        let history = self.shared.history();
         KeysStatus {
-            age: held.as_ref().map(|held| now.saturating_sub(held.fetched_at)),
-            keys: held.map_or(0, |held| held.set.len()),
-            last_error: record.last_error,
-            last_success: record.last_success.map(|at| now.saturating_sub(at)),
+            keys: set.as_ref().map_or(0, |set| set.keys.len()),
+            age: set.map(|set| now.saturating_sub(set.fetched_at)),
+            last_success: history.last_success.map(|at| now.saturating_sub(at)),
+            last_error: history.last_error,
         }
     }
 
     /// How long until the next attempt to fetch.
-    pub(crate) fn retry_after(&self) -> Duration {
+    pub(super) fn retry_after(&self) -> Duration {
         let now = self.shared.clock.monotonic();
-        self.shared.gate.delay(now, self.shared.held(now).is_some())
+        self.shared.gate.delay(now, self.shared.usable(now).is_some())
     }
 }
 
-impl fmt::Debug for KeyStore {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("KeyStore").field("url", &self.shared.id.url).finish_non_exhaustive()
+impl FetchWait {
+    /// Whether the fetch was started for this request.
+    pub(super) fn is_own(&self) -> bool {
+        self.wait.is_own()
+    }
+
+    /// Waits for the end; `None` if the fetch was stopped.
+    pub(super) async fn end(mut self) -> Option<Outcome> {
+        match self.wait.end().await {
+            WaitEnd::Announced(outcome) => Some(outcome),
+            WaitEnd::Lost => None,
+            WaitEnd::TimedOut => {
+                let flight = self.wait.flight();
+                self.shared.fail(flight.id(), &FetchError::of_kind(FetchErrorKind::Timeout), |_| flight.stop());
+                Some(Err(FetchErrorKind::Timeout))
+            }
+        }
     }
 }
 
 impl Shared {
-    /// The fetch itself, run in its own task.
-    pub(super) async fn fetch(source: &dyn KeySource, timeout: Duration) -> Result<KeySet, FetchError> {
-        let document: Bytes = match tokio::time::timeout(timeout, source.fetch()).await {
-            Ok(result) => result?,
-            Err(_) => return Err(FetchError::of_kind(FetchErrorKind::Timeout)),
+    /// Starts a fetch; `None` without a runtime.
+    fn start(shared: &Arc<Self>, id: u64, now: Duration) -> Option<Flight<Outcome>> {
+        let source = Arc::clone(&shared.source);
+        let fetch = async move {
+            let document = source.fetch().await?;
+            KeySet::parse(&document).map_err(|error| FetchError::of_kind(error.into()))
         };
-        KeySet::parse(&document).map_err(FetchError::of_kind)
+        // Weak, so that the last handle to a verifier stops its fetch.
+        let store = Arc::downgrade(shared);
+        let on_done = move |fetched: Completion<Result<KeySet, FetchError>>, waiters: Announcer<Outcome>| {
+            if let Some(store) = store.upgrade() {
+                store.finish(id, fetched, &waiters);
+            }
+        };
+        Flight::start(id, now, shared.policy.timeout, Span::fetch_keys, fetch, on_done)
     }
 
-    /// Takes in what a fetch brought and ends its flight, unless that was given up before.
+    fn wait(shared: &Arc<Self>, flight: Flight<Outcome>, is_own: bool) -> Fetch {
+        match flight.wait(&shared.places, is_own) {
+            Some(wait) => Fetch::Wait(FetchWait { shared: Arc::clone(shared), wait }),
+            None => Fetch::Unavailable(FetchUnavailable::TooManyWaiting),
+        }
+    }
+
+    /// Takes in what a fetch brought, unless it was given up before.
     ///
-    /// Those who wait are told by `announce` before anything is logged: a subscriber that panics is no reason
-    /// for them to go without.
-    pub(super) fn finish(
-        &self,
-        flight: u64,
-        result: Result<KeySet, FetchError>,
-        announce: impl FnOnce(Result<(), FetchErrorKind>),
-    ) {
-        let set = match result {
-            Ok(set) => set,
-            Err(error) => return self.fail(flight, &error, || announce(Err(error.kind()))),
+    /// Whoever waits is told before anything is logged: a subscriber that panics is no reason for them to go without.
+    fn finish(&self, flight: u64, fetched: Completion<Result<KeySet, FetchError>>, waiters: &Announcer<Outcome>) {
+        let fetched = match fetched {
+            Completion::Finished(fetched) => fetched,
+            Completion::Panicked => Err(FetchError::of_kind(FetchErrorKind::Panicked)),
+            Completion::TimedOut => Err(FetchError::of_kind(FetchErrorKind::Timeout)),
+        };
+        let keys = match fetched {
+            Ok(keys) => keys,
+            Err(error) => return self.fail(flight, &error, |kind| waiters.announce(Err(kind))),
         };
         let now = self.clock.monotonic();
-        let (keys, skipped) = (set.len(), set.skipped());
+        let (count, skipped) = (keys.len(), keys.skipped());
         let keep = |generation| {
             let refresh_at = now.saturating_add(self.policy.refresh_due());
-            let held = HeldKeys { set, fetched_at: now, generation, refresh_at };
-            self.cache.0.insert(self.id.clone(), Arc::new(held));
+            let set = CachedKeySet { keys, generation, fetched_at: now, refresh_at };
+            self.cache.0.insert(self.number, Arc::new(set));
             self.newest.store(0, Ordering::Release);
             self.fresh_until.store(nanos(refresh_at), Ordering::Release);
             self.newest.store(generation, Ordering::Release);
         };
-        if self.gate.land(flight, keep) {
-            *self.record() = Record { last_success: Some(now), ..Record::default() };
-            announce(Ok(()));
-            telemetry::keys_fetched(keys, skipped);
+        if self.gate.succeed(flight, keep) {
+            {
+                let mut history = self.history();
+                history.last_error = None;
+                history.last_success = Some(now);
+                history.warnings = Throttle::new(WARNING_INTERVAL);
+            }
+            waiters.announce(Ok(()));
+            telemetry::keys_fetched(count, skipped);
         }
     }
 
     /// Ends a flight that brought nothing, unless it was given up before.
-    pub(super) fn fail(&self, flight: u64, error: &FetchError, announce: impl FnOnce()) {
+    fn fail(&self, flight: u64, error: &FetchError, announce: impl FnOnce(FetchErrorKind)) {
         let now = self.clock.monotonic();
         if !self.gate.fail(flight, now, error.delay()) {
             return;
         }
-        let age = self.held(now).map(|held| now.saturating_sub(held.fetched_at));
+        let age = self.usable(now).map(|set| now.saturating_sub(set.fetched_at));
         let is_due = {
-            let mut record = self.record();
-            record.last_error = Some(error.kind());
-            let is_quiet = record.warned_at.is_some_and(|at| now.saturating_sub(at) < Duration::from_secs(60));
-            let is_due = telemetry::is_for_operators(age) && !is_quiet;
-            if is_due {
-                record.warned_at = Some(now);
-            }
-            is_due
+            let mut history = self.history();
+            history.last_error = Some(error.kind());
+            telemetry::is_worth_a_warning(age) && history.warnings.is_due(now)
         };
-        announce();
+        announce(error.kind());
         telemetry::fetch_failed(error, age, is_due);
     }
 
-    /// Ends a flight that has neither brought nor failed in time, on a runtime that no one drives.
-    pub(super) fn give_up(&self, flight: &Flight) {
-        self.fail(flight.number(), &FetchError::of_kind(FetchErrorKind::Timeout), || flight.abort());
+    /// The set, unless there is none or it is past the stale limit.
+    fn usable(&self, now: Duration) -> Option<Arc<CachedKeySet>> {
+        let set = self.cache.0.get(&self.number)?;
+        (now.saturating_sub(set.fetched_at) < self.policy.stale_limit).then_some(set)
     }
 
-    pub(super) fn stop_waiting(&self) {
-        self.waiting.fetch_sub(1, Ordering::Relaxed);
-    }
-
-    fn held(&self, now: Duration) -> Option<Arc<HeldKeys>> {
-        let held = self.cache.0.get(&self.id)?;
-        (now.saturating_sub(held.fetched_at) < self.policy.stale_limit).then_some(held)
-    }
-
-    fn start(shared: &Arc<Self>, number: u64, now: Duration) -> Option<Flight> {
-        let timeout = shared.policy.timeout;
-        Flight::start(shared, number, Arc::clone(&shared.source), timeout, now.saturating_add(timeout + GRACE))
-    }
-
-    fn wait(shared: &Arc<Self>, flight: Flight, is_own: bool) -> Answer {
-        let Some(timer) = timer(shared.policy.timeout + GRACE) else { return NO_RUNTIME };
-        if shared.waiting.fetch_add(1, Ordering::Relaxed) >= MAX_WAITING {
-            shared.stop_waiting();
-            let cause = FetchErrorKind::TooManyWaiting;
-            return Answer::Unavailable { cause, retry_after: Duration::from_secs(1) };
-        }
-        Answer::Wait(Wait::new(Arc::clone(shared), flight, timer, is_own))
-    }
-
-    fn record(&self) -> MutexGuard<'_, Record> {
-        self.record.lock().unwrap_or_else(PoisonError::into_inner)
+    fn history(&self) -> MutexGuard<'_, History> {
+        self.history.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Drop for Shared {
     fn drop(&mut self) {
-        self.gate.clear(|| self.cache.0.invalidate(&self.id));
+        self.gate.reset(|| self.cache.0.invalidate(&self.number));
     }
 }
 
-const NO_RUNTIME: Answer =
-    Answer::Unavailable { cause: FetchErrorKind::NoRuntime, retry_after: Duration::from_secs(1) };
-/// More than instances are replaced by at once.
+impl InFlight for Flight<Outcome> {
+    fn is_live(&self, now: Duration) -> bool {
+        Self::is_live(self, now)
+    }
+
+    fn stop(&self) {
+        Self::stop(self);
+    }
+}
+
+/// In thousandths of the refresh interval. A tenth is left for the fetch and its retries before the interval is over.
+const REFRESH_AT: u32 = 900;
+/// In thousandths of the refresh interval: replicas that were started together spread their fetches over this much.
+const REFRESH_JITTER: u32 = 100;
+/// Sets of stores that were dropped count until moka's next maintenance, which comes after 64 operations at the latest.
 const SPARE_CAPACITY: u64 = 64;
-/// Requests waiting for keys at once.
+/// Requests that wait for the keys of one instance: a burst that a server could hold anyway, a bound on what a herd holds
+/// in memory.
 const MAX_WAITING: usize = 16_384;
-/// A key set younger than this is not asked for again because of a bad signature.
-const SETTLED: Duration = Duration::from_secs(30);
-/// How much longer than a fetch may take a request waits for it: the fetch's own deadline comes first
-/// wherever its runtime is driven.
-const GRACE: Duration = Duration::from_millis(500);
+/// A younger set is not fetched anew because of a bad signature: Clerk was asked just now.
+const MIN_AGE_FOR_BAD_SIGNATURE: Duration = Duration::from_secs(30);
+/// A failure that repeats is logged as a warning once a minute.
+const WARNING_INTERVAL: Duration = Duration::from_secs(60);

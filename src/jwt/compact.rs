@@ -1,32 +1,50 @@
 use std::{borrow::Cow, str};
 
-use base64_simd::{AsOut, URL_SAFE_NO_PAD};
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use memchr::memchr_iter;
 
-use crate::json::Object;
+use crate::json::{Object, Value};
 
-/// A token split, of which only the header is decoded.
-pub(crate) struct Segments<'a, 'b> {
+/// A token split at its dots, of which only the header is decoded.
+pub(crate) struct Segments<'t, 'b> {
     header: Cow<'b, [u8]>,
-    payload: &'a str,
-    signature: &'a str,
-    signing_input: &'a str,
+    payload: &'t str,
+    signature: &'t str,
+    signing_input: &'t str,
 }
 
-/// A token decoded, its signature not yet looked at.
-pub(crate) struct Compact<'a, 'b> {
-    payload: String,
+/// The payload and the signature of a token, decoded.
+pub(crate) struct DecodedSegments<'t, 'b> {
+    payload: Cow<'b, [u8]>,
     signature: Cow<'b, [u8]>,
-    signing_input: &'a str,
+    signing_input: &'t str,
 }
 
-/// Not three segments of canonical base64url, the first two of them UTF-8 (RFC 7515, section 5.2).
+/// A well-formed token whose signature has not been verified: a compact JWS (RFC 7515, section 7.1) with a JSON object
+/// as its payload.
+pub(crate) struct Compact<'p> {
+    pub(super) payload: Payload<'p>,
+    pub(super) signature: &'p [u8],
+    pub(super) signing_input: &'p [u8],
+}
+
+/// The payload of a token: its text, and its members parsed. `act` and `o` are parsed too if they are objects, since
+/// their members must be unique as well.
+pub(crate) struct Payload<'p> {
+    pub(crate) text: &'p str,
+    pub(crate) members: Object<'p>,
+    pub(crate) actor: Option<Object<'p>>,
+    pub(crate) organization: Option<Object<'p>>,
+}
+
+/// Not three segments of canonical base64url, the first two of them JSON objects in UTF-8 with unique members (RFC 7515,
+/// section 5.2; RFC 7519, section 7.2).
 #[derive(Debug)]
 pub(crate) struct MalformedToken;
 
-impl<'a, 'b> Segments<'a, 'b> {
-    /// Splits `token` and decodes its header, in `buffer` if it fits.
-    pub(crate) fn parse(token: &'a str, buffer: &'b mut [u8]) -> Result<Self, MalformedToken> {
+impl<'t, 'b> Segments<'t, 'b> {
+    /// Splits `token` and decodes its header, into `buffer` if it fits.
+    pub(crate) fn parse(token: &'t str, buffer: &'b mut [u8]) -> Result<Self, MalformedToken> {
         let mut dots = memchr_iter(b'.', token.as_bytes());
         let (Some(first), Some(second), None) = (dots.next(), dots.next(), dots.next()) else {
             return Err(MalformedToken);
@@ -37,56 +55,71 @@ impl<'a, 'b> Segments<'a, 'b> {
         if signature.len() > MAX_SIGNATURE {
             return Err(MalformedToken);
         }
-        Ok(Self { header: decode_into(buffer, header)?, payload, signature, signing_input })
+        Ok(Self { header: decode(header, buffer)?, payload, signature, signing_input })
     }
 
-    /// The members of the JOSE header.
+    /// The parameters of the JOSE header.
     pub(crate) fn header(&self) -> Result<Object<'_>, MalformedToken> {
-        let text = str::from_utf8(&self.header).map_err(|_| MalformedToken)?;
-        Object::parse(text).map_err(|_| MalformedToken)
+        Object::parse(text(&self.header)?).map_err(|_| MalformedToken)
     }
 
-    /// Decodes the rest, the signature in `buffer` if it fits.
-    pub(crate) fn decode<'s>(&self, buffer: &'s mut [u8]) -> Result<Compact<'a, 's>, MalformedToken> {
-        let signature = decode_into(buffer, self.signature)?;
-        let payload = URL_SAFE_NO_PAD.decode_to_vec(self.payload).map_err(|_| MalformedToken)?;
-        let payload = String::from_utf8(payload).map_err(|_| MalformedToken)?;
-        Ok(Compact { payload, signature, signing_input: self.signing_input })
-    }
-}
-
-impl Compact<'_, '_> {
-    /// The members of the payload. They mean nothing before the signature holds.
-    pub(crate) fn payload(&self) -> Result<Object<'_>, MalformedToken> {
-        Object::parse(&self.payload).map_err(|_| MalformedToken)
-    }
-
-    pub(crate) fn payload_text(&self) -> &str {
-        &self.payload
-    }
-
-    pub(crate) fn into_payload(self) -> String {
-        self.payload
-    }
-
-    pub(super) fn signing_input(&self) -> &[u8] {
-        self.signing_input.as_bytes()
-    }
-
-    pub(super) fn signature(&self) -> &[u8] {
-        &self.signature
+    /// Decodes the rest, each into its buffer if it fits.
+    pub(crate) fn decode<'d>(
+        &self,
+        for_payload: &'d mut [u8],
+        for_signature: &'d mut [u8],
+    ) -> Result<DecodedSegments<'t, 'd>, MalformedToken> {
+        let signature = decode(self.signature, for_signature)?;
+        let payload = decode(self.payload, for_payload)?;
+        Ok(DecodedSegments { payload, signature, signing_input: self.signing_input })
     }
 }
 
-/// Onto the heap what does not fit.
-fn decode_into<'b>(buffer: &'b mut [u8], segment: &str) -> Result<Cow<'b, [u8]>, MalformedToken> {
-    let segment = segment.as_bytes();
-    let length = URL_SAFE_NO_PAD.decoded_length(segment).map_err(|_| MalformedToken)?;
-    let decoded = match buffer.get_mut(..length) {
-        Some(buffer) => URL_SAFE_NO_PAD.decode(segment, buffer.as_out()).map(|decoded| Cow::Borrowed(&*decoded)),
-        None => URL_SAFE_NO_PAD.decode_to_vec(segment).map(Cow::Owned),
-    };
-    decoded.map_err(|_| MalformedToken)
+impl DecodedSegments<'_, '_> {
+    pub(crate) fn parse(&self) -> Result<Compact<'_>, MalformedToken> {
+        Ok(Compact {
+            payload: Payload::parse(text(&self.payload)?)?,
+            signature: &self.signature,
+            signing_input: self.signing_input.as_bytes(),
+        })
+    }
+}
+
+impl<'p> Compact<'p> {
+    /// The issuer that the token claims to be from. Good for choosing the instance whose keys are tried, and for
+    /// nothing else.
+    pub(crate) fn claimed_issuer(&self) -> Option<Cow<'p, str>> {
+        self.payload.members.string("iss")
+    }
+}
+
+impl<'p> Payload<'p> {
+    pub(crate) fn parse(text: &'p str) -> Result<Self, MalformedToken> {
+        let members = Object::parse(text).map_err(|_| MalformedToken)?;
+        let nested = |name| match members.get(name) {
+            Some(Value::Object(text)) => Object::parse(text).map(Some).map_err(|_| MalformedToken),
+            _ => Ok(None),
+        };
+        let (actor, organization) = (nested("act")?, nested("o")?);
+        Ok(Self { text, members, actor, organization })
+    }
+}
+
+fn text(bytes: &[u8]) -> Result<&str, MalformedToken> {
+    str::from_utf8(bytes).map_err(|_| MalformedToken)
+}
+
+/// Decodes onto the heap what does not fit into `buffer`.
+fn decode<'b>(segment: &str, buffer: &'b mut [u8]) -> Result<Cow<'b, [u8]>, MalformedToken> {
+    // Three bytes for each four characters; of one to three more, one byte less than characters.
+    let length = segment.len() / 4 * 3 + (segment.len() % 4).saturating_sub(1);
+    match buffer.get_mut(..length) {
+        Some(buffer) => match BASE64_URL_SAFE_NO_PAD.decode_slice(segment, buffer) {
+            Ok(_) => Ok(Cow::Borrowed(buffer)),
+            Err(_) => Err(MalformedToken),
+        },
+        None => BASE64_URL_SAFE_NO_PAD.decode(segment).map(Cow::Owned).map_err(|_| MalformedToken),
+    }
 }
 
 /// In base64url characters: the signature of an RSA key of 8192 bits, the longest that counts as a key.
@@ -98,15 +131,17 @@ mod tests {
 
     #[test]
     fn three_canonical_segments_are_read() {
-        // In buffers that are too small and in such that are not.
+        // With buffers that are too small and with buffers that are large enough.
         for size in [0, 1, 2, 6, 7, 8] {
-            let (mut for_header, mut for_signature) = (vec![0; size], vec![0; size]);
+            let [mut for_header, mut for_payload, mut for_signature] = [(); 3].map(|()| vec![0; size]);
             let segments = Segments::parse("eyJhIjoxfQ.eyJiIjoyfQ.AQI", &mut for_header).unwrap();
             assert!(segments.header().unwrap().get("a").is_some());
-            let compact = segments.decode(&mut for_signature).unwrap();
-            assert_eq!(compact.signing_input(), b"eyJhIjoxfQ.eyJiIjoyfQ");
-            assert_eq!(compact.signature(), [1, 2]);
-            assert!(compact.payload().unwrap().get("b").is_some());
+            let decoded = segments.decode(&mut for_payload, &mut for_signature).unwrap();
+            let compact = decoded.parse().unwrap();
+            assert_eq!(compact.signing_input, b"eyJhIjoxfQ.eyJiIjoyfQ");
+            assert_eq!(compact.signature, [1, 2]);
+            assert_eq!(compact.payload.text, r#"{"b":2}"#);
+            assert!(compact.payload.members.get("b").is_some());
         }
     }
 
@@ -128,10 +163,10 @@ mod tests {
             "eyJhIjoxfQ._w.AQI",
         ] {
             for size in [0, 64] {
-                let (mut for_header, mut for_signature) = (vec![0; size], vec![0; size]);
+                let [mut for_header, mut for_payload, mut for_signature] = [(); 3].map(|()| vec![0; size]);
                 let read = Segments::parse(token, &mut for_header).and_then(|segments| {
                     segments.header()?;
-                    segments.decode(&mut for_signature)?.payload().map(|_| ())
+                    segments.decode(&mut for_payload, &mut for_signature)?.parse().map(|_| ())
                 });
                 assert!(read.is_err(), "{token}");
             }
@@ -139,19 +174,18 @@ mod tests {
     }
 
     #[test]
-    fn segments_are_decoded_as_strictly_as_by_the_portable_decoder() {
-        use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
-
-        let sound = b"aZ09-_QUJDREVGR0hJSktMTU5PUFFSU1RVVldYWVphYmNkZWZnaGlqa2xtbm9wcXJzdHV2";
-        for length in 0..=sound.len() {
+    fn segments_are_decoded_alike_into_a_buffer_and_onto_the_heap() {
+        let well_formed = b"aZ09-_QUJDREVGR0hJSktMTU5PUFFSU1RVVldYWVphYmNkZWZnaGlqa2xtbm9wcXJzdHV2";
+        for length in 0..=well_formed.len() {
             for (at, byte) in (0..length).flat_map(|at| (0..=u8::MAX).map(move |byte| (at, byte))) {
-                let mut segment = sound[..length].to_vec();
+                let mut segment = well_formed[..length].to_vec();
                 segment[at] = byte;
-                let theirs = BASE64_URL_SAFE_NO_PAD.decode(&segment).ok();
-                assert_eq!(URL_SAFE_NO_PAD.decode_to_vec(&segment).ok(), theirs, "{segment:?}");
                 let Ok(segment) = str::from_utf8(&segment) else { continue };
-                let mut buffer = vec![0; length];
-                assert_eq!(decode_into(&mut buffer, segment).ok().map(Cow::into_owned), theirs, "{segment:?}");
+                let expected = BASE64_URL_SAFE_NO_PAD.decode(segment).ok();
+                for size in [0, length] {
+                    let mut buffer = vec![0; size];
+                    assert_eq!(decode(segment, &mut buffer).ok().map(Cow::into_owned), expected, "{segment:?}");
+                }
             }
         }
     }

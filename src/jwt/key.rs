@@ -12,16 +12,12 @@ use aws_lc_rs::{
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use jsonwebtoken::jwk::{AlgorithmParameters, Jwk, KeyAlgorithm, KeyOperations, PublicKeyUse};
 
-use super::{compact::Compact, digest::sha256};
+use super::{
+    compact::{Compact, Payload},
+    digest::sha256,
+    header::{Algorithm, is_key_id},
+};
 use crate::json::{Object, Value};
-
-/// A signature algorithm of RFC 7518, section 3.3, that Clerk uses.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Algorithm {
-    Rs256,
-    Rs384,
-    Rs512,
-}
 
 /// A public RSA key, checked and parsed once, with the one algorithm it verifies (RFC 8725, section 3.1).
 pub(crate) struct VerifyingKey {
@@ -33,26 +29,16 @@ pub(crate) struct VerifyingKey {
     thumbprint: [u8; 32],
 }
 
-/// Proof that a key's signature over a token holds: what says that the payload may be believed.
+/// The payload of a token whose signature was verified: what may be believed.
 ///
 /// [`VerifyingKey::verify`] is the only place that makes one.
-pub(crate) struct SignatureHolds(());
+pub(crate) struct VerifiedPayload<'p>(Payload<'p>);
 
 /// Why a member of a key set does not count as a key.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct Unusable(pub(crate) &'static str);
 
 impl Algorithm {
-    /// The algorithm that `alg` names, compared exactly.
-    pub(crate) fn from_name(alg: &str) -> Option<Self> {
-        match alg {
-            "RS256" => Some(Self::Rs256),
-            "RS384" => Some(Self::Rs384),
-            "RS512" => Some(Self::Rs512),
-            _ => None,
-        }
-    }
-
     fn digest(self, message: &[u8]) -> Digest {
         let algorithm = match self {
             Self::Rs256 => &SHA256,
@@ -95,7 +81,7 @@ impl VerifyingKey {
             Some(_) => return Err(Unusable("not an algorithm that Clerk uses")),
         };
         let kid = jwk.common.key_id.unwrap_or_default();
-        if kid.is_empty() || kid.len() > MAX_KID {
+        if !is_key_id(&kid) {
             return Err(Unusable("no usable kid"));
         }
         let decode = |text: &str| BASE64_URL_SAFE_NO_PAD.decode(text).map_err(|_| Unusable("not base64url"));
@@ -117,7 +103,7 @@ impl VerifyingKey {
         self.algorithm
     }
 
-    /// What it goes by in its set; empty if it stands alone.
+    /// Its `kid` in the set; empty if it stands alone.
     pub(crate) fn kid(&self) -> &Arc<str> {
         &self.kid
     }
@@ -127,19 +113,28 @@ impl VerifyingKey {
         &self.thumbprint
     }
 
-    /// Whether the token's signature is this key's.
-    pub(crate) fn verify(&self, token: &Compact<'_, '_>) -> Option<SignatureHolds> {
-        let (message, signature) = (token.signing_input(), token.signature());
-        // To digest first takes less setting up, but is no approved service of the FIPS module.
+    /// Whether it is the same key for the same algorithm, under whatever `kid`.
+    pub(crate) fn is_same(&self, thumbprint: &[u8; 32], algorithm: Algorithm) -> bool {
+        self.thumbprint == *thumbprint && self.algorithm == algorithm
+    }
+
+    /// Verifies the token's signature with this key; hands the token back if it is another's.
+    #[expect(clippy::result_large_err, reason = "the token is handed back for the next key, it is no error to carry")]
+    pub(crate) fn verify<'p>(&self, token: Compact<'p>) -> Result<VerifiedPayload<'p>, Compact<'p>> {
+        let (message, signature) = (token.signing_input, token.signature);
+        // Hashing first is cheaper to set up, but is no approved service of the FIPS module.
         let verified = if self.is_fips {
             self.key.verify_sig(message, signature)
         } else {
             self.key.verify_digest_sig(&self.algorithm.digest(message), signature)
         };
-        verified.ok().map(|()| SignatureHolds(()))
+        match verified {
+            Ok(()) => Ok(VerifiedPayload(token.payload)),
+            Err(_) => Err(token),
+        }
     }
 
-    /// The crypto library finds fault with weak components only when it verifies, so they are checked here.
+    /// aws-lc rejects weak components only when it verifies, so they are checked here.
     fn from_components(n: &[u8], e: &[u8], algorithm: Algorithm, kid: Arc<str>) -> Result<Self, Unusable> {
         let (n, e) = (strip_leading_zeros(n), strip_leading_zeros(e));
         if !(2048..=8192).contains(&bit_length(n)) {
@@ -157,6 +152,12 @@ impl VerifyingKey {
         let [n, e] = [n, e].map(|component| BASE64_URL_SAFE_NO_PAD.encode(component));
         let thumbprint = sha256(format!(r#"{{"e":"{e}","kty":"RSA","n":"{n}"}}"#).as_bytes());
         Ok(Self { algorithm, is_fips: try_fips_mode().is_ok(), key, kid, thumbprint })
+    }
+}
+
+impl<'p> VerifiedPayload<'p> {
+    pub(crate) fn payload(&self) -> &Payload<'p> {
+        &self.0
     }
 }
 
@@ -180,9 +181,6 @@ fn bit_length(bytes: &[u8]) -> usize {
 fn is_odd(bytes: &[u8]) -> bool {
     bytes.last().is_some_and(|byte| byte & 1 == 1)
 }
-
-/// In bytes; Clerk's are instance ids of about 30.
-pub(crate) const MAX_KID: usize = 255;
 
 #[cfg(test)]
 mod tests {

@@ -5,32 +5,39 @@ use bytes::Bytes;
 
 use super::{Rejection, layer_missing};
 
-/// The answer to a request for which an extractor found no user, or not one who may do this.
+/// The rejection of the axum extractors [`ClerkAuth`](crate::ClerkAuth), [`CustomClaims`](crate::CustomClaims) and
+/// [`Authorized`](crate::authorize::Authorized).
 ///
-/// Where a layer let the request pass without a user it is the layer's refusal, hook and all. Where no
-/// [`ClerkAuthLayer`](crate::ClerkAuthLayer) has seen the request, or not one with these custom claims, it is a
-/// 500: a mistake in the program, with advice in the log.
+/// It is one of two responses:
+///
+/// - The rejection of the [`ClerkAuthLayer`](crate::ClerkAuthLayer), if the request has no user, or a user who does not
+///   meet the policy. The layer's [`RejectionResponse`](super::RejectionResponse) makes it, if there is one.
+/// - A 500, if no `ClerkAuthLayer` has seen the request, or none with this type of custom claims. That is a mistake of
+///   the program; an ERROR event says what to do.
+///
+/// The response is made at extraction, because a `RejectionResponse` needs the request, which axum's `IntoResponse`
+/// does not have.
 #[derive(Debug)]
-pub struct ExtractRejection {
+pub struct ClerkAuthRejection {
     response: Box<Response<Bytes>>,
 }
 
-impl ExtractRejection {
+impl ClerkAuthRejection {
     pub(crate) fn layer_missing(method: &Method) -> Self {
         Self { response: Box::new(layer_missing(method)) }
     }
 
     pub(crate) fn of(rejection: Rejection, request: &Parts) -> Self {
-        Self { response: Box::new(rejection.response(request)) }
+        Self { response: Box::new(rejection.into_response_for(request)) }
     }
 
-    /// The refusal, unless no layer has seen the request.
+    /// Returns the rejection; `None` if no layer has seen the request.
     #[must_use]
     pub fn rejection(&self) -> Option<&Rejection> {
         self.response.extensions().get()
     }
 
-    /// The status of the answer.
+    /// Returns the status of the response.
     #[must_use]
     pub fn status(&self) -> StatusCode {
         self.response.status()
@@ -41,13 +48,13 @@ impl ExtractRejection {
     }
 }
 
-impl fmt::Display for ExtractRejection {
+impl fmt::Display for ClerkAuthRejection {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.rejection() {
             Some(rejection) => rejection.fmt(formatter),
-            None => formatter.write_str("no layer has seen the request"),
+            None => formatter.write_str("no `ClerkAuthLayer` has seen the request"),
         }
     }
 }
 
-impl Error for ExtractRejection {}
+impl Error for ClerkAuthRejection {}

@@ -1,11 +1,16 @@
-//! The gRPC form: trailers only, in an HTTP 200 without a body.
+//! The gRPC form: "Trailers-Only" in an HTTP 200 without a body.
+//!
+//! The [protocol](https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md#responses) has a server send the
+//! status in the headers if it sends no message. gRPC-Web clients accept the same, in headers as in trailers.
+
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, header::CONTENT_TYPE};
 
-use super::{Refusals, Rejection, RejectionKind};
+use super::{RejectionFormat, RejectionKind};
 
-/// A dialect of gRPC over HTTP.
+/// A variant of gRPC over HTTP. The response must repeat the media type of the request's variant.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum GrpcForm {
     Grpc,
@@ -14,8 +19,11 @@ pub(crate) enum GrpcForm {
 }
 
 impl GrpcForm {
-    /// The form in which to refuse a request; `None` for the HTTP form.
-    pub(crate) fn of(refusals: Refusals, method: &Method, headers: &HeaderMap) -> Option<Self> {
+    /// Returns the form in which to reject a request; `None` for the HTTP form.
+    ///
+    /// A gRPC call is a POST with exactly one `Content-Type` of a gRPC media type. Anything else gets the HTTP form,
+    /// whose status proxies and browsers understand.
+    pub(crate) fn of(format: RejectionFormat, method: &Method, headers: &HeaderMap) -> Option<Self> {
         let detected = || {
             let mut types = headers.get_all(CONTENT_TYPE).iter();
             match (types.next(), types.next()) {
@@ -23,25 +31,23 @@ impl GrpcForm {
                 _ => None,
             }
         };
-        match refusals {
-            Refusals::Auto => detected(),
-            Refusals::Grpc => Some(detected().unwrap_or(Self::Grpc)),
-            Refusals::Http => None,
+        match format {
+            RejectionFormat::Auto => detected(),
+            RejectionFormat::Grpc => Some(detected().unwrap_or(Self::Grpc)),
+            RejectionFormat::Http => None,
         }
     }
 
+    /// Media types are case-insensitive and may have parameters (RFC 9110, section 8.3.1). A suffix such as `+proto`
+    /// names the message format.
     fn of_media_type(media_type: &str) -> Option<Self> {
-        let essence = media_type.split(';').next().unwrap_or_default().trim_matches([' ', '\t']).to_ascii_lowercase();
+        let essence = media_type.split(';').next().unwrap_or_default().trim_matches([' ', '\t']);
         let (base, suffix) = match essence.split_once('+') {
             Some((base, suffix)) => (base, Some(suffix)),
-            None => (essence.as_str(), None),
+            None => (essence, None),
         };
-        let form = match base {
-            "application/grpc" => Self::Grpc,
-            "application/grpc-web" => Self::Web,
-            "application/grpc-web-text" => Self::WebText,
-            _ => return None,
-        };
+        let forms = [Self::Grpc, Self::Web, Self::WebText];
+        let form = forms.into_iter().find(|form| base.eq_ignore_ascii_case(form.content_type()))?;
         suffix.is_none_or(is_token).then_some(form)
     }
 
@@ -54,20 +60,26 @@ impl GrpcForm {
     }
 }
 
-pub(super) fn response(rejection: &Rejection, form: GrpcForm) -> Response<Bytes> {
+pub(super) fn response(kind: RejectionKind, retry_after: Option<Duration>, form: GrpcForm) -> Response<Bytes> {
     let mut response = Response::new(Bytes::new());
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(form.content_type()));
-    headers.insert(GRPC_STATUS, HeaderValue::from(u16::from(rejection.grpc_code())));
-    headers.insert(GRPC_MESSAGE, HeaderValue::from_static(rejection.grpc_message()));
-    headers.insert(ERROR_CODE, HeaderValue::from_static(rejection.code()));
-    if let Some(millis) = rejection.retry_pushback() {
-        headers.insert(RETRY_PUSHBACK, HeaderValue::from(millis));
+    headers.insert(GRPC_STATUS, HeaderValue::from(u16::from(kind.grpc_code())));
+    headers.insert(GRPC_MESSAGE, HeaderValue::from_static(message(kind)));
+    headers.insert(ERROR_CODE, HeaderValue::from_static(kind.as_str()));
+    if let Some(delay) = retry_after {
+        headers.insert(RETRY_PUSHBACK, HeaderValue::from(retry_pushback(delay)));
     }
     response
 }
 
-/// Percent-encoding leaves these as they are.
+/// Converts a delay to the milliseconds of `grpc-retry-pushback-ms`, which clients with a [retry
+/// policy](https://github.com/grpc/proposal/blob/master/A6-client-retries.md#pushback) obey.
+pub(super) fn retry_pushback(delay: Duration) -> u64 {
+    delay.as_secs().saturating_mul(1000)
+}
+
+/// Returns the text of `grpc-message`. The header is percent-encoded, which leaves these texts unchanged.
 pub(super) fn message(kind: RejectionKind) -> &'static str {
     match kind {
         RejectionKind::CrossSite => "cross-site request",
@@ -81,11 +93,12 @@ pub(super) fn message(kind: RejectionKind) -> &'static str {
     }
 }
 
-/// A token as RFC 9110, section 5.6.2, has it.
-pub(crate) fn is_token(text: &str) -> bool {
+/// Whether `text` is a token (RFC 9110, section 5.6.2).
+fn is_token(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
 }
 
+/// The only header that is not part of gRPC. It holds the code of the kind, which is finer than the gRPC status.
 const ERROR_CODE: HeaderName = HeaderName::from_static("clerk-error-code");
 const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
 const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
@@ -100,7 +113,7 @@ mod tests {
         for media_type in media_types {
             headers.append(CONTENT_TYPE, HeaderValue::from_bytes(media_type.as_bytes()).unwrap());
         }
-        GrpcForm::of(Refusals::Auto, method, &headers)
+        GrpcForm::of(RejectionFormat::Auto, method, &headers)
     }
 
     #[test]

@@ -4,45 +4,52 @@ use http::StatusCode;
 
 use crate::verify::VerifyErrorKind;
 
-/// The coarse reason of a [`Rejection`](super::Rejection), which the client learns.
+/// The kind of a [`Rejection`](super::Rejection), which is all that the client learns.
+///
+/// The [module docs](super) have the status and the challenge of each.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum RejectionKind {
-    /// A cookie on a request that another site may have made.
+    /// The credential is a cookie, and another site may have made the browser send the request.
     CrossSite,
-    /// A user who may not do this.
+    /// The user does not meet the requirement.
     InsufficientScope,
-    /// A bad token.
+    /// The token is invalid for any reason but its expiry (RFC 6750, section 3.1, `invalid_token`).
     InvalidToken,
-    /// No keys to judge the token with.
+    /// There are no keys to verify the token with, so nothing is known about it.
     KeysUnavailable,
-    /// The credential is not in a form that could hold a token (RFC 6750, section 3.1, `invalid_request`).
+    /// The credential cannot be a token: it is malformed, repeated or too long (RFC 6750, section 3.1,
+    /// `invalid_request`).
     MalformedRequest,
-    /// No Bearer credential.
+    /// The request has no credential in any of the token sources.
     MissingToken,
-    /// A user who may do this after verifying their factors again.
+    /// The user meets the requirement only after verifying their factors again.
     Reverification,
-    /// A token that was good until its `exp`.
+    /// The token was valid until its `exp`. A client should get a new one and try again.
     TokenExpired,
 }
 
-/// In which form refusals are answered.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+/// The form of responses to rejected requests; see
+/// [`ClerkAuthLayer::rejection_format`](crate::ClerkAuthLayer::rejection_format).
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
 #[non_exhaustive]
-pub enum Refusals {
-    /// gRPC calls in the gRPC form, everything else in the HTTP form.
+pub enum RejectionFormat {
+    /// The gRPC form for POST requests with a gRPC `Content-Type`, the HTTP form for all others.
     ///
-    /// The gRPC form is an HTTP 200. Choose [`Http`](Self::Http) behind a proxy that takes this service's
-    /// status for an answer to "may this request pass?": its client decides the media type.
+    /// The gRPC form is an HTTP 200. Choose [`Http`](Self::Http) if a proxy asks this service whether a request may
+    /// pass and decides by the status (`auth_request` of nginx, `ext_authz` of Envoy). Otherwise a client could choose
+    /// a gRPC `Content-Type` to turn the 401 into a 200.
     #[default]
     Auto,
-    /// Everything in the gRPC form.
+    /// The gRPC form for all requests.
     Grpc,
-    /// Everything in the HTTP form.
+    /// The HTTP form for all requests.
     Http,
 }
 
 impl RejectionKind {
+    /// Returns the kind of rejection for a verification error. `Expired` has one of its own, because a client can act
+    /// on it and an attacker learns nothing: only a token with a valid signature can be expired.
     pub(crate) fn of(error: VerifyErrorKind) -> Self {
         match error {
             VerifyErrorKind::Expired => Self::TokenExpired,
@@ -52,7 +59,9 @@ impl RejectionKind {
         }
     }
 
-    pub(super) fn code(self) -> &'static str {
+    /// Returns the code in the response, such as `invalid_token`. It is also a name for metrics and logs.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::CrossSite => "cross_site",
             Self::InsufficientScope => "insufficient_scope",
@@ -74,6 +83,8 @@ impl RejectionKind {
         }
     }
 
+    /// Returns the gRPC status code: 3 `INVALID_ARGUMENT`, 7 `PERMISSION_DENIED`, 14 `UNAVAILABLE` or 16
+    /// `UNAUTHENTICATED`.
     pub(super) fn grpc_code(self) -> u8 {
         match self {
             Self::CrossSite | Self::InsufficientScope | Self::Reverification => 7,
@@ -87,14 +98,14 @@ impl RejectionKind {
 impl fmt::Display for RejectionKind {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {
-            Self::CrossSite => "a cookie on a request that another site may have made",
-            Self::InsufficientScope => "the user may not do this",
-            Self::InvalidToken => "the token is not valid",
-            Self::KeysUnavailable => "keys are unavailable",
-            Self::MalformedRequest => "the credential is malformed",
-            Self::MissingToken => "there is no Bearer credential",
-            Self::Reverification => "the user must verify their factors again to do this",
-            Self::TokenExpired => "the token has expired",
+            Self::CrossSite => "cross-site request with a cookie",
+            Self::InsufficientScope => "insufficient scope",
+            Self::InvalidToken => "invalid token",
+            Self::KeysUnavailable => "keys unavailable",
+            Self::MalformedRequest => "malformed credential",
+            Self::MissingToken => "missing token",
+            Self::Reverification => "reverification required",
+            Self::TokenExpired => "token expired",
         })
     }
 }

@@ -2,10 +2,12 @@ use std::{fmt, sync::OnceLock};
 
 use serde::Serialize;
 
-use super::{TestIssuer, TokenBuilder, must};
+use super::{TestIssuer, TokenBuilder, expect};
 use crate::{ClerkAuth, Verifier};
 
-/// A user in the making, for testing handlers without a token.
+/// Builder of a [`ClerkAuth`] for tests of handlers; see [`ClerkAuth::builder`].
+///
+/// It signs a token and verifies it, so a user that no valid token could describe cannot be built.
 #[derive(Clone)]
 #[must_use]
 pub struct ClerkAuthBuilder {
@@ -13,13 +15,23 @@ pub struct ClerkAuthBuilder {
 }
 
 impl ClerkAuth {
-    /// A user for tests of handlers; `user_test` in session `sess_test` unless told otherwise.
+    /// Returns a builder of a user for tests, `user_test` in the session `sess_test` by default.
+    ///
+    /// A handler is tested as a function, without a layer and without a request:
     ///
     /// ```
-    /// use tower_clerk::ClerkAuth;
+    /// use tower_clerk::{ClerkAuth, Rejection, Requirement};
     ///
-    /// let user = ClerkAuth::builder().user_id("user_ada").organization("org_acme", "admin").build();
-    /// assert_eq!(user.organization().map(|organization| organization.id()), Some("org_acme"));
+    /// fn delete_invoice(user: &ClerkAuth) -> Result<&'static str, Rejection> {
+    ///     user.require(&Requirement::role("org:admin"))?;
+    ///     Ok("deleted")
+    /// }
+    ///
+    /// let admin = ClerkAuth::builder().user_id("user_ada").organization("org_acme", "admin").build();
+    /// assert_eq!(delete_invoice(&admin).ok(), Some("deleted"));
+    ///
+    /// let member = ClerkAuth::builder().organization("org_acme", "member").build();
+    /// assert_eq!(delete_invoice(&member).unwrap_err().status(), 403);
     /// ```
     pub fn builder() -> ClerkAuthBuilder {
         ClerkAuthBuilder { token: issuer().token("user_test") }
@@ -27,51 +39,56 @@ impl ClerkAuth {
 }
 
 impl ClerkAuthBuilder {
-    /// With this user id.
+    /// Sets the user id (`sub`).
     pub fn user_id(self, id: &str) -> Self {
         self.with(|token| token.claim("sub", id))
     }
 
-    /// With this session id.
+    /// Sets the session id (`sid`).
     pub fn session_id(self, id: &str) -> Self {
         self.with(|token| token.session_id(id))
     }
 
-    /// With this active organization; the role without its `org:` prefix.
+    /// Sets the active organization, and the user's role in it without the prefix `org:`.
     pub fn organization(self, id: &str, role: &str) -> Self {
         self.with(|token| token.organization(id, role))
     }
 
-    /// With the permission `org:<feature>:<name>` in the active organization.
+    /// Adds the permission `org:<feature>:<name>` in the active organization, which
+    /// [`organization`](Self::organization) must set.
     pub fn permission(self, feature: &str, name: &str) -> Self {
         self.with(|token| token.permission(feature, name))
     }
 
-    /// With this feature, its scope before it: `o:dashboard`, `u:beta`.
+    /// Adds a feature with its scope: `o:dashboard` of the organization, `u:beta` of the user.
     pub fn feature(self, feature: &str) -> Self {
         self.with(|token| token.feature(feature))
     }
 
-    /// With this plan, its scope before it: `o:business`, `u:pro`.
+    /// Adds a plan with its scope: `o:business` of the organization, `u:pro` of the user.
     pub fn plan(self, plan: &str) -> Self {
         self.with(|token| token.plan(plan))
     }
 
-    /// With this claim.
+    /// Sets a claim of the payload, in place of the one that the other methods would make.
+    ///
+    /// # Panics
+    ///
+    /// If `value` cannot be serialized to JSON.
     pub fn claim(self, name: &str, value: impl Serialize) -> Self {
         self.with(|token| token.claim(name, value))
     }
 
-    /// The finished user.
+    /// Makes the user. A pending session (`sts`) is accepted.
     ///
     /// # Panics
     ///
-    /// If a claim was given a value with which no token would be accepted.
+    /// If the claims are such that every verifier would reject the token, such as an empty `sub`.
     #[must_use]
     pub fn build(self) -> ClerkAuth {
         let config = issuer().config().allow_pending_sessions();
-        let verifier = must(Verifier::new(config), "a verifier");
-        must(verifier.try_verify(&self.token.sign()), "a token that would be accepted").into()
+        let verifier = expect(Verifier::new(config), "a verifier");
+        expect(verifier.try_verify(&self.token.sign()), "a token that would be accepted").into()
     }
 
     fn with(self, change: impl FnOnce(TokenBuilder) -> TokenBuilder) -> Self {
@@ -85,7 +102,7 @@ impl fmt::Debug for ClerkAuthBuilder {
     }
 }
 
-/// One for the whole process: making an RSA key takes a tenth of a second.
+/// The issuer of all users that a process builds: generating an RSA key takes about a tenth of a second.
 fn issuer() -> &'static TestIssuer {
     static ISSUER: OnceLock<TestIssuer> = OnceLock::new();
     ISSUER.get_or_init(TestIssuer::new)

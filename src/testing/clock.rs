@@ -5,18 +5,26 @@ use std::{
 
 use crate::verify::Clock;
 
-/// A clock that stands still until it is moved; clones move together.
+/// A [`Clock`] that stands still until a test advances it. Clones share the time.
 ///
-/// It starts in January 2027, a time like any other.
+/// Give clones of one clock to the issuer and to the verifier, so that both agree. It replaces the clock by which
+/// tokens and keys age; the timeouts of fetches run in real time.
 ///
 /// ```
 /// use std::time::Duration;
-/// use tower_clerk::{testing::ManualClock, verify::Clock};
+/// use tower_clerk::{testing::{ManualClock, TestIssuer}, verify::{VerifierBuilder, VerifyErrorKind}};
 ///
 /// let clock = ManualClock::new();
-/// let before = clock.now();
-/// clock.advance(Duration::from_secs(60));
-/// assert_eq!(clock.now(), before + Duration::from_secs(60));
+/// let issuer = TestIssuer::new().clock(clock.clone());
+/// let verifier = VerifierBuilder::new().instance(issuer.config()).clock(clock.clone()).build()?;
+///
+/// let token = issuer.token("user_ada").sign();
+/// assert!(verifier.try_verify(&token).is_ok());
+///
+/// // 60 seconds of lifetime, and 5 seconds of clock skew.
+/// clock.advance(Duration::from_secs(65));
+/// assert_eq!(verifier.try_verify(&token).unwrap_err().kind(), VerifyErrorKind::Expired);
+/// # Ok::<(), tower_clerk::ConfigError>(())
 /// ```
 #[derive(Clone, Debug)]
 pub struct ManualClock {
@@ -30,14 +38,14 @@ struct Times {
 }
 
 impl ManualClock {
-    /// A clock at its start.
+    /// Makes a clock at 2027-01-15T08:00:00Z, an arbitrary time that does not depend on the machine.
     #[must_use]
     pub fn new() -> Self {
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000);
         Self { times: Arc::new(Mutex::new(Times { monotonic: Duration::ZERO, now })) }
     }
 
-    /// Lets time pass, on the wall clock and the monotonic one.
+    /// Advances the wall clock and the monotonic clock.
     pub fn advance(&self, duration: Duration) {
         self.change(|times| {
             times.monotonic += duration;
@@ -45,7 +53,7 @@ impl ManualClock {
         });
     }
 
-    /// Sets the wall clock alone, as an operator or a time server does.
+    /// Sets the wall clock only, as a time server does. The monotonic clock, by which keys age, stays.
     pub fn set(&self, now: SystemTime) {
         self.change(|times| times.now = now);
     }

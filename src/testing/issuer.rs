@@ -4,17 +4,11 @@ use std::{
     time::SystemTime,
 };
 
-use aws_lc_rs::{
-    encoding::{AsDer, PublicKeyX509Der},
-    rand::SystemRandom,
-    rsa::{KeyPair, KeySize},
-    signature::{KeyPair as _, RSA_PKCS1_SHA256, RSA_PKCS1_SHA384, RSA_PKCS1_SHA512, RsaEncoding},
-};
-use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use serde_json::json;
 
 use super::{
-    must,
+    expect,
+    key::SigningKey,
     server::{Answer, Server},
     token::TokenBuilder,
 };
@@ -23,10 +17,33 @@ use crate::{
     verify::{Clock, SystemClock},
 };
 
-/// A Clerk instance of its own: RSA keys made at its start, a JWKS, and tokens.
+/// A stand-in for a Clerk instance: it generates an RSA key, publishes a JWKS and signs tokens.
 ///
-/// [`start`](Self::start) serves the JWKS on a loopback socket at Clerk's path; [`new`](Self::new) stays
-/// in memory.
+/// [`new`](Self::new) makes one in memory, for tests of an application. [`start`](Self::start) also serves the JWKS on
+/// a loopback socket, for tests of rotation and outages:
+///
+/// ```
+/// # #[cfg(feature = "reqwest")]
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+/// use tower_clerk::{Verifier, testing::TestIssuer};
+///
+/// let issuer = TestIssuer::start().await?;
+/// let verifier = Verifier::new(issuer.config())?;
+/// assert!(verifier.verify(&issuer.token("user_ada").sign()).await.is_ok());
+///
+/// // A token of a new key makes the verifier fetch the JWKS again.
+/// issuer.rotate();
+/// assert!(verifier.verify(&issuer.token("user_ada").sign()).await.is_ok());
+/// assert_eq!(issuer.fetches(), 2);
+///
+/// // An outage does not concern tokens whose key is known.
+/// issuer.serve_status(503);
+/// assert!(verifier.verify(&issuer.token("user_bob").sign()).await.is_ok());
+/// assert_eq!(issuer.fetches(), 2);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct TestIssuer {
     clock: Arc<dyn Clock>,
     keys: Mutex<Keys>,
@@ -40,14 +57,10 @@ struct Keys {
     published: Vec<SigningKey>,
 }
 
-#[derive(Clone)]
-pub(super) struct SigningKey {
-    kid: String,
-    pair: Arc<KeyPair>,
-}
-
 impl TestIssuer {
-    /// An issuer without a socket, `https://clerk.test.example`.
+    /// Makes an issuer without a socket. Its URL is `https://clerk.test.example`.
+    ///
+    /// It generates an RSA key, which takes about a tenth of a second: share one among the tests of a binary.
     #[must_use]
     pub fn new() -> Self {
         let current = SigningKey::generate("ins_test_1".to_owned());
@@ -59,12 +72,14 @@ impl TestIssuer {
         }
     }
 
-    /// An issuer that serves its keys at `http://127.0.0.1:<port>/.well-known/jwks.json`, and as the Backend
-    /// API does at `/v1/jwks`, until it is dropped.
+    /// Makes an issuer that serves its JWKS until it is dropped, on a free port of 127.0.0.1.
+    ///
+    /// The paths are those of Clerk: `/.well-known/jwks.json` (Frontend API) and `/v1/jwks` (Backend API). It runs on
+    /// the Tokio runtime that calls this.
     ///
     /// # Errors
     ///
-    /// If no loopback socket can be had.
+    /// [`io::Error`] if no loopback socket can be opened.
     pub async fn start() -> io::Result<Self> {
         let mut issuer = Self::new();
         let server = Server::start().await?;
@@ -74,99 +89,106 @@ impl TestIssuer {
         Ok(issuer)
     }
 
-    /// Mints tokens by `clock`.
+    /// Sets the clock by which `iat`, `nbf` and `exp` of new tokens are set.
     #[must_use]
     pub fn clock(self, clock: impl Clock + 'static) -> Self {
         Self { clock: Arc::new(clock), ..self }
     }
 
-    /// The Frontend API URL, which is the issuer of its tokens.
+    /// Returns the Frontend API URL, which is the issuer (`iss`) of its tokens.
     #[must_use]
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// A configuration that trusts this issuer: by its URL if it has a socket, else by its JWKS as it is now.
+    /// Returns a configuration that trusts this issuer.
+    ///
+    /// With a socket, it fetches the keys from there. Without one, it holds the keys of this moment, so it does not
+    /// follow a later [`rotate`](Self::rotate).
     #[must_use = "a configuration does nothing by itself"]
     pub fn config(&self) -> ClerkConfig {
         let config = match self.server {
             Some(_) => ClerkConfig::from_frontend_api_url(&self.url),
-            None => ClerkConfig::from_jwks(self.jwks()).and_then(|config| config.issuer(&self.url)),
+            None => ClerkConfig::from_jwks(self.jwks()).and_then(|config| config.add_issuer(&self.url)),
         };
-        must(config, "a configuration of the issuer")
+        expect(config, "a configuration of the issuer")
     }
 
-    /// A token for this user, a version 2 session token that lives for a minute unless told otherwise.
+    /// Returns a builder of a token for this user: a session token of version 2 that is valid for 60 seconds. See
+    /// [`TokenBuilder`] for its claims.
     pub fn token(&self, user_id: &str) -> TokenBuilder {
         TokenBuilder::new(self.keys().current.clone(), &self.url, self.now(), user_id)
     }
 
-    /// A token with this header and payload, both as they are, signed by the issuer's key.
+    /// Signs this header and payload as they are, even if they are not JSON, to test how malformed tokens are rejected.
+    ///
+    /// The signature is RS256 unless the header's `alg` is RS384 or RS512.
     #[must_use]
     pub fn sign(&self, header: &str, payload: &str) -> String {
         self.keys().current.sign(header, payload)
     }
 
-    /// The `kid` that new tokens name.
+    /// Returns the `kid` of the current key, which new tokens have in their header.
     #[must_use]
     pub fn kid(&self) -> String {
-        self.keys().current.kid.clone()
+        self.keys().current.kid().to_owned()
     }
 
-    /// The JWKS document.
+    /// Returns the JWK Set (RFC 7517, section 5) with the current key.
     #[must_use]
     pub fn jwks(&self) -> String {
         let keys: Vec<_> = self.keys().published.iter().map(SigningKey::jwk).collect();
         json!({ "keys": keys }).to_string()
     }
 
-    /// The public key as `CLERK_JWT_KEY` has it.
+    /// Returns the current public key in PEM, for [`ClerkConfig::from_jwt_key`] and `CLERK_JWT_KEY`.
     #[must_use]
     pub fn public_key_pem(&self) -> String {
-        let keys = self.keys();
-        let der: PublicKeyX509Der<'_> = must(keys.current.pair.public_key().as_der(), "the public key");
-        pem::encode(&pem::Pem::new("PUBLIC KEY", der.as_ref()))
+        self.keys().current.public_key_pem()
     }
 
-    /// Goes over to a new key with a `kid` of its own; tokens of the old one are good no longer.
+    /// Replaces the key with a new one under a new `kid`. The old key leaves the JWKS.
+    ///
+    /// A verifier still accepts tokens of the old key until it has fetched the JWKS again.
     pub fn rotate(&self) {
         let made = self.keys().made + 1;
         self.replace_key(SigningKey::generate(format!("ins_test_{made}")));
     }
 
-    /// Goes over to a new key under the same `kid`.
+    /// Replaces the key with a new one under the same `kid`, as a restored or misconfigured instance may do. Signatures
+    /// of new tokens then fail until the verifier has fetched the JWKS again.
     pub fn rotate_under_same_kid(&self) {
         let kid = self.kid();
         self.replace_key(SigningKey::generate(kid));
     }
 
-    /// Serves `document` in place of the JWKS.
+    /// Serves `document` in place of the JWKS, with the status 200.
     pub fn serve_document(&self, document: impl Into<String>) {
         self.answer(Answer::Document(document.into()));
     }
 
-    /// Serves the JWKS again.
+    /// Serves the current JWKS again, after one of the other `serve_` methods.
     pub fn serve_keys(&self) {
         self.answer(Answer::Document(self.jwks()));
     }
 
-    /// Answers with this status and no keys.
+    /// Responds to fetches with this HTTP status and an empty body, as in an outage.
     pub fn serve_status(&self, status: u16) {
         self.answer(Answer::Status(status));
     }
 
-    /// Takes requests and does not answer them.
+    /// Accepts fetches and never responds, so that they run into their timeout.
     pub fn serve_nothing(&self) {
         self.answer(Answer::Nothing);
     }
 
-    /// How many times the JWKS was asked for.
+    /// Returns how many times the JWKS was requested; 0 without a socket.
     #[must_use]
     pub fn fetches(&self) -> usize {
         self.server.as_ref().map_or(0, Server::requests)
     }
 
-    /// The value of the last request's `Authorization` header.
+    /// Returns the `Authorization` header of the last fetch, which holds the secret key if one is configured.
     #[must_use]
     pub fn last_authorization(&self) -> Option<String> {
         self.server.as_ref().and_then(Server::last_authorization)
@@ -205,40 +227,5 @@ impl Default for TestIssuer {
 impl fmt::Debug for TestIssuer {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_struct("TestIssuer").field("url", &self.url).finish_non_exhaustive()
-    }
-}
-
-impl SigningKey {
-    fn generate(kid: String) -> Self {
-        Self { kid, pair: Arc::new(must(KeyPair::generate(KeySize::Rsa2048), "an RSA key")) }
-    }
-
-    pub(super) fn kid(&self) -> &str {
-        &self.kid
-    }
-
-    /// Signs by the algorithm that the header names, RS256 if it names none of the three.
-    pub(super) fn sign(&self, header: &str, payload: &str) -> String {
-        let alg = serde_json::from_str(header)
-            .ok()
-            .and_then(|header: serde_json::Value| header.get("alg").and_then(|alg| alg.as_str().map(str::to_owned)));
-        let encoding: &'static dyn RsaEncoding = match alg.as_deref() {
-            Some("RS384") => &RSA_PKCS1_SHA384,
-            Some("RS512") => &RSA_PKCS1_SHA512,
-            _ => &RSA_PKCS1_SHA256,
-        };
-        let [header, payload] = [header, payload].map(|part| BASE64_URL_SAFE_NO_PAD.encode(part));
-        let message = format!("{header}.{payload}");
-        let mut signature = vec![0; self.pair.public_modulus_len()];
-        let signed = self.pair.sign(encoding, &SystemRandom::new(), message.as_bytes(), &mut signature);
-        must(signed, "a signature");
-        format!("{message}.{}", BASE64_URL_SAFE_NO_PAD.encode(signature))
-    }
-
-    fn jwk(&self) -> serde_json::Value {
-        let key = self.pair.public_key();
-        let n = BASE64_URL_SAFE_NO_PAD.encode(key.modulus().big_endian_without_leading_zero());
-        let e = BASE64_URL_SAFE_NO_PAD.encode(key.exponent().big_endian_without_leading_zero());
-        json!({ "use": "sig", "kty": "RSA", "kid": self.kid, "alg": "RS256", "n": n, "e": e })
     }
 }

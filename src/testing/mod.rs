@@ -1,20 +1,39 @@
-//! A test kit: an issuer with keys of its own, tokens of every kind, a clock to turn.
+//! Test kit: an issuer with its own keys, tokens of every kind, users, and a clock that tests set.
 //!
-//! It stands on the public API alone. What it makes is real: tokens are signed with RSA keys made on the
-//! spot and go through the same verifier as Clerk's, which it has no way to weaken.
+//! Enable the feature `testing` for your dev-dependency only. The kit uses the public API of the crate alone: its
+//! tokens are signed with real RSA keys and pass the same checks as Clerk's, and it cannot switch off any.
 //!
-//! Where something cannot be made, the kit panics, as a test should.
+//! | to test | use |
+//! |---|---|
+//! | a handler or function that takes a user | [`ClerkAuth::builder`](crate::ClerkAuth::builder) |
+//! | an application with its layers | [`TestIssuer::new`], which needs no socket |
+//! | fetching of keys, rotation and outages | [`TestIssuer::start`], which serves the JWKS on a loopback socket |
+//! | expiry and refresh | [`ManualClock`] |
+//!
+//! If something cannot be made, such as a socket or a valid token, the kit panics and so fails the test.
+//!
+//! # Example
 //!
 //! ```
-//! use tower_clerk::{ClerkAuthLayer, testing::TestIssuer};
-//!
+//! # #[cfg(feature = "axum")]
 //! # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
-//! let issuer = TestIssuer::start().await?;
-//! let layer = ClerkAuthLayer::new(issuer.url())?;
-//! let token = issuer.token("user_ada").organization("org_acme", "admin").sign();
+//! use axum::{Router, body::Body, http::Request, routing::get};
+//! use tower::ServiceExt;
+//! use tower_clerk::{ClerkAuth, ClerkAuthLayer, testing::TestIssuer};
 //!
-//! let claims = layer.verifier().verify(&token).await?;
-//! assert_eq!(claims.organization().and_then(|organization| organization.role()), Some("org:admin"));
+//! fn app(clerk: ClerkAuthLayer) -> Router {
+//!     let me = async |user: ClerkAuth| user.user_id().to_owned();
+//!     Router::new().route("/me", get(me)).route_layer(clerk)
+//! }
+//!
+//! let issuer = TestIssuer::new();
+//! let app = app(ClerkAuthLayer::from_config(issuer.config())?);
+//!
+//! for (token, status) in [(issuer.token("user_ada"), 200), (issuer.token("user_ada").expired(), 401)] {
+//!     let bearer = format!("Bearer {}", token.sign());
+//!     let request = Request::builder().uri("/me").header("authorization", bearer).body(Body::empty())?;
+//!     assert_eq!(app.clone().oneshot(request).await?.status(), status);
+//! }
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! # })?;
 //! # Ok::<(), Box<dyn std::error::Error>>(())
@@ -23,6 +42,7 @@
 mod auth;
 mod clock;
 mod issuer;
+mod key;
 mod server;
 mod token;
 
@@ -30,9 +50,9 @@ use std::fmt::Debug;
 
 pub use self::{auth::ClerkAuthBuilder, clock::ManualClock, issuer::TestIssuer, token::TokenBuilder};
 
-/// The value, or the end of the test.
+/// Returns the value, or panics with `what` and the error.
 #[expect(clippy::panic, reason = "a test kit fails the test it is used in")]
-fn must<T, E: Debug>(result: Result<T, E>, what: &str) -> T {
+fn expect<T, E: Debug>(result: Result<T, E>, what: &str) -> T {
     match result {
         Ok(value) => value,
         Err(error) => panic!("{what}: {error:?}"),

@@ -1,4 +1,4 @@
-//! The JWKS endpoint of a test issuer.
+//! The JWKS endpoint of a test issuer: an HTTP server on a loopback socket, so that tests cover the HTTP client too.
 
 use std::{
     convert::Infallible,
@@ -22,17 +22,21 @@ use hyper_util::{
 use tokio::{net::TcpListener, task::JoinHandle};
 use tower_service::Service;
 
+/// A running server. Dropping it closes the socket.
 pub(super) struct Server {
     accepting: JoinHandle<()>,
     address: SocketAddr,
     endpoint: Endpoint,
 }
 
-/// What the endpoint does with a request.
+/// How the endpoint responds to fetches.
 #[derive(Clone)]
 pub(super) enum Answer {
+    /// 200 with this JSON document.
     Document(String),
+    /// Never.
     Nothing,
+    /// This status with an empty body.
     Status(u16),
 }
 
@@ -48,6 +52,7 @@ struct State {
 }
 
 impl Server {
+    /// Listens on a free port. It responds with 503 until [`answer`](Self::answer) sets a document.
     pub(super) async fn start() -> io::Result<Self> {
         let listener = TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, 0)).await?;
         let address = listener.local_addr()?;
@@ -84,7 +89,7 @@ async fn accept(listener: TcpListener, endpoint: Endpoint) {
     while let Ok((stream, _)) = listener.accept().await {
         let service = TowerToHyperService::new(endpoint.clone());
         tokio::spawn(async move {
-            // A client that goes away has its answer or no longer wants it.
+            // An error means that the client has gone: it has its response, or its timeout has passed.
             let _ = auto::Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(stream), service).await;
         });
     }
@@ -95,6 +100,7 @@ impl Endpoint {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Records a fetch and returns how to respond to it. Other paths are not counted.
     fn take<B>(&self, request: &Request<B>) -> Answer {
         if !["/.well-known/jwks.json", "/v1/jwks"].contains(&request.uri().path()) {
             return Answer::Status(404);

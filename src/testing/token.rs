@@ -6,9 +6,40 @@ use std::{
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use super::{issuer::SigningKey, must};
+use super::{expect, key::SigningKey};
 
-/// A token in the making; whatever a real one has can be changed, and what it must have be left out.
+/// Builder of a signed token; see [`TestIssuer::token`](super::TestIssuer::token).
+///
+/// Any claim and header parameter can be replaced or removed, so it also makes tokens that must be rejected. By default
+/// it makes a valid session token:
+///
+/// | member | value |
+/// |---|---|
+/// | header | `alg` RS256, `typ` JWT, the issuer's `kid`, the `cat` of session tokens |
+/// | `iss`, `sub` | the issuer's URL, the given user id |
+/// | `sid`, `jti` | `sess_test`, `test` |
+/// | `azp` | `https://app.test.example` |
+/// | `iat`, `nbf`, `exp` | now, 10 seconds ago, in 60 seconds |
+/// | `v` | 2 |
+///
+/// ```
+/// use tower_clerk::{Verifier, testing::TestIssuer, verify::VerifyErrorKind};
+///
+/// let issuer = TestIssuer::new();
+/// let verifier = Verifier::new(issuer.config())?;
+/// let token = issuer.token("user_ada");
+/// assert!(verifier.try_verify(&token.sign()).is_ok());
+///
+/// for (token, kind) in [
+///     (token.clone().expired(), VerifyErrorKind::Expired),
+///     (token.clone().claim("sts", "pending"), VerifyErrorKind::PendingSession),
+///     (token.clone().without_claim("sid"), VerifyErrorKind::InvalidSessionId),
+///     (token.header("alg", "none"), VerifyErrorKind::UnsupportedAlgorithm),
+/// ] {
+///     assert_eq!(verifier.try_verify(&token.sign()).unwrap_err().kind(), kind);
+/// }
+/// # Ok::<(), tower_clerk::ConfigError>(())
+/// ```
 #[derive(Clone)]
 #[must_use]
 pub struct TokenBuilder {
@@ -50,88 +81,97 @@ impl TokenBuilder {
         }
     }
 
-    /// Writes the token in the layout of version 1.
+    /// Makes a token in the layout of version 1, without `v` and with `org_*` claims.
     pub fn v1(self) -> Self {
         Self { version: 1, ..self }
     }
 
-    /// With this session id (`sid`).
+    /// Sets the session id (`sid`).
     pub fn session_id(self, id: &str) -> Self {
         self.claim("sid", id)
     }
 
-    /// For this authorized party (`azp`).
+    /// Sets the authorized party (`azp`), an origin such as `https://app.example.com`.
     pub fn authorized_party(self, origin: &str) -> Self {
         self.claim("azp", origin)
     }
 
-    /// With this active organization; the role without its `org:` prefix.
+    /// Sets the active organization, and the user's role in it without the prefix `org:`.
     pub fn organization(self, id: &str, role: &str) -> Self {
         Self { organization: Some((id.to_owned(), role.to_owned())), ..self }
     }
 
-    /// With this slug of the active organization.
+    /// Sets the slug of the active organization. It has no effect without [`organization`](Self::organization).
     pub fn organization_slug(self, slug: &str) -> Self {
         Self { slug: Some(slug.to_owned()), ..self }
     }
 
-    /// With the permission `org:<feature>:<name>` in the active organization, and the feature with it.
+    /// Adds the permission `org:<feature>:<name>` in the active organization, and in version 2 the organization's
+    /// feature, to whose position in `fea` the permission mask belongs.
     pub fn permission(mut self, feature: &str, name: &str) -> Self {
         self.permissions.push((feature.to_owned(), name.to_owned()));
         self
     }
 
-    /// With this feature, its scope before it: `o:dashboard`, `u:beta`.
+    /// Adds a feature with its scope: `o:dashboard` of the organization, `u:beta` of the user. Version 2 only.
     pub fn feature(mut self, feature: &str) -> Self {
         self.features.push(feature.to_owned());
         self
     }
 
-    /// With this plan, its scope before it: `o:business`, `u:pro`.
+    /// Adds a plan with its scope: `o:business` of the organization, `u:pro` of the user. Version 2 only.
     pub fn plan(mut self, plan: &str) -> Self {
         self.plans.push(plan.to_owned());
         self
     }
 
-    /// Expiring this long after it was issued.
+    /// Sets `exp` to this long after `iat`, in whole seconds.
     pub fn lifetime(self, lifetime: Duration) -> Self {
         let exp = self.issued_at + lifetime.as_secs();
         self.claim("exp", exp)
     }
 
-    /// Issued an hour ago and expired for long.
+    /// Makes a token that was issued an hour ago for 60 seconds: far beyond any clock skew.
     pub fn expired(mut self) -> Self {
         self.issued_at = self.issued_at.saturating_sub(3600);
         let issued_at = self.issued_at;
         self.claim("iat", issued_at).claim("nbf", issued_at).claim("exp", issued_at + 60)
     }
 
-    /// With this claim, in place of the one it would have.
+    /// Sets a claim, in place of the one that the other methods make.
+    ///
+    /// # Panics
+    ///
+    /// If `value` cannot be serialized to JSON.
     pub fn claim(mut self, name: &str, value: impl Serialize) -> Self {
         self.removed.retain(|removed| removed != name);
-        self.replaced.insert(name.to_owned(), must(serde_json::to_value(value), "a claim"));
+        self.replaced.insert(name.to_owned(), expect(serde_json::to_value(value), "a claim"));
         self
     }
 
-    /// Without this claim.
+    /// Removes a claim.
     pub fn without_claim(mut self, name: &str) -> Self {
         self.removed.push(name.to_owned());
         self
     }
 
-    /// With this header parameter.
+    /// Sets a parameter of the header (RFC 7515, section 4).
+    ///
+    /// # Panics
+    ///
+    /// If `value` cannot be serialized to JSON.
     pub fn header(mut self, name: &str, value: impl Serialize) -> Self {
-        self.header.insert(name.to_owned(), must(serde_json::to_value(value), "a header parameter"));
+        self.header.insert(name.to_owned(), expect(serde_json::to_value(value), "a header parameter"));
         self
     }
 
-    /// Without this header parameter.
+    /// Removes a parameter of the header.
     pub fn without_header(mut self, name: &str) -> Self {
         self.header.remove(name);
         self
     }
 
-    /// The payload as it will be signed.
+    /// Returns the payload that [`sign`](Self::sign) signs, a JSON object.
     #[must_use]
     pub fn payload(&self) -> String {
         let mut claims = self.claims.clone();
@@ -146,7 +186,7 @@ impl TokenBuilder {
         Value::Object(claims).to_string()
     }
 
-    /// The finished token.
+    /// Signs the token and returns its compact serialization (RFC 7515, section 7.1).
     #[must_use]
     pub fn sign(&self) -> String {
         self.key.sign(&Value::Object(self.header.clone()).to_string(), &self.payload())
@@ -168,7 +208,8 @@ impl TokenBuilder {
         claims.insert("v".to_owned(), json!(2));
         let granting: Vec<&str> = unique(self.permissions.iter().map(|(feature, _)| feature.as_str()));
         let names: Vec<&str> = unique(self.permissions.iter().map(|(_, name)| name.as_str()));
-        // Features with permissions come first, so that their masks count the same from either end.
+        // The organization's features with permissions come first. Then the masks mean the same whether they count all
+        // features or only the organization's, on which Clerk's SDKs disagree.
         let mut features: Vec<String> = granting.iter().map(|feature| format!("o:{feature}")).collect();
         features.extend(self.features.iter().cloned());
         if !features.is_empty() {

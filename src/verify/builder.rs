@@ -1,147 +1,305 @@
 use std::{
+    fmt,
     sync::{Arc, atomic::AtomicU64},
-    time::Duration,
 };
 
 use super::{
-    Inner, Verifier,
-    cache::{Capacity, VerifiedTokens},
-    directory::{Directory, MAX_RESOLVED},
-    instance::{Instance, Shared},
-    instances::Instances,
-    resolver::InstanceResolver,
+    Clock, Instance, InstanceResolver, SystemClock,
+    cache::{TokenCache, TokenCacheLimits},
+    verifier::{Inner, Verifier},
 };
 #[cfg(feature = "reqwest")]
 use crate::jwks::HttpClients;
 use crate::{
-    clock::{Clock, SystemClock},
-    config::ConfigError,
-    jwks::{KeyCache, KeySource},
+    config::{ClerkConfig, ConfigError, MAX_STALE_LIMIT, MAX_TOKEN_LENGTH},
+    instance::{InstanceRegistry, InstanceResources, MAX_RESOLVED, ResolverCache},
+    jwks::KeyCache,
 };
 
-/// Makes a [`Verifier`] with parts of your own.
+/// Builder of a [`Verifier`] with several instances, a resolver, or a clock, key source or HTTP client of your own.
+///
+/// With one instance and no resolver, that instance verifies every token. Otherwise the `iss` claim of a token selects
+/// the instance: a configured one with this issuer, else the one that the [resolver](Self::resolver) returns. A token
+/// of an issuer that neither knows is rejected as [`InvalidIssuer`](super::VerifyErrorKind::InvalidIssuer).
+///
+/// ```
+/// use tower_clerk::{ClerkConfig, testing::ManualClock, verify::VerifierBuilder};
+///
+/// # #[cfg(feature = "reqwest")] {
+/// let verifier = VerifierBuilder::new()
+///     .instance(ClerkConfig::from_frontend_api_url("https://clerk.example.com")?)
+///     .clock(ManualClock::new())
+///     .token_cache_entries(100_000)
+///     .build()?;
+/// assert_eq!(verifier.token_cache_status().entries, 0);
+/// # }
+/// # Ok::<(), tower_clerk::ConfigError>(())
+/// ```
 #[must_use]
 pub struct VerifierBuilder {
+    instances: Vec<Instance>,
+    resolver: Option<Arc<dyn InstanceResolver>>,
+    allow_local_issuers: bool,
     clock: Arc<dyn Clock>,
-    has_stray_key_source: bool,
     #[cfg(feature = "reqwest")]
     http_client: Option<reqwest::Client>,
-    instances: Vec<Instance>,
-    local_issuers_are_allowed: bool,
-    resolver: Option<Arc<dyn InstanceResolver>>,
-    token_cache: Option<Capacity>,
+    token_cache: Option<TokenCacheLimits>,
+}
+
+/// # Making a verifier
+impl Verifier {
+    /// Makes a verifier that trusts one instance.
+    ///
+    /// It does no I/O: keys are fetched when a token first needs them. Call [`warm_up`](Self::warm_up) to fetch them at
+    /// start.
+    ///
+    /// # Errors
+    ///
+    /// - [`ConfigError::Missing`] if the configuration names no instance, or would fetch keys and the feature `reqwest`
+    ///   is off.
+    /// - [`ConfigError::Invalid`] if the HTTP client does not accept the URL of the keys.
+    /// - [`ConfigError::HttpClient`] if no HTTP client can be made.
+    pub fn new(config: ClerkConfig) -> Result<Self, ConfigError> {
+        Self::builder(config).build()
+    }
+
+    /// Makes a verifier that trusts all of these instances.
+    ///
+    /// The `iss` claim of a token selects the instance. Only the keys of that instance can verify the token, and only
+    /// its settings apply. Each instance therefore needs an issuer, and no two may have the same. See [`Instance`] for
+    /// an example.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] as for [`VerifierBuilder::build`].
+    pub fn from_instances<I>(instances: I) -> Result<Self, ConfigError>
+    where
+        I: IntoIterator<Item: Into<Instance>>,
+    {
+        instances.into_iter().fold(VerifierBuilder::new(), VerifierBuilder::instance).build()
+    }
+
+    /// Starts a builder with this instance, for further instances or a clock, resolver or HTTP client of your own.
+    pub fn builder(instance: impl Into<Instance>) -> VerifierBuilder {
+        VerifierBuilder::new().instance(instance)
+    }
 }
 
 impl VerifierBuilder {
-    pub(super) fn new() -> Self {
+    /// Makes a builder without an instance. [`build`](Self::build) requires an instance or a resolver.
+    pub fn new() -> Self {
         Self {
+            instances: Vec::new(),
+            resolver: None,
+            allow_local_issuers: false,
             clock: Arc::new(SystemClock::new()),
-            has_stray_key_source: false,
             #[cfg(feature = "reqwest")]
             http_client: None,
-            instances: Vec::new(),
-            local_issuers_are_allowed: false,
-            resolver: None,
             token_cache: Some(TOKEN_CACHE),
         }
     }
 
-    /// Tells the time by `clock`.
-    pub fn clock(self, clock: impl Clock + 'static) -> Self {
-        Self { clock: Arc::new(clock), ..self }
-    }
-
-    /// Fetches keys with `client`.
+    /// Adds an instance to trust, such as staging beside production.
     ///
-    /// An answer that it was redirected to, or that comes with a `Content-Encoding` which the client did not decode
-    /// itself, does not count; size and deadline are capped as always.
-    #[cfg(feature = "reqwest")]
-    pub fn http_client(self, client: reqwest::Client) -> Self {
-        Self { http_client: Some(client), ..self }
-    }
-
-    /// Takes the keys of the instance named last from `source`, whatever its configuration says about them.
-    pub fn key_source(mut self, source: impl KeySource + 'static) -> Self {
-        match self.instances.pop() {
-            Some(last) => self.instances.push(last.key_source(source)),
-            None => self.has_stray_key_source = true,
-        }
-        self
-    }
-
-    /// Trusts a further instance: staging beside production, say.
+    /// With several instances, or with a resolver, the `iss` of a token selects the instance. Each instance then needs
+    /// an issuer, and no two may have the same.
     ///
-    /// A token's `iss` picks the instance; the token is then held against that one's keys, issuers, parties
-    /// and audience alone, so each instance needs an issuer, and no two the same.
+    /// ```
+    /// # #[cfg(all(feature = "reqwest", feature = "testing"))]
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+    /// use tower_clerk::{testing::TestIssuer, verify::{VerifierBuilder, VerifyErrorKind}};
+    ///
+    /// let (production, staging) = (TestIssuer::start().await?, TestIssuer::start().await?);
+    /// let verifier = VerifierBuilder::new()
+    ///     .instance(production.config().instance_name("production")?)
+    ///     .instance(staging.config().instance_name("staging")?)
+    ///     .build()?;
+    ///
+    /// let claims = verifier.verify(&staging.token("user_ada").sign()).await?;
+    /// assert_eq!(claims.instance(), "staging");
+    /// assert_eq!(production.fetches(), 0);
+    ///
+    /// let stranger = TestIssuer::start().await?;
+    /// let error = verifier.verify(&stranger.token("user_eve").sign()).await.unwrap_err();
+    /// assert_eq!(error.kind(), VerifyErrorKind::InvalidIssuer);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn instance(mut self, instance: impl Into<Instance>) -> Self {
         self.instances.push(instance.into());
         self
     }
 
-    /// Asks `resolver` for instances that are not configured: tenants that come and go.
+    /// Sets a resolver, which looks up the instances that are not configured: tenants that come and go.
+    ///
+    /// The verifier calls it with an issuer that no configured instance has, and caches what it returns. See
+    /// [`InstanceResolver`] for the rules. It replaces an earlier resolver.
+    ///
+    /// ```
+    /// # #[cfg(feature = "testing")]
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+    /// use tower_clerk::{
+    ///     config::IssuerUrl,
+    ///     testing::TestIssuer,
+    ///     verify::{ResolveError, VerifierBuilder, VerifyErrorKind},
+    /// };
+    ///
+    /// let tenant = TestIssuer::new();
+    /// let (url, config) = (tenant.url().to_owned(), tenant.config());
+    /// let verifier = VerifierBuilder::new()
+    ///     .resolver(move |issuer: IssuerUrl| {
+    ///         let config = (issuer.as_str() == url).then(|| config.clone());
+    ///         async move { Ok::<_, ResolveError>(config) }
+    ///     })
+    ///     .build()?;
+    ///
+    /// assert!(verifier.verify(&tenant.token("user_ada").sign()).await.is_ok());
+    /// let foreign = tenant.token("user_eve").claim("iss", "https://clerk.evil.example").sign();
+    /// let error = verifier.verify(&foreign).await.unwrap_err();
+    /// assert_eq!(error.kind(), VerifyErrorKind::InvalidIssuer);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn resolver(self, resolver: impl InstanceResolver + 'static) -> Self {
         Self { resolver: Some(Arc::new(resolver)), ..self }
     }
 
-    /// Asks the resolver for issuers with a port or an IP address too, and for `http` ones on loopback addresses:
-    /// for tests and closed networks.
-    pub fn allow_local_issuers(self) -> Self {
-        Self { local_issuers_are_allowed: true, ..self }
-    }
-
-    /// Remembers up to so many verified tokens, in up to so many bytes: 10 000 in 32 MiB by default.
+    /// Lets the resolver look up issuers with a port, an IP address or a name outside the public DNS, and `http`
+    /// issuers on loopback addresses.
     ///
-    /// A token that is remembered is held against the clock and the keys of the moment, but costs no second
-    /// signature. What is remembered are claims by a digest of the token, not the token.
-    pub fn token_cache(self, entries: usize, bytes: usize) -> Self {
-        Self { token_cache: (entries > 0 && bytes > 0).then_some(Capacity { bytes, entries }), ..self }
+    /// It is for tests and closed networks. Configured instances are not affected: their issuers may be local anyway.
+    pub fn allow_local_issuers(self) -> Self {
+        Self { allow_local_issuers: true, ..self }
     }
 
-    /// Verifies every token from scratch.
+    /// Sets the clock by which tokens and keys age; [`SystemClock`] by default.
+    ///
+    /// The timeouts of fetches and of the resolver run in real time, whatever the clock.
+    ///
+    /// ```
+    /// # #[cfg(feature = "testing")] {
+    /// use std::time::Duration;
+    /// use tower_clerk::{Verifier, testing::{ManualClock, TestIssuer}, verify::VerifyErrorKind};
+    ///
+    /// let clock = ManualClock::new();
+    /// let issuer = TestIssuer::new().clock(clock.clone());
+    /// let verifier = Verifier::builder(issuer.config()).clock(clock.clone()).build()?;
+    ///
+    /// let token = issuer.token("user_ada").sign();
+    /// assert!(verifier.try_verify(&token).is_ok());
+    ///
+    /// clock.advance(Duration::from_secs(3600));
+    /// assert_eq!(verifier.try_verify(&token).unwrap_err().kind(), VerifyErrorKind::Expired);
+    /// # }
+    /// # Ok::<(), tower_clerk::ConfigError>(())
+    /// ```
+    pub fn clock(self, clock: impl Clock + 'static) -> Self {
+        Self { clock: Arc::new(clock), ..self }
+    }
+
+    /// Sets the HTTP client that fetches keys, such as one with a proxy or a certificate authority of your own.
+    ///
+    /// A redirected response is rejected, because another server must not supply the keys. A response with a
+    /// `Content-Encoding` that the client did not decode is rejected too. The size limit of 512 KiB and
+    /// [`jwks_timeout`](crate::ClerkConfig::jwks_timeout) apply as with the default client.
+    #[cfg(feature = "reqwest")]
+    pub fn http_client(self, client: reqwest::Client) -> Self {
+        Self { http_client: Some(client), ..self }
+    }
+
+    /// Sets how many verified tokens the token cache holds; 10 000 by default, and none with zero.
+    ///
+    /// A cached token is checked against the current time and key set, but its signature is not verified again. The
+    /// cache holds the claims and a SHA-256 digest of the token, not the token itself. One entry per active user is
+    /// enough.
+    ///
+    /// ```
+    /// # #[cfg(feature = "testing")] {
+    /// use tower_clerk::{Verifier, testing::TestIssuer};
+    ///
+    /// let issuer = TestIssuer::new();
+    /// let verifier = Verifier::builder(issuer.config()).token_cache_entries(100).build()?;
+    /// let token = issuer.token("user_ada").sign();
+    /// verifier.try_verify(&token)?;
+    /// verifier.try_verify(&token)?; // a hit: no signature is verified
+    ///
+    /// let status = verifier.token_cache_status();
+    /// assert_eq!(status.entries, 1);
+    /// assert!(status.bytes > 0);
+    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn token_cache_entries(self, entries: usize) -> Self {
+        self.with_token_cache(|limits| limits.entries = entries)
+    }
+
+    /// Sets how many bytes of the heap the token cache may use; 32 MiB by default, and no cache with zero.
+    ///
+    /// Both limits apply: the cache evicts a token when either is reached.
+    pub fn token_cache_bytes(self, bytes: usize) -> Self {
+        self.with_token_cache(|limits| limits.bytes = bytes)
+    }
+
+    /// Switches the token cache off: every token passes through all checks.
     pub fn without_token_cache(self) -> Self {
         Self { token_cache: None, ..self }
     }
 
-    /// Makes the verifier.
+    /// Builds the verifier.
     ///
     /// # Errors
     ///
-    /// As [`Verifier::new`]; with several instances also [`ConfigError::Missing`] if one has no issuer, and
-    /// [`ConfigError::Conflict`] if two have the same.
+    /// [`ConfigError`] as for [`Verifier::new`] for each instance, and
+    ///
+    /// - [`ConfigError::Missing`] if there is neither an instance nor a resolver, or if one of several instances has no
+    ///   issuer;
+    /// - [`ConfigError::Conflict`] if two instances have the same issuer.
     pub fn build(self) -> Result<Verifier, ConfigError> {
         let configs = || self.instances.iter().map(|instance| &instance.config);
-        if self.has_stray_key_source {
-            return Err(ConfigError::missing("instances", "a key source needs the instance that it belongs to"));
-        }
         let max_token_length = configs().map(|config| config.max_token_length).max().unwrap_or_default();
         let stale_limit = configs().map(|config| config.jwks_stale_limit).max().unwrap_or_default();
-        // What is resolved later may have any limits that a configuration may have.
+        // A resolver may return any configuration, so the shared parts must serve the most permissive one.
         let (places, stale_limit, max_token_length) = match self.resolver {
-            Some(_) => (self.instances.len() + MAX_RESOLVED, LONGEST_STALE_LIMIT, LONGEST_TOKEN),
+            Some(_) => (self.instances.len() + MAX_RESOLVED, MAX_STALE_LIMIT, MAX_TOKEN_LENGTH),
             None => (self.instances.len(), stale_limit, max_token_length),
         };
-        let shared = Arc::new(Shared {
-            cache: KeyCache::new(places, stale_limit),
+        let resources = Arc::new(InstanceResources {
             clock: Arc::clone(&self.clock),
+            key_cache: KeyCache::new(places, stale_limit),
             #[cfg(feature = "reqwest")]
             http_clients: HttpClients::new(self.http_client),
-            sources: AtomicU64::new(0),
+            stores: AtomicU64::new(0),
         });
-        let directory =
-            self.resolver.map(|resolver| Directory::new(resolver, Arc::clone(&shared), self.local_issuers_are_allowed));
-        let instances = Instances::new(self.instances, &shared, directory)?;
-        let verified = self.token_cache.map(VerifiedTokens::new);
-        Ok(Verifier { inner: Arc::new(Inner { clock: self.clock, instances, max_token_length, verified }) })
+        let resolved = self
+            .resolver
+            .map(|resolver| ResolverCache::new(resolver, self.allow_local_issuers, Arc::clone(&resources)));
+        let instances = InstanceRegistry::new(self.instances, &resources, resolved)?;
+        let limits = self.token_cache.filter(|limits| limits.entries > 0 && limits.bytes > 0);
+        let token_cache = limits.map(TokenCache::new);
+        Ok(Verifier { inner: Arc::new(Inner { instances, clock: self.clock, max_token_length, token_cache }) })
+    }
+
+    fn with_token_cache(mut self, change: impl FnOnce(&mut TokenCacheLimits)) -> Self {
+        let mut limits = self.token_cache.unwrap_or(TOKEN_CACHE);
+        change(&mut limits);
+        self.token_cache = Some(limits);
+        self
     }
 }
 
-impl std::fmt::Debug for VerifierBuilder {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl Default for VerifierBuilder {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for VerifierBuilder {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_struct("VerifierBuilder").field("instances", &self.instances).finish_non_exhaustive()
     }
 }
 
-/// As long as any configuration may say, in bytes.
-const LONGEST_TOKEN: usize = 1024 * 1024;
-const LONGEST_STALE_LIMIT: Duration = Duration::from_secs(30 * 24 * 60 * 60);
-const TOKEN_CACHE: Capacity = Capacity { bytes: 32 * 1024 * 1024, entries: 10_000 };
+/// Ten thousand users who are active within the minute that a token lives, in memory that a small container has.
+const TOKEN_CACHE: TokenCacheLimits = TokenCacheLimits { entries: 10_000, bytes: 32 * 1024 * 1024 };

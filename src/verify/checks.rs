@@ -1,185 +1,134 @@
+//! The checks of the claims, in the order of the [module docs](super#checks). All of them follow the signature.
+//!
+//! The order is part of the API: the first check that fails gives the error its kind. Checks that say whose token it is
+//! come before the time, so `Expired` means that the token was valid in every other respect but its session status.
+
 use std::{borrow::Cow, time::SystemTime};
 
-use super::error::VerifyErrorKind;
+use super::VerifyErrorKind;
 use crate::{
-    claims::{Claim, Wire, millis, unix_millis},
+    claims::{CheckedClaims, NumericDate, RawClaim, RawClaims},
+    clock::millis,
     config::ClerkConfig,
-    json::{Object, Value},
-    jwt::Algorithm,
+    json::Value,
+    jwt::VerifiedPayload,
 };
 
-/// Everything that is asked of a token besides its signature. Times are in milliseconds.
-#[derive(Debug)]
-pub(super) struct Checks {
-    audiences: Vec<String>,
-    issuers: Vec<String>,
-    max_lifetime: Option<i64>,
-    missing_azp_is_allowed: bool,
-    parties: Vec<String>,
-    pending_sessions_are_allowed: bool,
-    skew: i64,
-    template_tokens_are_allowed: bool,
+/// Checks the claims of a verified payload against the configuration of the instance whose key verified it.
+///
+/// `sub` and `iss` are moved out of the raw claims, because [`CheckedClaims`] holds them as values that are present.
+pub(super) fn check_claims<'p>(
+    payload: VerifiedPayload<'p>,
+    config: &ClerkConfig,
+    now: SystemTime,
+) -> Result<CheckedClaims<'p>, VerifyErrorKind> {
+    let mut raw = RawClaims::read(&payload);
+    let sub = subject(std::mem::take(&mut raw.sub))?;
+    session_id(&raw.sid, config)?;
+    let iss = issuer(std::mem::take(&mut raw.iss), config)?;
+    authorized_party(&raw.azp, config)?;
+    audience(raw.aud.as_ref(), config)?;
+    if matches!(raw.act, RawClaim::Invalid) {
+        return Err(VerifyErrorKind::InvalidActor);
+    }
+    let exp = times(&raw, config, now)?;
+    session_status(&raw.sts, config)?;
+    Ok(CheckedClaims::assertion(payload, raw, sub, iss, exp))
 }
 
-/// What the header of an acceptable token says.
-pub(super) struct CheckedHeader<'a> {
-    pub(super) algorithm: Algorithm,
-    /// Whether the token says that it was made from a JWT template.
-    pub(super) is_template: bool,
-    pub(super) kid: Option<Cow<'a, str>>,
-}
-
-impl Checks {
-    pub(super) fn new(config: &ClerkConfig) -> Self {
-        Self {
-            audiences: config.audience.clone(),
-            issuers: config.issuers().into_iter().map(str::to_owned).collect(),
-            max_lifetime: config.max_token_lifetime.map(millis),
-            missing_azp_is_allowed: config.missing_azp_allowed,
-            parties: config.authorized_parties.clone(),
-            pending_sessions_are_allowed: config.pending_sessions_allowed,
-            skew: millis(config.clock_skew),
-            template_tokens_are_allowed: config.template_tokens_allowed,
-        }
-    }
-
-    /// Whatever some instance may accept.
-    pub(super) fn most_lenient() -> Self {
-        Self {
-            audiences: Vec::new(),
-            issuers: Vec::new(),
-            max_lifetime: None,
-            missing_azp_is_allowed: true,
-            parties: Vec::new(),
-            pending_sessions_are_allowed: true,
-            skew: 0,
-            template_tokens_are_allowed: true,
-        }
-    }
-
-    /// What can be refused before a key is looked for.
-    pub(super) fn header<'a>(&self, header: &Object<'a>) -> Result<CheckedHeader<'a>, VerifyErrorKind> {
-        if header.get("crit").is_some() {
-            return Err(VerifyErrorKind::CriticalHeader);
-        }
-        match header.get("typ") {
-            None => {}
-            Some(Value::String(typ)) if typ == "JWT" => {}
-            Some(_) => return Err(VerifyErrorKind::UnsupportedType),
-        }
-        let is_template = match header.get("cat") {
-            None => false,
-            Some(Value::String(cat)) if cat == SESSION || cat == IGNORE => false,
-            Some(Value::String(cat)) if cat == TEMPLATE && self.template_tokens_are_allowed => true,
-            Some(_) => return Err(VerifyErrorKind::UnsupportedCategory),
-        };
-        let algorithm = header
-            .string("alg")
-            .and_then(|alg| Algorithm::from_name(&alg))
-            .ok_or(VerifyErrorKind::UnsupportedAlgorithm)?;
-        let kid = match header.get("kid") {
-            None => None,
-            Some(Value::String(kid)) => Some(kid),
-            Some(_) => return Err(VerifyErrorKind::InvalidKeyId),
-        };
-        Ok(CheckedHeader { algorithm, is_template, kid })
-    }
-
-    /// What is asked of the claims once the signature holds.
-    pub(super) fn claims(&self, wire: &Wire<'_>, now: SystemTime) -> Result<(), VerifyErrorKind> {
-        self.subject(wire)?;
-        self.issuer(wire)?;
-        self.authorized_party(wire)?;
-        self.audience(wire)?;
-        if matches!(wire.act, Claim::Invalid) {
-            return Err(VerifyErrorKind::InvalidActor);
-        }
-        self.times(wire, unix_millis(now))?;
-        match &wire.sts {
-            Claim::Invalid => Err(VerifyErrorKind::InvalidSessionStatus),
-            Claim::Value(status) if status == "pending" && !self.pending_sessions_are_allowed => {
-                Err(VerifyErrorKind::PendingSession)
-            }
-            Claim::Absent | Claim::Value(_) => Ok(()),
-        }
-    }
-
-    pub(super) fn compares_issuers(&self) -> bool {
-        !self.issuers.is_empty()
-    }
-
-    fn subject(&self, wire: &Wire<'_>) -> Result<(), VerifyErrorKind> {
-        match &wire.sub {
-            Claim::Value(sub) if !sub.is_empty() && !sub.starts_with("mch_") => {}
-            _ => return Err(VerifyErrorKind::InvalidSubject),
-        }
-        match &wire.sid {
-            Claim::Value(sid) if !sid.is_empty() => Ok(()),
-            Claim::Absent if self.template_tokens_are_allowed => Ok(()),
-            _ => Err(VerifyErrorKind::InvalidSessionId),
-        }
-    }
-
-    fn issuer(&self, wire: &Wire<'_>) -> Result<(), VerifyErrorKind> {
-        match &wire.iss {
-            Claim::Value(iss) if self.issuers.iter().any(|issuer| issuer == iss) => Ok(()),
-            Claim::Value(iss) if self.issuers.is_empty() && !iss.is_empty() => Ok(()),
-            _ => Err(VerifyErrorKind::InvalidIssuer),
-        }
-    }
-
-    fn authorized_party(&self, wire: &Wire<'_>) -> Result<(), VerifyErrorKind> {
-        match &wire.azp {
-            Claim::Absent if self.parties.is_empty() || self.missing_azp_is_allowed => Ok(()),
-            Claim::Value(_) if self.parties.is_empty() => Ok(()),
-            Claim::Value(azp) if self.parties.iter().any(|party| party == azp) => Ok(()),
-            _ => Err(VerifyErrorKind::InvalidAuthorizedParty),
-        }
-    }
-
-    fn audience(&self, wire: &Wire<'_>) -> Result<(), VerifyErrorKind> {
-        let is_ours = |audience: &Value<'_>| match audience {
-            Value::String(audience) => Some(self.audiences.iter().any(|ours| ours == audience)),
-            _ => None,
-        };
-        let is_accepted = match &wire.aud {
-            _ if self.audiences.is_empty() => Some(true),
-            Some(list @ Value::Array(_)) => list.elements().and_then(|elements| {
-                elements.iter().map(is_ours).try_fold(false, |found, is_ours| Some(found | is_ours?))
-            }),
-            Some(audience) => is_ours(audience),
-            None => None,
-        };
-        if is_accepted == Some(true) { Ok(()) } else { Err(VerifyErrorKind::InvalidAudience) }
-    }
-
-    fn times(&self, wire: &Wire<'_>, now: i64) -> Result<(), VerifyErrorKind> {
-        let Claim::Value(exp) = wire.exp else { return Err(VerifyErrorKind::InvalidExpiry) };
-        if exp <= now.saturating_sub(self.skew) {
-            return Err(VerifyErrorKind::Expired);
-        }
-        let latest = now.saturating_add(self.skew);
-        match wire.nbf {
-            Claim::Invalid => return Err(VerifyErrorKind::InvalidNotBefore),
-            Claim::Value(nbf) if nbf > latest => return Err(VerifyErrorKind::NotYetValid),
-            Claim::Absent | Claim::Value(_) => {}
-        }
-        match wire.iat {
-            Claim::Invalid => return Err(VerifyErrorKind::InvalidIssuedAt),
-            Claim::Value(iat) if iat > latest => return Err(VerifyErrorKind::IssuedInFuture),
-            Claim::Absent | Claim::Value(_) => {}
-        }
-        let lifetime = wire.iat.value().and_then(|iat| exp.checked_sub(iat));
-        match self.max_lifetime {
-            Some(longest) if lifetime.is_none_or(|lifetime| lifetime > longest) => {
-                Err(VerifyErrorKind::LifetimeTooLong)
-            }
-            _ => Ok(()),
-        }
+/// The user id. Machine tokens of Clerk have a subject `mch_…`; a machine must not pass as a user.
+fn subject(sub: RawClaim<Cow<'_, str>>) -> Result<Cow<'_, str>, VerifyErrorKind> {
+    match sub {
+        RawClaim::Value(sub) if !sub.is_empty() && !sub.starts_with("mch_") => Ok(sub),
+        _ => Err(VerifyErrorKind::InvalidSubject),
     }
 }
 
-// Categories as Clerk's SDKs spell them.
-const IGNORE: &str = "cl_I7d4PD111III";
-const SESSION: &str = "cl_B7d4PD111AAA";
-const TEMPLATE: &str = "cl_B7d4PD222AAA";
+/// A session id is required, except in tokens made from a JWT template, which have none.
+fn session_id(sid: &RawClaim<Cow<'_, str>>, config: &ClerkConfig) -> Result<(), VerifyErrorKind> {
+    match sid {
+        RawClaim::Value(sid) if !sid.is_empty() => Ok(()),
+        RawClaim::Absent if config.allow_template_tokens => Ok(()),
+        _ => Err(VerifyErrorKind::InvalidSessionId),
+    }
+}
+
+/// The issuer (RFC 7519, section 4.1.1). It is compared although a key of the instance verified the signature:
+/// instances of one Clerk application may have several domains, and a resolver may return one configuration for several
+/// issuers.
+fn issuer<'p>(iss: RawClaim<Cow<'p, str>>, config: &ClerkConfig) -> Result<Cow<'p, str>, VerifyErrorKind> {
+    match iss {
+        RawClaim::Value(iss) if config.accepts_issuer(&iss) => Ok(iss),
+        _ => Err(VerifyErrorKind::InvalidIssuer),
+    }
+}
+
+/// The origin to which Clerk issued the token. Comparing it keeps a token of one subdomain from being used on another.
+fn authorized_party(azp: &RawClaim<Cow<'_, str>>, config: &ClerkConfig) -> Result<(), VerifyErrorKind> {
+    let parties = &config.authorized_parties;
+    match azp {
+        RawClaim::Absent if parties.is_empty() || config.allow_missing_azp => Ok(()),
+        RawClaim::Value(_) if parties.is_empty() => Ok(()),
+        RawClaim::Value(azp) if parties.iter().any(|party| party == azp) => Ok(()),
+        _ => Err(VerifyErrorKind::InvalidAuthorizedParty),
+    }
+}
+
+/// A string, or an array of strings of which one must be accepted (RFC 7519, section 4.1.3). An array with an element
+/// of another type is rejected as a whole.
+fn audience(aud: Option<&Value<'_>>, config: &ClerkConfig) -> Result<(), VerifyErrorKind> {
+    let is_accepted = |audience: &Value<'_>| match audience {
+        Value::String(audience) => Some(config.audience.iter().any(|accepted| accepted == audience)),
+        _ => None,
+    };
+    let one_is_accepted = match aud {
+        _ if config.audience.is_empty() => Some(true),
+        Some(list @ Value::Array(_)) => list.elements().and_then(|elements| {
+            elements.iter().map(is_accepted).try_fold(false, |found, is_accepted| Some(found | is_accepted?))
+        }),
+        Some(audience) => is_accepted(audience),
+        None => None,
+    };
+    if one_is_accepted == Some(true) { Ok(()) } else { Err(VerifyErrorKind::InvalidAudience) }
+}
+
+/// Checks `exp`, `nbf` and `iat` (RFC 7519, sections 4.1.4 to 4.1.6), and returns `exp`.
+///
+/// All times are milliseconds, as in Clerk's SDKs. `exp` is exclusive: at `exp` plus the clock skew the token has
+/// expired. With a maximum lifetime, a token without `iat` is rejected, because its lifetime is unknown.
+fn times(raw: &RawClaims<'_>, config: &ClerkConfig, now: SystemTime) -> Result<NumericDate, VerifyErrorKind> {
+    let (now, skew) = (NumericDate::from(now).millis(), millis(config.clock_skew));
+    let (earliest, latest) = (now - skew, now + skew);
+    let RawClaim::Value(exp) = raw.exp else { return Err(VerifyErrorKind::InvalidExpiry) };
+    if exp.millis() <= earliest {
+        return Err(VerifyErrorKind::Expired);
+    }
+    match raw.nbf {
+        RawClaim::Invalid => return Err(VerifyErrorKind::InvalidNotBefore),
+        RawClaim::Value(nbf) if nbf.millis() > latest => return Err(VerifyErrorKind::NotYetValid),
+        RawClaim::Absent | RawClaim::Value(_) => {}
+    }
+    match raw.iat {
+        RawClaim::Invalid => return Err(VerifyErrorKind::InvalidIssuedAt),
+        RawClaim::Value(iat) if iat.millis() > latest => return Err(VerifyErrorKind::IssuedInFuture),
+        RawClaim::Absent | RawClaim::Value(_) => {}
+    }
+    let lifetime = raw.iat.value().map(|iat| exp.millis() - iat.millis());
+    match config.max_token_lifetime {
+        Some(longest) if lifetime.is_none_or(|lifetime| lifetime > millis(longest)) => {
+            Err(VerifyErrorKind::LifetimeTooLong)
+        }
+        _ => Ok(exp),
+    }
+}
+
+/// `pending` is a user who has signed in but has tasks left. Other values pass: Clerk may add some.
+fn session_status(sts: &RawClaim<Cow<'_, str>>, config: &ClerkConfig) -> Result<(), VerifyErrorKind> {
+    match sts {
+        RawClaim::Invalid => Err(VerifyErrorKind::InvalidSessionStatus),
+        RawClaim::Value(status) if status == "pending" && !config.allow_pending_sessions => {
+            Err(VerifyErrorKind::PendingSession)
+        }
+        RawClaim::Absent | RawClaim::Value(_) => Ok(()),
+    }
+}

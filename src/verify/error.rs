@@ -1,112 +1,243 @@
 use std::{error::Error, fmt, time::Duration};
 
-use crate::jwks::FetchErrorKind;
+use crate::{
+    instance::ResolveFailure,
+    jwks::{FetchErrorKind, FetchUnavailable, KeyError},
+    jwt::{HeaderError, MalformedToken},
+};
 
-/// A token was refused, or could not be judged for want of keys.
+/// Why a token was rejected, or could not be verified because keys are unavailable.
 ///
-/// Its texts never hold anything of the token.
+/// [`kind`](Self::kind) is the first [check](super#checks) that failed. One kind says nothing about the token:
+/// [`KeysUnavailable`](VerifyErrorKind::KeysUnavailable), for which [`unavailable_reason`](Self::unavailable_reason)
+/// and [`retry_after`](Self::retry_after) return a value. The text never contains a part of the token, so it may be
+/// logged.
+///
+/// ```
+/// # #[cfg(all(feature = "reqwest", feature = "testing"))]
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+/// use tower_clerk::{Verifier, jwks::FetchErrorKind, testing::TestIssuer};
+/// use tower_clerk::verify::{UnavailableReason, VerifyErrorKind};
+///
+/// let issuer = TestIssuer::start().await?;
+/// let verifier = Verifier::new(issuer.config())?;
+/// issuer.serve_status(503);
+///
+/// let error = verifier.verify(&issuer.token("user_ada").sign()).await.unwrap_err();
+/// assert_eq!(error.kind(), VerifyErrorKind::KeysUnavailable);
+/// let fetch_failed = UnavailableReason::Fetch(FetchErrorKind::UnexpectedStatus);
+/// assert_eq!(error.unavailable_reason(), Some(fetch_failed));
+/// assert!(error.retry_after().is_some());
+/// assert_eq!(error.to_string(), "keys unavailable: unexpected HTTP status");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct VerifyError {
-    cause: Option<FetchErrorKind>,
     kind: VerifyErrorKind,
-    retry_after: Option<Duration>,
+    unavailable: Option<Unavailable>,
 }
 
-/// Why a token was refused, about in the order of the [checks](super).
+/// The details of [`VerifyErrorKind::KeysUnavailable`].
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+struct Unavailable {
+    reason: UnavailableReason,
+    retry_after: Duration,
+}
+
+/// The check that rejected a token, roughly in the order of the [checks](super#checks).
+///
+/// A layer responds with 400 to [`TooLong`](Self::TooLong), with 503 to [`KeysUnavailable`](Self::KeysUnavailable), and
+/// with 401 to all others. The client does not learn the kind, except that the token has [`Expired`](Self::Expired).
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum VerifyErrorKind {
     /// The token is longer than [`ClerkConfig::max_token_length`](crate::ClerkConfig::max_token_length).
     TooLong,
-    /// It is not three segments of canonical base64url, or its header or payload is not a JSON object
-    /// with unique members.
+    /// The token is not three segments of canonical base64url, or its header or payload is not a JSON object with
+    /// unique members.
     Malformed,
-    /// Its header has `crit`: extensions that must be understood (RFC 7515, section 4.1.11).
+    /// The header has `crit`, which lists extensions that a recipient must understand (RFC 7515, section 4.1.11). This
+    /// crate understands none.
     CriticalHeader,
-    /// Its `typ` is not `JWT`.
+    /// `typ` is not `JWT`.
     UnsupportedType,
-    /// Its `cat` is not that of a session token.
+    /// `cat` does not mark a session token. A token made from a JWT template needs
+    /// [`allow_template_tokens`](crate::ClerkConfig::allow_template_tokens).
     UnsupportedCategory,
-    /// Its `alg` is not RS256, RS384 or RS512.
+    /// `alg` is not RS256, RS384 or RS512.
     UnsupportedAlgorithm,
-    /// Its `kid` is missing or not a text of 1 to 255 bytes.
+    /// `kid` is missing or not a string of 1 to 255 bytes.
     InvalidKeyId,
-    /// No key goes by its `kid`.
+    /// No key has this `kid`, even after a fetch where one was allowed. The token may be of another instance.
     UnknownKey,
-    /// Its `alg` is not the key's.
+    /// `alg` is not the one algorithm of the key (RFC 8725, section 3.1).
     AlgorithmMismatch,
-    /// Its signature is not the key's.
+    /// No key with this `kid` verifies the signature.
     InvalidSignature,
-    /// Its `sub` is missing, empty, no text or a machine's.
+    /// `sub` is missing, empty, not a string, or the id of a machine (`mch_…`).
     InvalidSubject,
-    /// Its `sid` is missing, empty or no text.
+    /// `sid` is missing, empty or not a string.
     InvalidSessionId,
-    /// Its `iss` is missing, empty, no text or another instance's.
+    /// `iss` is missing, empty, not a string, or not an issuer of a trusted instance.
     InvalidIssuer,
-    /// Its `azp` is missing, no text or not an authorized party.
+    /// `azp` is missing, not a string, or not one of the
+    /// [`authorized_parties`](crate::ClerkConfig::authorized_parties).
     InvalidAuthorizedParty,
-    /// Its `aud` is missing, of a wrong type or names none of the audiences.
+    /// `aud` is missing, of the wrong type, or names none of the [audiences](crate::ClerkConfig::audience).
     InvalidAudience,
-    /// Its `act` is not an object with a `sub`.
+    /// `act` is not an object with a `sub` (RFC 8693, section 4.1).
     InvalidActor,
-    /// Its `exp` is missing or no time.
+    /// `exp` is missing or not a `NumericDate` (RFC 7519, section 2).
     InvalidExpiry,
-    /// It has expired (`exp`).
+    /// `exp` has passed by more than the clock skew. The token was valid before, and a client can get a new one.
     Expired,
-    /// Its `nbf` is no time.
+    /// `nbf` is not a `NumericDate`.
     InvalidNotBefore,
-    /// It does not hold yet (`nbf`).
+    /// `nbf` is in the future by more than the clock skew. The clock of this machine may be slow.
     NotYetValid,
-    /// Its `iat` is no time.
+    /// `iat` is not a `NumericDate`.
     InvalidIssuedAt,
-    /// It was issued in the future (`iat`).
+    /// `iat` is in the future by more than the clock skew. The clock of this machine may be slow.
     IssuedInFuture,
-    /// It lives longer than [`ClerkConfig::max_token_lifetime`](crate::ClerkConfig::max_token_lifetime).
+    /// The time from `iat` to `exp` is longer than
+    /// [`max_token_lifetime`](crate::ClerkConfig::max_token_lifetime), or `iat` is missing.
     LifetimeTooLong,
-    /// Its `sts` is no text.
+    /// `sts` is not a string.
     InvalidSessionStatus,
-    /// Its session is pending (`sts`).
+    /// The session is pending: the user has tasks left, such as to choose an organization (`sts`).
     PendingSession,
-    /// It does not have the custom claims that the layer asks for.
-    MissingCustomClaims,
-    /// Nothing is known of the token: there are no keys to judge it with.
+    /// There are no keys to verify the token with, or the resolver could not look up its instance. This says nothing
+    /// about the token.
     KeysUnavailable,
 }
 
+/// Why keys are unavailable: the reason of a [`VerifyErrorKind::KeysUnavailable`].
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[non_exhaustive]
+pub enum UnavailableReason {
+    /// The last fetch of keys failed, and there is no key set that may still be used.
+    Fetch(FetchErrorKind),
+    /// A fetch or a lookup is in progress. [`Verifier::try_verify`](crate::Verifier::try_verify) does not wait for it;
+    /// [`Verifier::verify`](crate::Verifier::verify) does.
+    InProgress,
+    /// The caller is outside a Tokio runtime, on which keys are fetched and the resolver is called.
+    NoRuntime,
+    /// The application's resolver returned an error.
+    ResolverFailed,
+    /// The application's resolver panicked, or its runtime ended.
+    ResolverPanicked,
+    /// The application's resolver took longer than 2 seconds.
+    ResolverTimeout,
+    /// No call of the resolver is allowed now: 12 calls are in progress, or more unknown issuers arrived than 64 at
+    /// once and 10 a second.
+    TooManyLookups,
+    /// 16 384 requests are already waiting for the keys of this instance, or for the resolver.
+    TooManyWaiting,
+}
+
 impl VerifyError {
-    pub(crate) fn keys_unavailable(cause: FetchErrorKind, retry_after: Duration) -> Self {
-        Self { cause: Some(cause), kind: VerifyErrorKind::KeysUnavailable, retry_after: Some(retry_after) }
+    pub(crate) fn rejected(kind: VerifyErrorKind) -> Self {
+        Self { kind, unavailable: None }
     }
 
-    /// What was wrong.
+    pub(super) fn unavailable(reason: UnavailableReason, retry_after: Duration) -> Self {
+        Self { kind: VerifyErrorKind::KeysUnavailable, unavailable: Some(Unavailable { reason, retry_after }) }
+    }
+
+    /// Returns the first check that failed.
     #[must_use]
     pub fn kind(&self) -> VerifyErrorKind {
         self.kind
     }
 
-    /// What was wrong with the last fetch, if there are no keys.
+    /// Returns why keys are unavailable; `None` unless the kind is
+    /// [`KeysUnavailable`](VerifyErrorKind::KeysUnavailable).
     #[must_use]
-    pub fn fetch_error(&self) -> Option<FetchErrorKind> {
-        self.cause
+    pub fn unavailable_reason(&self) -> Option<UnavailableReason> {
+        self.unavailable.map(|unavailable| unavailable.reason)
     }
 
-    /// How long until keys are fetched again, if there are none.
+    /// Returns why the last fetch of keys failed, if keys are unavailable because of it.
+    #[must_use]
+    pub fn fetch_error_kind(&self) -> Option<FetchErrorKind> {
+        match self.unavailable_reason() {
+            Some(UnavailableReason::Fetch(kind)) => Some(kind),
+            _ => None,
+        }
+    }
+
+    /// Returns how long to wait before the next attempt; `None` unless keys are unavailable.
+    ///
+    /// After a failed fetch it is the time until the next fetch may start, which may be zero. For every other reason it
+    /// is one second.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
-        self.retry_after
+        self.unavailable.map(|unavailable| unavailable.retry_after)
     }
 }
 
-impl From<VerifyErrorKind> for VerifyError {
-    fn from(kind: VerifyErrorKind) -> Self {
-        Self { cause: None, kind, retry_after: None }
+impl From<MalformedToken> for VerifyError {
+    fn from(_: MalformedToken) -> Self {
+        Self::rejected(VerifyErrorKind::Malformed)
+    }
+}
+
+impl From<HeaderError> for VerifyError {
+    fn from(error: HeaderError) -> Self {
+        Self::rejected(match error {
+            HeaderError::Critical => VerifyErrorKind::CriticalHeader,
+            HeaderError::Type => VerifyErrorKind::UnsupportedType,
+            HeaderError::Category => VerifyErrorKind::UnsupportedCategory,
+            HeaderError::Algorithm => VerifyErrorKind::UnsupportedAlgorithm,
+            HeaderError::KeyId => VerifyErrorKind::InvalidKeyId,
+        })
+    }
+}
+
+impl From<KeyError> for VerifyError {
+    fn from(error: KeyError) -> Self {
+        Self::rejected(match error {
+            KeyError::AlgorithmMismatch => VerifyErrorKind::AlgorithmMismatch,
+            KeyError::InvalidKeyId => VerifyErrorKind::InvalidKeyId,
+            KeyError::InvalidSignature => VerifyErrorKind::InvalidSignature,
+            KeyError::UnknownKid => VerifyErrorKind::UnknownKey,
+            KeyError::Unavailable(unavailable) => {
+                return match unavailable {
+                    FetchUnavailable::Failed { kind, retry_after } => {
+                        Self::unavailable(UnavailableReason::Fetch(kind), retry_after)
+                    }
+                    FetchUnavailable::InProgress => Self::unavailable(UnavailableReason::InProgress, RETRY_AFTER),
+                    FetchUnavailable::NoRuntime => Self::unavailable(UnavailableReason::NoRuntime, RETRY_AFTER),
+                    FetchUnavailable::TooManyWaiting => {
+                        Self::unavailable(UnavailableReason::TooManyWaiting, RETRY_AFTER)
+                    }
+                };
+            }
+        })
+    }
+}
+
+impl From<ResolveFailure> for VerifyError {
+    fn from(failure: ResolveFailure) -> Self {
+        let reason = match failure {
+            ResolveFailure::NoRuntime => UnavailableReason::NoRuntime,
+            ResolveFailure::ResolverFailed => UnavailableReason::ResolverFailed,
+            ResolveFailure::ResolverPanicked => UnavailableReason::ResolverPanicked,
+            ResolveFailure::ResolverTimeout => UnavailableReason::ResolverTimeout,
+            ResolveFailure::TooManyLookups => UnavailableReason::TooManyLookups,
+            ResolveFailure::TooManyWaiting => UnavailableReason::TooManyWaiting,
+            ResolveFailure::UnknownIssuer => return Self::rejected(VerifyErrorKind::InvalidIssuer),
+        };
+        Self::unavailable(reason, RETRY_AFTER)
     }
 }
 
 impl fmt::Display for VerifyError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.cause {
-            Some(cause) => write!(formatter, "{}: {cause}", self.kind),
+        match self.unavailable_reason() {
+            Some(reason) => write!(formatter, "{}: {reason}", self.kind),
             None => self.kind.fmt(formatter),
         }
     }
@@ -114,36 +245,105 @@ impl fmt::Display for VerifyError {
 
 impl Error for VerifyError {}
 
+impl VerifyErrorKind {
+    /// Returns a stable name for metrics and logs, such as `invalid_signature`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::TooLong => "too_long",
+            Self::Malformed => "malformed",
+            Self::CriticalHeader => "critical_header",
+            Self::UnsupportedType => "unsupported_type",
+            Self::UnsupportedCategory => "unsupported_category",
+            Self::UnsupportedAlgorithm => "unsupported_algorithm",
+            Self::InvalidKeyId => "invalid_key_id",
+            Self::UnknownKey => "unknown_key",
+            Self::AlgorithmMismatch => "algorithm_mismatch",
+            Self::InvalidSignature => "invalid_signature",
+            Self::InvalidSubject => "invalid_subject",
+            Self::InvalidSessionId => "invalid_session_id",
+            Self::InvalidIssuer => "invalid_issuer",
+            Self::InvalidAuthorizedParty => "invalid_authorized_party",
+            Self::InvalidAudience => "invalid_audience",
+            Self::InvalidActor => "invalid_actor",
+            Self::InvalidExpiry => "invalid_expiry",
+            Self::Expired => "expired",
+            Self::InvalidNotBefore => "invalid_not_before",
+            Self::NotYetValid => "not_yet_valid",
+            Self::InvalidIssuedAt => "invalid_issued_at",
+            Self::IssuedInFuture => "issued_in_future",
+            Self::LifetimeTooLong => "lifetime_too_long",
+            Self::InvalidSessionStatus => "invalid_session_status",
+            Self::PendingSession => "pending_session",
+            Self::KeysUnavailable => "keys_unavailable",
+        }
+    }
+}
+
 impl fmt::Display for VerifyErrorKind {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {
-            Self::TooLong => "the token is too long",
-            Self::Malformed => "the token is not a compact JWT",
-            Self::CriticalHeader => "the token has critical header parameters",
-            Self::UnsupportedType => "the token is of another type (typ)",
-            Self::UnsupportedCategory => "the token is not a session token (cat)",
-            Self::UnsupportedAlgorithm => "the token's algorithm is not accepted (alg)",
-            Self::InvalidKeyId => "the token does not name its key (kid)",
-            Self::UnknownKey => "the token's key is not known (kid)",
-            Self::AlgorithmMismatch => "the token's algorithm is not its key's (alg)",
-            Self::InvalidSignature => "the signature does not hold",
-            Self::InvalidSubject => "the subject is not a user (sub)",
-            Self::InvalidSessionId => "the session is not named (sid)",
-            Self::InvalidIssuer => "the issuer is another (iss)",
-            Self::InvalidAuthorizedParty => "the authorized party is another (azp)",
-            Self::InvalidAudience => "the audience is another (aud)",
-            Self::InvalidActor => "the actor is not named (act)",
-            Self::InvalidExpiry => "the expiry is not a time (exp)",
-            Self::Expired => "the token has expired (exp)",
-            Self::InvalidNotBefore => "the beginning is not a time (nbf)",
-            Self::NotYetValid => "the token does not hold yet (nbf)",
-            Self::InvalidIssuedAt => "the time of issue is not a time (iat)",
-            Self::IssuedInFuture => "the token was issued in the future (iat)",
-            Self::LifetimeTooLong => "the token lives too long",
-            Self::InvalidSessionStatus => "the session's status is not a text (sts)",
-            Self::PendingSession => "the session is pending (sts)",
-            Self::MissingCustomClaims => "the token lacks the custom claims asked for",
-            Self::KeysUnavailable => "keys are unavailable",
+            Self::TooLong => "token too long",
+            Self::Malformed => "malformed token",
+            Self::CriticalHeader => "unsupported critical header parameter (crit)",
+            Self::UnsupportedType => "unsupported token type (typ)",
+            Self::UnsupportedCategory => "unsupported token category (cat)",
+            Self::UnsupportedAlgorithm => "unsupported algorithm (alg)",
+            Self::InvalidKeyId => "missing or invalid key id (kid)",
+            Self::UnknownKey => "unknown key id (kid)",
+            Self::AlgorithmMismatch => "algorithm does not match the key (alg)",
+            Self::InvalidSignature => "signature verification failed",
+            Self::InvalidSubject => "invalid subject (sub)",
+            Self::InvalidSessionId => "missing or invalid session id (sid)",
+            Self::InvalidIssuer => "issuer not accepted (iss)",
+            Self::InvalidAuthorizedParty => "authorized party not accepted (azp)",
+            Self::InvalidAudience => "audience not accepted (aud)",
+            Self::InvalidActor => "invalid actor claim (act)",
+            Self::InvalidExpiry => "exp is missing or not a NumericDate",
+            Self::Expired => "token expired (exp)",
+            Self::InvalidNotBefore => "nbf is not a NumericDate",
+            Self::NotYetValid => "token not yet valid (nbf)",
+            Self::InvalidIssuedAt => "iat is not a NumericDate",
+            Self::IssuedInFuture => "token issued in the future (iat)",
+            Self::LifetimeTooLong => "token lifetime exceeds max_token_lifetime",
+            Self::InvalidSessionStatus => "invalid session status (sts)",
+            Self::PendingSession => "session is pending (sts)",
+            Self::KeysUnavailable => "keys unavailable",
         })
     }
 }
+
+impl UnavailableReason {
+    /// Returns a stable name for metrics and logs, such as `timeout` or `no_runtime`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Fetch(kind) => kind.as_str(),
+            Self::InProgress => "in_progress",
+            Self::NoRuntime => "no_runtime",
+            Self::ResolverFailed => "resolver_failed",
+            Self::ResolverPanicked => "resolver_panicked",
+            Self::ResolverTimeout => "resolver_timeout",
+            Self::TooManyLookups => "too_many_lookups",
+            Self::TooManyWaiting => "too_many_waiting",
+        }
+    }
+}
+
+impl fmt::Display for UnavailableReason {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Fetch(kind) => return kind.fmt(formatter),
+            Self::InProgress => "a fetch is in progress",
+            Self::NoRuntime => "no Tokio runtime to fetch keys on; verify inside one, or configure a PEM key",
+            Self::ResolverFailed => "the instance resolver failed",
+            Self::ResolverPanicked => "the instance resolver panicked",
+            Self::ResolverTimeout => "the instance resolver timed out",
+            Self::TooManyLookups => "too many instance lookups in progress",
+            Self::TooManyWaiting => "too many requests waiting for keys",
+        })
+    }
+}
+
+/// For reasons that come without a time: `Retry-After` counts whole seconds, and fetches and lookups take about one.
+const RETRY_AFTER: Duration = Duration::from_secs(1);

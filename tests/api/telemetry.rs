@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use tower_clerk::{ClerkAuthLayer, ClerkConfig, Verifier, testing::ManualClock};
+use tower_clerk::{ClerkAuthLayer, ClerkConfig, Verifier, testing::ManualClock, verify::Instance};
 use tracing::{
     Event, Level, Subscriber,
     field::{Field, Visit},
@@ -106,7 +106,8 @@ async fn status(layer: &ClerkAuthLayer, authorization: Option<&str>) -> u16 {
 fn verifier(clock: &ManualClock) -> (Verifier, GatedSource) {
     let source = GatedSource::new();
     source.always(Reply::document(issuer().jwks()));
-    let verifier = Verifier::builder(issuer().config()).clock(clock.clone()).key_source(source.clone()).build();
+    let verifier =
+        Verifier::builder(Instance::new(issuer().config()).key_source(source.clone())).clock(clock.clone()).build();
     (verifier.expect("a verifier"), source)
 }
 
@@ -117,14 +118,14 @@ async fn a_rejection_is_one_debug_event_without_token_data() {
     let forged = bearer(&issuer().token("user_hunter2").header("kid", "ins_hunter2"));
     let (log, _guard) = Log::start();
     for (layer, credential, line) in [
-        (&strict, None, "kind=MissingToken passed=false"),
-        (&strict, Some("Bearer"), "kind=MalformedRequest passed=false"),
-        (&strict, Some(token.as_str()), "kind=InvalidAuthorizedParty passed=false"),
-        (&strict, Some(forged.as_str()), "kind=UnknownKey passed=false"),
-        (&lenient, Some(forged.as_str()), "kind=UnknownKey passed=true"),
+        (&strict, None, r#"reason="missing_token" passed=false"#),
+        (&strict, Some("Bearer"), r#"reason="malformed_request" passed=false"#),
+        (&strict, Some(token.as_str()), r#"reason="invalid_authorized_party" passed=false"#),
+        (&strict, Some(forged.as_str()), r#"reason="unknown_key" passed=false"#),
+        (&lenient, Some(forged.as_str()), r#"reason="unknown_key" passed=true"#),
     ] {
         status(layer, credential).await;
-        assert_eq!(log.lines(), [format!("DEBUG request refused {line}")]);
+        assert_eq!(log.lines(), [format!("DEBUG request rejected {line}")]);
     }
     assert_eq!(status(&strict, Some(&good())).await, 200);
     assert!(log.take().is_empty(), "a good request is no news");
@@ -139,7 +140,7 @@ async fn a_fetch_is_logged_in_a_span_that_belongs_to_no_request() {
     verifier.warm_up().await.expect("keys");
     let events = log.take();
     let [event] = events.as_slice() else { panic!("{events:?}") };
-    assert_eq!((event.level, event.text.as_str()), (Level::DEBUG, "keys fetched keys=1 skipped=0"));
+    assert_eq!((event.level, event.text.as_str()), (Level::DEBUG, "key set fetched keys=1 skipped=0"));
     assert_eq!(event.span, Some(("fetch_keys", true)));
 }
 
@@ -150,7 +151,7 @@ async fn fetch_failures_are_logged_by_severity_and_once_a_minute() {
     source.always(Reply::Failure);
     let (log, _guard) = Log::start();
     let failed = |level: &str, rest: &str| {
-        vec![format!("{level} fetching keys failed error=the key source failed source=out of order{rest}")]
+        vec![format!("{level} fetching keys failed error=could not fetch the JWKS document source=out of order{rest}")]
     };
     verifier.refresh().await.expect_err("no keys");
     assert_eq!(log.lines(), failed("WARN", ""));
@@ -172,19 +173,23 @@ async fn fetch_failures_are_logged_by_severity_and_once_a_minute() {
     }
     clock.advance(Duration::from_secs(60));
     verifier.refresh().await.expect_err("it fails");
-    let expected =
-        "ERROR fetching keys has failed for an hour error=the key source failed source=out of order age=3659";
+    let expected = "ERROR fetching keys has failed for an hour error=could not fetch the JWKS document source=out of order age=3659";
     assert_eq!(log.lines(), [expected]);
 }
 
 #[tokio::test]
-async fn a_key_without_an_issuer_is_logged_at_start() {
+async fn what_is_not_checked_is_logged_at_start() {
     let (log, _guard) = Log::start();
     let issuer = issuer();
     let config = ClerkConfig::from_jwt_key(issuer.public_key_pem()).expect("a key");
     Verifier::new(config.clone()).expect("a verifier");
-    let line = "INFO only a key is configured: tokens of any issuer that it signed pass instance=\"clerk\"";
-    assert_eq!(log.lines(), [line]);
-    Verifier::new(config.issuer(issuer.url()).expect("an issuer")).expect("a verifier");
+    let no_parties =
+        |instance: &str| format!("INFO no authorized parties configured: `azp` is not checked instance={instance:?}");
+    let no_issuer = "INFO no issuer configured: `iss` is not checked instance=\"clerk\"".to_owned();
+    assert_eq!(log.lines(), [no_issuer, no_parties("clerk")]);
+    let config = config.add_issuer(issuer.url()).expect("an issuer");
+    Verifier::new(config.clone()).expect("a verifier");
+    assert_eq!(log.lines(), [no_parties(issuer.url())]);
+    Verifier::new(config.authorized_parties(["https://app.example"]).expect("a party")).expect("a verifier");
     assert!(log.take().is_empty());
 }

@@ -4,7 +4,7 @@ use std::fmt::Debug;
 
 use axum::body::Body;
 use bytes::Bytes;
-use http::{HeaderValue, Request, Response, response::Parts};
+use http::{HeaderMap, HeaderValue, Request, Response, header::CONTENT_LENGTH, response::Parts};
 use http_body_util::BodyExt;
 use tower::{Service, ServiceExt};
 use tower_clerk::Rejection;
@@ -80,6 +80,13 @@ impl Answer {
 
     pub(crate) fn status(&self) -> u16 {
         self.parts.status.as_u16()
+    }
+
+    /// The headers as the server sends them: it adds the length of a body.
+    pub(crate) fn headers_with_length(&self) -> HeaderMap {
+        let mut headers = self.parts.headers.clone();
+        headers.insert(CONTENT_LENGTH, self.text.len().into());
+        headers
     }
 
     pub(crate) fn header(&self, name: &str) -> Option<&str> {

@@ -15,7 +15,7 @@ use tower_clerk::{
     ClerkConfig, ConfigError, Verifier,
     claims::Claims,
     testing::{ManualClock, TestIssuer},
-    verify::{VerifyError, VerifyErrorKind},
+    verify::{Instance, VerifyError, VerifyErrorKind},
 };
 
 use super::{
@@ -52,7 +52,7 @@ impl Harness {
             .and_then(change)
             .expect("a configuration");
         let clock = ManualClock::new();
-        let verifier = Verifier::builder(config).clock(clock.clone()).key_source(source.clone()).build();
+        let verifier = Verifier::builder(Instance::new(config).key_source(source.clone())).clock(clock.clone()).build();
         Self { clock, source, verifier: verifier.expect("a verifier") }
     }
 

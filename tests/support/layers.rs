@@ -13,6 +13,7 @@ use tower_clerk::{
     ClerkAuthLayer, ClerkConfig, ConfigError, Verifier,
     jwks::{FetchError, KeySource},
     testing::ManualClock,
+    verify::Instance,
 };
 
 use super::{
@@ -43,8 +44,8 @@ pub(crate) fn layer_of(config: ClerkConfig) -> ClerkAuthLayer {
 
 /// A layer whose keys cannot be fetched.
 pub(crate) fn layer_without_keys() -> ClerkAuthLayer {
-    let builder = Verifier::builder(issuer().config()).clock(ManualClock::new());
-    builder.key_source(failing_source()).build().expect("a verifier").into()
+    let instance = Instance::new(issuer().config()).key_source(failing_source());
+    Verifier::builder(instance).clock(ManualClock::new()).build().expect("a verifier").into()
 }
 
 /// A key source that always fails.
@@ -60,7 +61,7 @@ pub(crate) fn cold_layer() -> (ClerkAuthLayer, Gate) {
 /// A layer whose fetches wait at the gate. The first fetch gets the first document, and so on; further fetches fail.
 pub(crate) fn gated_layer(config: ClerkConfig, documents: impl IntoIterator<Item = String>) -> (ClerkAuthLayer, Gate) {
     let gate = Gate::new(documents);
-    let builder = Verifier::builder(patient(config)).clock(ManualClock::new()).key_source(gate.source());
+    let builder = Verifier::builder(Instance::new(patient(config)).key_source(gate.source())).clock(ManualClock::new());
     (builder.build().expect("a verifier").into(), gate)
 }
 

@@ -88,7 +88,7 @@ async fn a_lenient_layer_admits_users_and_rejects_malformed_calls() {
 
 #[tokio::test]
 async fn an_anonymous_layer_admits_calls_without_a_token() {
-    let (mut client, probe) = echo_behind(layer().allow_anonymous_requests()).await;
+    let (mut client, probe) = echo_behind(layer().allow_missing_token()).await;
     let status = client.unary(call(text("a"), &[])).await.expect_err("a rejection");
     assert_eq!((codes(&status), probe.calls()), ((Code::Unauthenticated, Some("missing_token")), 1));
     let status = client.unary(call(text("a"), &[BAD])).await.expect_err("a rejection");

@@ -17,7 +17,7 @@ use tonic::{
     transport::{Channel, Endpoint, Server, server::TcpIncoming},
 };
 use tower::util::MapFutureLayer;
-use tower_clerk::{ClerkAuth, ClerkAuthLayer, Verifier, testing::TokenBuilder};
+use tower_clerk::{ClerkAuth, ClerkAuthLayer, Verifier, testing::TokenBuilder, verify::Instance};
 
 use crate::{
     echo::{Text, echo_client::EchoClient, echo_server},
@@ -46,13 +46,13 @@ pub(crate) fn layer() -> ClerkAuthLayer {
 /// A layer whose first token waits for its key until the gate is opened.
 pub(crate) fn cold_layer() -> (ClerkAuthLayer, Gate) {
     let gate = Gate::new([issuer().jwks()]);
-    let verifier = Verifier::builder(patient(issuer().config())).key_source(gate.source()).build();
+    let verifier = Verifier::builder(Instance::new(patient(issuer().config())).key_source(gate.source())).build();
     (verifier.expect("a verifier").into(), gate)
 }
 
 /// A layer whose keys cannot be fetched.
 pub(crate) fn layer_without_keys() -> ClerkAuthLayer {
-    Verifier::builder(issuer().config()).key_source(failing_source()).build().expect("a verifier").into()
+    Verifier::builder(Instance::new(issuer().config()).key_source(failing_source())).build().expect("a verifier").into()
 }
 
 pub(crate) async fn listen() -> (TcpIncoming, SocketAddr) {

@@ -5,8 +5,8 @@ use tonic::{
 };
 use tower::ServiceBuilder;
 use tower_clerk::{
-    Requirement,
-    authorize::{RequireAuthenticated, RequireLayer},
+    ClerkAuthService, Requirement,
+    authorize::{RequireAuthenticatedLayer, RequireLayer, RequireService},
 };
 
 use crate::{
@@ -50,6 +50,21 @@ async fn a_requirement_around_one_service_rejects_other_users() {
     assert_eq!(codes(&rejected), MISSING);
     let rejected = client.unary(call(text("a"), &[BAD])).await.expect_err("a rejection");
     assert_eq!(codes(&rejected), (Code::Unauthenticated, Some("invalid_token")));
+    assert_eq!(probe.calls(), 1);
+}
+
+#[tokio::test]
+async fn a_wrapped_service_keeps_the_name_of_the_service_inside() {
+    let probe = Probe::default();
+    let requirement = Requirement::permission("org:invoices:create");
+    let guarded = RequireService::new(echo(&probe), requirement);
+    // Without `named_layer`: both services forward `NamedService`.
+    let address = serve(Routes::new(ClerkAuthService::new(guarded, layer()))).await;
+    let mut client = EchoClient::new(connect(address).await);
+    let reply = client.unary(call(text("a"), &[&creator()])).await.expect("a reply").into_inner();
+    assert_eq!(reply, text("user_ada: a"));
+    assert_eq!(codes(&client.unary(call(text("a"), &[&member()])).await.expect_err("a rejection")), DENIED);
+    assert_eq!(codes(&client.unary(call(text("a"), &[])).await.expect_err("a rejection")), MISSING);
     assert_eq!(probe.calls(), 1);
 }
 
@@ -99,7 +114,7 @@ async fn behind_a_lenient_layer_a_requirement_returns_the_rejection() {
         let mut client = EchoClient::new(connect(serve(Routes::new(strict)).await).await);
         let rejected = client.unary(call(text("a"), authorization)).await.expect_err("a rejection");
         assert_eq!(codes(&rejected), expected);
-        let signed_in = clerk.named_layer(RequireAuthenticated::new().named_layer(echo(&probe)));
+        let signed_in = clerk.named_layer(RequireAuthenticatedLayer::new().named_layer(echo(&probe)));
         let mut client = EchoClient::new(connect(serve(Routes::new(signed_in)).await).await);
         let rejected = client.unary(call(text("a"), authorization)).await.expect_err("a rejection");
         assert_eq!((codes(&rejected), probe.calls()), (expected, 0));

@@ -64,7 +64,7 @@ fn bare07(tokens: &[String]) -> Box<dyn Target> {
 }
 
 async fn ours(name: &'static str, issuer: &TestIssuer, remembered: usize, tokens: &[String]) -> Subject {
-    let verifier = Verifier::builder(issuer.config()).token_cache(remembered, 32 << 20).build().expect("a verifier");
+    let verifier = Verifier::builder(issuer.config()).token_cache_entries(remembered).token_cache_bytes(32 << 20).build().expect("a verifier");
     verifier.warm_up().await.expect("keys");
     let app = Router::new()
         .route("/me", get(|user: ClerkAuth| future::ready(user.user_id().to_owned())))

@@ -53,19 +53,19 @@ fn assert_rows(users: &[ClerkAuth; 2], rows: impl IntoIterator<Item = (Requireme
 }
 
 fn role(asked: &str) -> Requirement {
-    Requirement::role(asked)
+    Requirement::role(asked.to_owned())
 }
 
 fn permission(asked: &str) -> Requirement {
-    Requirement::permission(asked)
+    Requirement::permission(asked.to_owned())
 }
 
 fn feature(asked: &str) -> Requirement {
-    Requirement::feature(asked)
+    Requirement::feature(asked.to_owned())
 }
 
 fn plan(asked: &str) -> Requirement {
-    Requirement::plan(asked)
+    Requirement::plan(asked.to_owned())
 }
 
 fn strict() -> Requirement {

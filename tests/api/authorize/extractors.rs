@@ -6,7 +6,7 @@ use tower_clerk::{
     ClerkAuth, ClerkAuthLayer, Rejection, Requirement,
     authorize::{Authorized, Policy},
     claims::Reverification,
-    rejection::{Refusals, RejectionKind},
+    rejection::{RejectionFormat, RejectionKind},
     testing::TokenBuilder,
 };
 
@@ -130,7 +130,7 @@ async fn without_a_layer_the_response_is_a_500_with_a_fixed_body() {
 
 #[tokio::test]
 async fn a_policy_rejection_uses_the_layers_hook_and_format() {
-    let hooked = layer().on_rejection(|rejection: &Rejection, request: &Parts| {
+    let hooked = layer().rejection_response(|rejection: &Rejection, request: &Parts| {
         let mut response = Response::new(Bytes::from(format!("{} {}", request.uri, rejection.code())));
         *response.status_mut() = StatusCode::IM_A_TEAPOT;
         response
@@ -140,10 +140,10 @@ async fn a_policy_rejection_uses_the_layers_hook_and_format() {
     // A rejection returned by a handler has no request for the hook.
     ask(hooked, "GET", "/required", Some(&member())).await.assert_rejected(403, "insufficient_scope");
     for path in ["/reads", "/required"] {
-        let pinned = layer().refusals(Refusals::Http);
+        let pinned = layer().rejection_format(RejectionFormat::Http);
         let answer = ask_with(pinned, "POST", path, Some(&member()), "application/grpc").await;
         answer.assert_rejected(403, "insufficient_scope");
-        let grpc = layer().refusals(Refusals::Grpc);
+        let grpc = layer().rejection_format(RejectionFormat::Grpc);
         ask(grpc, "GET", path, Some(&member())).await.assert_rejected_grpc("7", "insufficient_scope");
     }
 }

@@ -24,6 +24,7 @@ use tower::{Service, ServiceExt};
 use tower_clerk::{
     ClerkAuth, ClerkAuthLayer, ClerkConfig, Requirement, Verifier,
     testing::{ManualClock, TokenBuilder},
+    verify::Instance,
 };
 
 use crate::support::{issuer, token, verifier, with_body};
@@ -60,7 +61,8 @@ fn layer_that_waits() -> ClerkAuthLayer {
         tokio::task::yield_now().await;
         Ok(Bytes::from(issuer().jwks()))
     };
-    let verifier = Verifier::builder(issuer().config()).clock(ManualClock::new()).key_source(source).build();
+    let verifier =
+        Verifier::builder(Instance::new(issuer().config()).key_source(source)).clock(ManualClock::new()).build();
     verifier.expect("a verifier").into()
 }
 

@@ -15,15 +15,15 @@ fn assert_all(user: &ClerkAuth, asked: impl IntoIterator<Item = Requirement>, ex
 }
 
 fn permissions(list: &str) -> Vec<Requirement> {
-    list.split_whitespace().map(Requirement::permission).collect()
+    list.split_whitespace().map(|asked| Requirement::permission(asked.to_owned())).collect()
 }
 
 fn features(list: &str) -> Vec<Requirement> {
-    list.split_whitespace().map(Requirement::feature).collect()
+    list.split_whitespace().map(|asked| Requirement::feature(asked.to_owned())).collect()
 }
 
 fn plans(list: &str) -> Vec<Requirement> {
-    list.split_whitespace().map(Requirement::plan).collect()
+    list.split_whitespace().map(|asked| Requirement::plan(asked.to_owned())).collect()
 }
 
 #[test]

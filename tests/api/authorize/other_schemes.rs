@@ -12,7 +12,7 @@ use http::HeaderMap;
 use tower::util::MapRequestLayer;
 use tower_clerk::{
     ClerkAuth, ClerkAuthLayer, Rejection,
-    authorize::{RequireAuthenticated, RequireLayer},
+    authorize::{RequireAuthenticatedLayer, RequireLayer},
 };
 use tower_layer::Layer;
 
@@ -53,7 +53,7 @@ async fn who(
 
 /// The stack in both orders of its two schemes.
 fn stacks(clerk: &ClerkAuthLayer) -> [(&'static str, Router); 2] {
-    let either = RequireAuthenticated::new().or::<Machine>();
+    let either = RequireAuthenticatedLayer::new().or::<Machine>();
     let routes = || Router::new().route("/", routing::any(who)).route_layer(either.clone());
     [
         ("Clerk outside", routes().route_layer(from_fn(api_keys)).route_layer(clerk.clone())),
@@ -136,7 +136,7 @@ async fn api_keys_pass_while_keys_are_unavailable() {
 
 #[tokio::test]
 async fn an_anonymous_layer_rejects_bad_tokens_before_api_keys_are_checked() {
-    let clerk = layer().allow_anonymous_requests();
+    let clerk = layer().allow_missing_token();
     for (headers, status) in [
         (vec![("x-api-key", "k_good")], 200),
         (vec![("authorization", "ApiKey k_good")], 200),
@@ -183,7 +183,7 @@ async fn an_api_key_does_not_meet_a_user_requirement() {
 #[tokio::test]
 async fn a_user_extractor_rejects_an_api_key_that_the_guard_admitted() {
     let routes = Router::new().route("/", routing::get(|user: ClerkAuth| async move { user.user_id().to_owned() }));
-    let guarded = routes.route_layer(RequireAuthenticated::new().or::<Machine>()).route_layer(from_fn(api_keys));
+    let guarded = routes.route_layer(RequireAuthenticatedLayer::new().or::<Machine>()).route_layer(from_fn(api_keys));
     let app = guarded.route_layer(layer().allow_unauthenticated_requests());
     send(&app, get(&[("x-api-key", "k_good")])).await.assert_rejected(401, "missing_token");
 }
@@ -200,14 +200,14 @@ async fn only_the_named_schemes_satisfy_require_authenticated() {
             request
         }
     };
-    let machine = || RequireAuthenticated::new().or::<Machine>();
+    let machine = || RequireAuthenticatedLayer::new().or::<Machine>();
     for (guard, scheme, status) in [
         (machine().or::<Webhook>(), "machine", 200),
         (machine().or::<Webhook>(), "webhook", 200),
         (machine().or::<Webhook>(), "none", 401),
         (machine(), "machine", 200),
         (machine(), "webhook", 401),
-        (RequireAuthenticated::new(), "machine", 401),
+        (RequireAuthenticatedLayer::new(), "machine", 401),
     ] {
         let inner = Recorder::default();
         let clerk = layer().allow_unauthenticated_requests();
@@ -220,7 +220,7 @@ async fn only_the_named_schemes_satisfy_require_authenticated() {
 #[tokio::test]
 async fn an_api_key_passes_without_a_clerk_layer() {
     let inner = Recorder::default();
-    let guard = RequireAuthenticated::new().or::<Webhook>().or::<Machine>();
+    let guard = RequireAuthenticatedLayer::new().or::<Webhook>().or::<Machine>();
     let mut request = get(&[]);
     request.extensions_mut().insert(Machine("machine_1"));
     let answer = send(&guard.layer(inner.clone()), request).await;
@@ -232,7 +232,7 @@ async fn an_api_key_passes_without_a_clerk_layer() {
 async fn a_second_clerk_layer_keeps_only_users_of_other_schemes() {
     let inner = Recorder::default();
     let elsewhere = ClerkAuthLayer::from(verifier(other_issuer().config())).allow_unauthenticated_requests();
-    let guard = RequireAuthenticated::new().or::<Machine>();
+    let guard = RequireAuthenticatedLayer::new().or::<Machine>();
     let stack = layer().layer(elsewhere.layer(guard.layer(inner.clone())));
     let answer = send(&stack.clone(), get(&[("authorization", &bearer(&reader()))])).await;
     assert_eq!((answer.rejection().code(), inner.calls()), ("invalid_token", 0));

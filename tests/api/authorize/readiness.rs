@@ -110,3 +110,13 @@ async fn a_rejection_is_ready_at_the_first_poll_without_a_call() {
     assert!(matches!(polled, Poll::Ready(Ok(response)) if response.status() == 403));
     assert_eq!(inner.calls(), 0);
 }
+
+#[tokio::test]
+#[should_panic(expected = "`ResponseFuture` polled after completion")]
+async fn a_rejection_panics_when_polled_after_completion() {
+    let mut service = guard().layer(Recorder::default());
+    let mut future = pin!(call(&mut service, of(&member(), ())).await);
+    for _ in 0..2 {
+        let _ = future.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+    }
+}

@@ -3,7 +3,7 @@ use tower_clerk::{
     Requirement,
     authorize::RequireLayer,
     claims::{Reverification, ReverificationLevel},
-    rejection::{Refusals, RejectionKind},
+    rejection::{RejectionFormat, RejectionKind},
     testing::TokenBuilder,
 };
 use tower_layer::Layer;
@@ -57,7 +57,6 @@ async fn the_rejection_has_the_body_that_clerks_front_end_retries_on() {
         let answer = ask(fresh(reverification), &stale(member()), "POST", "application/json").await;
         assert_eq!(answer.outcome(), (403, body(config).as_str()));
         assert_eq!(answer.header("content-type"), Some("application/json"));
-        assert_eq!(answer.header("content-length"), Some(body(config).len().to_string().as_str()));
         assert_eq!(answer.header("cache-control"), Some("no-store"));
         assert_eq!((answer.header("www-authenticate"), answer.header("retry-after")), (None, None));
         let rejection = answer.rejection();
@@ -94,7 +93,7 @@ async fn head_gets_the_same_headers_as_get() {
     let got = ask(asked(), &stale(member()), "GET", "text/plain").await;
     let head = ask(asked(), &stale(member()), "HEAD", "text/plain").await;
     assert_eq!(head.outcome(), (403, ""));
-    assert_eq!(head.parts.headers, got.parts.headers);
+    assert_eq!(head.parts.headers, got.headers_with_length());
 }
 
 #[tokio::test]
@@ -102,7 +101,7 @@ async fn a_grpc_call_gets_the_reverification_code() {
     let answer = ask(fresh(Reverification::strict()), &stale(member()), "POST", "application/grpc").await;
     answer.assert_rejected_grpc("7", "reverification");
     assert_eq!(answer.header("grpc-message"), Some("reverification needed"));
-    let pinned = layer().refusals(Refusals::Http);
+    let pinned = layer().rejection_format(RejectionFormat::Http);
     let guarded = pinned.layer(RequireLayer::new(fresh(Reverification::strict())).layer(Recorder::default()));
     let headers = [("authorization", &*bearer(&stale(member()))), ("content-type", "application/grpc")];
     assert_eq!(send(&guarded, request("POST", "/", &headers)).await.outcome(), (403, body(r#""strict""#).as_str()));
@@ -127,7 +126,7 @@ fn reverification_is_requested_only_if_nothing_else_is_missing() {
         (stale(member()), may_read().and(fresh(strict)), forbidden),
         (stale(member()), fresh(strict).and(may_read()), forbidden),
         (stale(reader()), fresh(strict).and(may_read()).and(Requirement::plan("u:pro")), forbidden),
-        (stale(reader()), fresh(strict).and(Requirement::scope("read")), forbidden),
+        (stale(reader()), fresh(strict).and(Requirement::instance("other")), forbidden),
         (stale(reader()), fresh(strict).and(Requirement::any_of([])), forbidden),
         (stale(reader()), fresh(strict).and(Requirement::predicate(|_| false)), forbidden),
         (reader().claim("fva", [0, 0]), may_read().and(fresh(strict)), None),

@@ -3,7 +3,7 @@
 use serde_json::json;
 use tower_clerk::{
     ClerkAuth, Requirement,
-    authorize::{RequireAuthenticated, RequireLayer},
+    authorize::{RequireAuthenticatedLayer, RequireLayer},
     claims::{Reverification, ReverificationLevel},
     testing::TokenBuilder,
     verify::VerifyErrorKind,
@@ -47,7 +47,6 @@ fn for_sessions_alone() -> Vec<Requirement> {
         Requirement::feature("u:b"),
         Requirement::plan("o:business"),
         Requirement::plan("pro"),
-        Requirement::scope("read"),
         Requirement::reverification(Reverification::lax()),
         Requirement::reverification(Reverification::moderate()),
         Requirement::reverification(Reverification::strict()),
@@ -62,7 +61,7 @@ fn session_tokens_meet_requirements_that_template_tokens_do_not() {
         for token in [token.clone(), token.clone().header("cat", IGNORE), token.without_header("cat")] {
             for user in [user(&token), template_user(&token)] {
                 let unmet: Vec<_> = for_sessions_alone().into_iter().filter(|asked| !user.has(asked)).collect();
-                assert_eq!(format!("{unmet:?}"), r#"[Scope("read")]"#);
+                assert_eq!(format!("{unmet:?}"), "[]");
             }
         }
     }
@@ -127,7 +126,7 @@ async fn a_template_token_authenticates_but_authorizes_nothing() {
     let clerk = tower_clerk::ClerkAuthLayer::from(verifier(issuer().config().allow_template_tokens()));
     for token in templates() {
         let request = || get(&[("authorization", &bearer(&token))]);
-        let authenticated = clerk.layer(RequireAuthenticated::new().layer(Recorder::default()));
+        let authenticated = clerk.layer(RequireAuthenticatedLayer::new().layer(Recorder::default()));
         assert_eq!(send(&authenticated, request()).await.outcome(), (200, "user_ada"));
         for requirement in for_sessions_alone() {
             let inner = Recorder::default();

@@ -7,7 +7,7 @@ use std::{
 
 use tower_clerk::{
     ClerkAuth, Rejection, Requirement,
-    authorize::{Authorized, Policy, RequireAuthenticated, RequireLayer, RequireService, ResponseFuture},
+    authorize::{Authorized, Policy, RequireAuthenticatedLayer, RequireLayer, RequireService, ResponseFuture},
     claims::{Reverification, ReverificationLevel},
     testing::TokenBuilder,
 };
@@ -35,10 +35,10 @@ fn public_types_are_send_sync_clone_and_debug() {
     is_shared::<Reverification>();
     is_shared::<ReverificationLevel>();
     is_shared::<RequireLayer>();
-    is_shared::<RequireAuthenticated>();
+    is_shared::<RequireAuthenticatedLayer>();
     is_shared::<RequireService<Rejection>>();
     is_shared::<Authorized<Named>>();
-    let _: fn() -> RequireAuthenticated = RequireAuthenticated::default;
+    let _: fn() -> RequireAuthenticatedLayer = RequireAuthenticatedLayer::default;
 }
 
 #[test]
@@ -74,10 +74,9 @@ fn debug_of_a_requirement_hides_predicates() {
     let either = Requirement::any_of([
         Requirement::permission("org:a:read").and(Requirement::feature("o:a")).and(is_own),
         Requirement::plan("u:pro").and(Requirement::instance("main")),
-        Requirement::scope("read"),
         Requirement::any_of([]),
     ]);
-    let shown = r#"AnyOf([All([Permission("org:a:read"), Feature("o:a"), Predicate(..)]), All([Plan("u:pro"), Instance("main")]), Scope("read"), AnyOf([])])"#;
+    let shown = r#"AnyOf([All([Permission("org:a:read"), Feature("o:a"), Predicate(..)]), All([Plan("u:pro"), Instance("main")]), AnyOf([])])"#;
     assert_eq!(format!("{either:?}"), shown);
     let role = Requirement::role("org:admin").and(Requirement::reverification(Reverification::strict()));
     let shown = format!("{role:?}");
@@ -105,7 +104,7 @@ fn debug_of_layers_shows_their_requirement() {
         assert!(shown.contains(r#"All([Role("org:admin"), Predicate(..)])"#), "{shown}");
     }
     assert!(format!("{:?}", layer.layer("inner")).contains(r#""inner""#));
-    assert!(format!("{:?}", RequireAuthenticated::new().or::<Named2>()).starts_with("RequireAuthenticated"));
+    assert!(format!("{:?}", RequireAuthenticatedLayer::new().or::<Named2>()).starts_with("RequireAuthenticatedLayer"));
     let mut service = layer.layer(Recorder::default());
     assert_eq!(service.get_mut().calls(), 0);
 }

@@ -29,7 +29,7 @@ async fn the_header_is_forwarded_unchanged_and_sensitive() {
 async fn a_malformed_credential_is_a_bad_request_in_every_mode() {
     let token = token().sign();
     let layers =
-        [layer(), layer().allow_anonymous_requests(), layer().allow_unauthenticated_requests(), layer_without_keys()];
+        [layer(), layer().allow_missing_token(), layer().allow_unauthenticated_requests(), layer_without_keys()];
     for value in [
         String::new(),
         " ".to_owned(),

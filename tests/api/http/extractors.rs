@@ -75,12 +75,13 @@ async fn a_required_user_is_rejected_with_the_layers_response() {
 
 #[tokio::test]
 async fn a_required_user_is_rejected_through_the_layers_hook() {
-    let hooked =
-        layer().allow_unauthenticated_requests().on_rejection(|rejection: &Rejection, _: &http::request::Parts| {
+    let hooked = layer().allow_unauthenticated_requests().rejection_response(
+        |rejection: &Rejection, _: &http::request::Parts| {
             let mut response = rejection.default_response();
             *response.status_mut() = StatusCode::IM_A_TEAPOT;
             response
-        });
+        },
+    );
     assert_eq!(ask_layered(hooked, "/required", None).await.0, StatusCode::IM_A_TEAPOT);
 }
 

@@ -1,6 +1,6 @@
 use http::Request;
 use serde_json::{Value, json};
-use tower_clerk::{ClerkAuthLayer, ConfigError, config::GatewayPolicy, testing::TestIssuer};
+use tower_clerk::{ClerkAuthLayer, ConfigError, gateway::GatewayPolicy, testing::TestIssuer};
 
 use crate::support::{Answer, get, request, send_through};
 
@@ -18,7 +18,7 @@ fn policy(options: &Value) -> Value {
 }
 
 fn parse(document: &Value) -> Result<GatewayPolicy, ConfigError> {
-    GatewayPolicy::parse_with(&document.to_string(), |name| {
+    GatewayPolicy::from_json_with(&document.to_string(), None, |name| {
         (name == "CLERK_FRONTEND_API_URL").then(|| "https://clerk.example.com".to_owned())
     })
 }
@@ -61,11 +61,11 @@ fn one_policy_of_several_is_chosen_by_name() {
     let one = policy(&json!({ "frontendApiUrl": "https://a.example" }));
     let other = json!({ "name": "limit", "policyType": "rate-limit-inbound", "handler": {} });
     let document = json!({ "policies": [other, one] }).to_string();
-    let policy = GatewayPolicy::named(&document, "my-clerk-jwt-auth-inbound-policy").expect("a policy");
+    let policy = GatewayPolicy::from_json_named(&document, "my-clerk-jwt-auth-inbound-policy").expect("a policy");
     assert_eq!(policy.options().frontend_api().as_str(), "https://a.example");
-    assert!(GatewayPolicy::parse(&document).is_err());
-    assert!(GatewayPolicy::named(&document, "missing").is_err());
-    let error = GatewayPolicy::named(&document, "limit").expect_err("another type").to_string();
+    assert!(GatewayPolicy::from_json(&document).is_err());
+    assert!(GatewayPolicy::from_json_named(&document, "missing").is_err());
+    let error = GatewayPolicy::from_json_named(&document, "limit").expect_err("another type").to_string();
     assert!(error.starts_with("policies[0].policyType"), "{error}");
 }
 
@@ -125,7 +125,7 @@ fn an_error_names_the_field_and_not_the_value() {
         assert!(parse(&document).is_err(), "{document}");
     }
     for text in ["", "{", "null", r#"{"name":"a","name":"b"}"#] {
-        assert!(GatewayPolicy::parse(text).is_err(), "{text}");
+        assert!(GatewayPolicy::from_json(text).is_err(), "{text}");
     }
 }
 

@@ -8,7 +8,7 @@ async fn each_mode_admits_exactly_what_it_documents() {
     let (good, bad) = (good(), "Bearer a.b.c");
     type Mode = fn(ClerkAuthLayer) -> ClerkAuthLayer;
     let strict: Mode = |layer| layer;
-    let anonymous: Mode = ClerkAuthLayer::allow_anonymous_requests;
+    let anonymous: Mode = ClerkAuthLayer::allow_missing_token;
     let unauthenticated: Mode = ClerkAuthLayer::allow_unauthenticated_requests;
     let none: Vec<(&str, &str)> = vec![];
     let basic = vec![("authorization", "Basic eDp5")];
@@ -55,7 +55,7 @@ async fn extensions_left_by_an_outer_layer_are_removed() {
     let user = user.passed().user.expect("a user");
     let mut forged = get(&[]);
     forged.extensions_mut().insert(user.clone());
-    let seen = send_through(&layer().allow_anonymous_requests(), forged).await.passed();
+    let seen = send_through(&layer().allow_missing_token(), forged).await.passed();
     assert!(seen.user.is_none() && seen.rejection.is_some());
     let mut forged = get(&[]);
     forged.extensions_mut().insert(user);

@@ -2,7 +2,7 @@ use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, request::Parts};
 use tower_clerk::{
     Rejection,
-    rejection::{Refusals, RejectionKind},
+    rejection::{RejectionFormat, RejectionKind},
     verify::VerifyErrorKind,
 };
 
@@ -30,7 +30,6 @@ async fn each_rejection_has_its_status_challenge_and_problem() {
         assert_eq!(answer.header("www-authenticate"), challenge, "{code}");
         assert_eq!(answer.header("content-type"), Some("application/problem+json"));
         assert_eq!(answer.header("cache-control"), Some("no-store"));
-        assert_eq!(answer.header("content-length"), Some(answer.text.len().to_string().as_str()));
         let problem: serde_json::Value = serde_json::from_str(&answer.text).expect("JSON");
         assert_eq!(problem["status"], status);
         let title = StatusCode::from_u16(status).expect("a status").canonical_reason().expect("a reason");
@@ -55,7 +54,7 @@ async fn head_gets_the_same_headers_as_get() {
         let (got, head) =
             (send_through(&layer(), get(&headers)).await, send_through(&layer(), request("HEAD", "/", &headers)).await);
         assert_eq!(got.status(), head.status());
-        assert_eq!(got.parts.headers, head.parts.headers);
+        assert_eq!(got.headers_with_length(), head.parts.headers);
         assert!(head.text.is_empty() && !got.text.is_empty());
     }
 }
@@ -82,7 +81,7 @@ async fn a_grpc_call_is_rejected_with_trailers_only() {
 
 #[tokio::test]
 async fn the_media_type_does_not_override_the_pinned_http_format() {
-    let pinned = layer().refusals(Refusals::Http);
+    let pinned = layer().rejection_format(RejectionFormat::Http);
     assert_eq!(
         send_through(&pinned, request("POST", "/", &[("content-type", "application/grpc")])).await.status(),
         401
@@ -92,7 +91,7 @@ async fn the_media_type_does_not_override_the_pinned_http_format() {
     {
         assert_eq!(send_through(&layer(), request(method, "/", &[("content-type", media_type)])).await.status(), 401);
     }
-    let grpc = layer().refusals(Refusals::Grpc);
+    let grpc = layer().rejection_format(RejectionFormat::Grpc);
     assert_eq!(send_through(&grpc, get(&[])).await.header("grpc-status"), Some("16"));
 }
 
@@ -102,17 +101,19 @@ async fn the_reason_is_in_the_response_extensions_and_not_in_its_bytes() {
     let rejection = answer.parts.extensions.get::<Rejection>().expect("a rejection");
     assert_eq!(rejection.kind(), RejectionKind::InvalidToken);
     assert_eq!(rejection.verify_error_kind(), Some(VerifyErrorKind::InvalidAuthorizedParty));
-    assert_eq!(rejection.to_string(), "the authorized party is another (azp)");
+    assert_eq!(rejection.to_string(), "invalid token");
+    let source = std::error::Error::source(rejection).expect("the exact reason");
+    assert_eq!(source.to_string(), "authorized party not accepted (azp)");
     let seen = format!("{:?} {:?}", answer.parts.headers, answer.text);
     assert!(!seen.contains("azp") && !seen.contains("party"), "{seen}");
     let missing = send_through(&layer(), get(&[])).await;
     let rejection = missing.parts.extensions.get::<Rejection>().expect("a rejection");
-    assert!(rejection.error().is_none() && rejection.retry_after().is_none());
+    assert!(rejection.verify_error().is_none() && rejection.retry_after().is_none());
 }
 
 #[tokio::test]
 async fn a_hook_answers_in_place_of_the_default() {
-    let hooked = layer().on_rejection(|rejection: &Rejection, request: &Parts| {
+    let hooked = layer().rejection_response(|rejection: &Rejection, request: &Parts| {
         assert_eq!(request.uri.path(), "/path");
         assert!(request.headers.contains_key("x-id"));
         let mut response = Response::new(Bytes::from(format!("no: {}", rejection.code())));
@@ -128,7 +129,7 @@ async fn a_hook_answers_in_place_of_the_default() {
 
 #[tokio::test]
 async fn a_hook_can_amend_the_default() {
-    let hooked = layer().on_rejection(|rejection: &Rejection, _: &Parts| {
+    let hooked = layer().rejection_response(|rejection: &Rejection, _: &Parts| {
         let mut response = rejection.default_response();
         response.headers_mut().insert("x-more", HeaderValue::from_static("yes"));
         response

@@ -69,19 +69,19 @@ async fn parties_audience_and_templates_are_per_instance() {
 #[test]
 fn instances_need_distinct_issuers() {
     let (a, b) = (Tenant::new("a"), Tenant::new("b"));
-    let error = |instances: Vec<ClerkConfig>| Verifier::of_instances(instances).expect_err("a mistake");
+    let error = |instances: Vec<ClerkConfig>| Verifier::from_instances(instances).expect_err("a mistake");
     let twice = error(vec![a.config(), b.config(), a.config()]);
     let text = "instances[0].issuer and instances[2].issuer: two instances have the same issuer";
     assert_eq!(twice.to_string(), text);
-    let further = b.config().issuer(&a.url).expect("an issuer");
+    let further = b.config().add_issuer(&a.url).expect("an issuer");
     assert!(matches!(error(vec![a.config(), further]), ConfigError::Conflict { .. }));
     let nameless = ClerkConfig::from_jwks(b.issuer.jwks()).expect("a configuration");
     let missing = error(vec![a.config(), nameless.clone()]);
     assert!(matches!(&missing, ConfigError::Missing { setting, .. } if setting.name() == "instances[1].issuer"));
     assert!(matches!(error(vec![]), ConfigError::Missing { .. }));
     assert!(Verifier::new(nameless).is_ok());
-    let same_twice = a.config().issuer(&a.url).expect("an issuer");
-    assert!(Verifier::of_instances([same_twice, b.config()]).is_ok());
+    let same_twice = a.config().add_issuer(&a.url).expect("an issuer");
+    assert!(Verifier::from_instances([same_twice, b.config()]).is_ok());
 }
 
 #[tokio::test]
@@ -90,7 +90,7 @@ async fn instances_at_one_url_with_different_secrets_share_nothing() {
     let backend = TestIssuer::start().await.expect("a socket");
     let with_secret = |tenant: &Tenant, secret: &str| {
         let config = ClerkConfig::from_secret_key(secret).and_then(|config| config.api_url(backend.url()));
-        config.and_then(|config| config.issuer(&tenant.url)).expect("a configuration")
+        config.and_then(|config| config.add_issuer(&tenant.url)).expect("a configuration")
     };
     let (of_a, of_b) = (with_secret(&a, "sk_test_a"), with_secret(&b, "sk_test_b"));
     let verifier = Verifier::builder(of_a).instance(of_b).clock(ManualClock::new()).build().expect("a verifier");
@@ -124,12 +124,11 @@ async fn an_outage_of_one_instance_does_not_affect_another() {
 }
 
 #[tokio::test]
-async fn a_key_source_belongs_to_the_last_added_instance() {
+async fn a_key_source_belongs_to_its_instance_alone() {
     let (a, b) = (Tenant::new("a"), Tenant::new("b"));
     let elsewhere = ClerkConfig::from_frontend_api_url(&a.url).expect("a configuration");
     let verifier = Verifier::builder(b.config())
-        .instance(elsewhere)
-        .key_source(GatedSource::serving(a.issuer.jwks()))
+        .instance(Instance::new(elsewhere).key_source(GatedSource::serving(a.issuer.jwks())))
         .clock(ManualClock::new());
     let verifier = verifier.build().expect("a verifier");
     for tenant in [&a, &b] {

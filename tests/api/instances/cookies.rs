@@ -1,5 +1,8 @@
 use tower_clerk::{
-    ClerkAuthLayer, TokenSource, Verifier, config::IssuerUrl, testing::ManualClock, verify::ResolveError,
+    ClerkAuthLayer, TokenSource, Verifier,
+    config::IssuerUrl,
+    testing::ManualClock,
+    verify::{ResolveError, VerifierBuilder},
 };
 
 use super::{Tenant, status};
@@ -41,7 +44,7 @@ async fn a_resolved_instance_without_parties_accepts_no_cookies() {
         let found = configs.iter().find(|config| config.issuers().contains(&issuer.as_str())).cloned();
         async move { Ok::<_, ResolveError>(found) }
     };
-    let verifier = Verifier::resolving(resolver).clock(ManualClock::new()).build().expect("a verifier");
+    let verifier = VerifierBuilder::new().resolver(resolver).clock(ManualClock::new()).build().expect("a verifier");
     let layer = ClerkAuthLayer::from(verifier)
         .token_sources([TokenSource::authorization(), TokenSource::session_cookie()])
         .expect("nothing is known of parties yet");

@@ -26,7 +26,9 @@ impl Tenant {
     }
 
     fn config(&self) -> ClerkConfig {
-        ClerkConfig::from_jwks(self.issuer.jwks()).and_then(|config| config.issuer(&self.url)).expect("a configuration")
+        ClerkConfig::from_jwks(self.issuer.jwks())
+            .and_then(|config| config.add_issuer(&self.url))
+            .expect("a configuration")
     }
 
     fn instance(&self) -> Instance {

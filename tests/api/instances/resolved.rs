@@ -12,13 +12,12 @@ use tokio::sync::Semaphore;
 use tower_clerk::{
     ClerkAuthLayer, ClerkConfig, Verifier,
     config::IssuerUrl,
-    jwks::FetchErrorKind,
     testing::ManualClock,
-    verify::{Instance, ResolveError, VerifyErrorKind},
+    verify::{Instance, ResolveError, UnavailableReason, VerifierBuilder, VerifyErrorKind},
 };
 
 use super::{Tenant, status, verify};
-use crate::support::{GatedSource, Reply, bearer, failing_source};
+use crate::support::{GatedSource, Reply, bearer};
 
 /// The application's records. Lookups wait until the test adds permits.
 #[derive(Clone)]
@@ -53,7 +52,7 @@ impl Records {
     fn verifier(&self, clock: &ManualClock) -> Verifier {
         let records = self.clone();
         let resolver = move |issuer: IssuerUrl| records.clone().answer(issuer);
-        Verifier::resolving(resolver).clock(clock.clone()).build().expect("a verifier")
+        VerifierBuilder::new().resolver(resolver).clock(clock.clone()).build().expect("a verifier")
     }
 
     async fn answer(self, issuer: IssuerUrl) -> Result<Option<Instance>, ResolveError> {
@@ -179,7 +178,7 @@ async fn unknown_issuers_run_at_most_twelve_concurrent_lookups() {
     }
     let error = verifier.verify(&token(12)).await.expect_err("there is no room");
     assert_eq!(error.kind(), VerifyErrorKind::KeysUnavailable);
-    assert_eq!(error.fetch_error(), Some(FetchErrorKind::TooManyLookups));
+    assert_eq!(error.unavailable_reason(), Some(UnavailableReason::TooManyLookups));
     records.gate.add_permits(12);
     for one in waiting {
         assert_eq!(one.await.expect("no panic"), Err(VerifyErrorKind::InvalidIssuer));
@@ -214,7 +213,10 @@ async fn a_resolver_error_is_a_503_and_not_cached() {
     let verifier = records.verifier(&ManualClock::new());
     records.fail(true);
     let error = verifier.verify(&a.token("u").sign()).await.expect_err("no records");
-    assert_eq!((error.kind(), error.fetch_error()), (VerifyErrorKind::KeysUnavailable, Some(FetchErrorKind::Resolver)));
+    assert_eq!(
+        (error.kind(), error.unavailable_reason()),
+        (VerifyErrorKind::KeysUnavailable, Some(UnavailableReason::ResolverFailed))
+    );
     let bearer = bearer(&a.token("u"));
     let layer = ClerkAuthLayer::from(verifier.clone());
     assert_eq!(status(&layer, "GET", &[("authorization", &bearer)]).await, 503);
@@ -344,7 +346,7 @@ async fn a_resolved_instance_with_another_issuer_is_rejected() {
 #[tokio::test]
 async fn a_resolver_that_panics_is_a_503() {
     let a = Tenant::new("a");
-    let verifier = Verifier::resolving(|_: IssuerUrl| async {
+    let verifier = VerifierBuilder::new().resolver(|_: IssuerUrl| async {
         assert_eq!(1, 2, "a bug in the application");
         Ok::<Option<Instance>, ResolveError>(None)
     });
@@ -427,7 +429,7 @@ fn without_a_runtime_the_lookup_fails() {
     let a = Tenant::new("a");
     let verifier = Records::new(&[&a]).verifier(&ManualClock::new());
     let error = verifier.try_verify(&a.token("u").sign()).expect_err("no runtime");
-    assert_eq!(error.fetch_error(), Some(FetchErrorKind::NoRuntime));
+    assert_eq!(error.unavailable_reason(), Some(UnavailableReason::NoRuntime));
 }
 
 #[tokio::test]
@@ -435,7 +437,7 @@ async fn ports_and_addresses_are_resolved_only_if_allowed() {
     let a = Tenant::new("a");
     for (allowed, expected) in [(false, VerifyErrorKind::InvalidIssuer), (true, VerifyErrorKind::KeysUnavailable)] {
         let failing = |_: IssuerUrl| async { Err::<Option<Instance>, _>(ResolveError::new("no records")) };
-        let builder = Verifier::resolving(failing).clock(ManualClock::new());
+        let builder = VerifierBuilder::new().resolver(failing).clock(ManualClock::new());
         let verifier = if allowed { builder.allow_local_issuers() } else { builder }.build().expect("a verifier");
         for iss in ["https://clerk.a.example:8443", "https://10.0.0.1", "http://127.0.0.1:3000"] {
             assert_eq!(verify(&verifier, &a.token("u").claim("iss", iss).sign()).await, Err(expected), "{iss}");
@@ -485,14 +487,14 @@ async fn unknown_issuers_do_not_block_the_refresh_of_a_tenant() {
     assert_eq!(verify(&verifier, &token).await, Err(VerifyErrorKind::InvalidIssuer));
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn a_lookup_times_out_after_two_seconds() {
     let a = Tenant::new("a");
     let records = Records::new(&[&a]).closed();
     let verifier = records.verifier(&ManualClock::new());
-    let start = tokio::time::Instant::now();
+    let start = std::time::Instant::now();
     let error = verifier.verify(&a.token("u").sign()).await.expect_err("no answer");
-    assert_eq!(error.fetch_error(), Some(FetchErrorKind::Timeout));
+    assert_eq!(error.unavailable_reason(), Some(UnavailableReason::ResolverTimeout));
     assert_eq!(start.elapsed().as_secs(), 2);
     records.gate.add_permits(1);
     assert!(verify(&verifier, &a.token("u").sign()).await.is_ok());
@@ -532,7 +534,8 @@ async fn a_resolved_instance_has_its_own_maximum_token_length() {
 }
 
 #[test]
-fn a_key_source_without_an_instance_is_an_error() {
+fn a_verifier_needs_an_instance_or_a_resolver() {
     let nobody = |_: IssuerUrl| async { Ok::<Option<Instance>, ResolveError>(None) };
-    assert!(Verifier::resolving(nobody).key_source(failing_source()).build().is_err());
+    assert!(VerifierBuilder::new().resolver(nobody).build().is_ok());
+    assert!(VerifierBuilder::new().build().is_err());
 }

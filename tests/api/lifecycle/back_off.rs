@@ -8,7 +8,10 @@ use crate::support::{Harness, NANO, Reply, key, millis, secs, settle};
 async fn fail(harness: &Harness, token: &str) -> Duration {
     let fetches = harness.source.fetches();
     let error = harness.verifier.verify(token).await.expect_err("no keys");
-    assert_eq!((error.kind(), error.fetch_error()), (VerifyErrorKind::KeysUnavailable, Some(FetchErrorKind::Source)));
+    assert_eq!(
+        (error.kind(), error.fetch_error_kind()),
+        (VerifyErrorKind::KeysUnavailable, Some(FetchErrorKind::Transport))
+    );
     assert_eq!(harness.source.fetches(), fetches + 1);
     error.retry_after().expect("a delay")
 }
@@ -31,7 +34,7 @@ async fn without_keys_it_doubles_from_250_ms_to_1_s_with_negative_jitter() {
         assert!(delay <= full && delay >= full * 3 / 4, "{delay:?} of {full:?}");
         harness.pass(delay - NANO).await;
         let error = harness.verifier.verify(&token).await.expect_err("backing off");
-        assert_eq!((error.fetch_error(), error.retry_after()), (Some(FetchErrorKind::Source), Some(NANO)));
+        assert_eq!((error.fetch_error_kind(), error.retry_after()), (Some(FetchErrorKind::Transport), Some(NANO)));
         harness.pass(NANO).await;
     }
 }
@@ -126,7 +129,7 @@ async fn the_shorter_caps_apply_once_the_keys_are_gone() {
     assert!(is_refreshed(&harness, &token).await);
     harness.verifier.forget_keys();
     let error = harness.verifier.verify(&token).await.expect_err("backing off");
-    assert_eq!((error.fetch_error(), error.retry_after()), (Some(FetchErrorKind::Source), Some(secs(5))));
+    assert_eq!((error.fetch_error_kind(), error.retry_after()), (Some(FetchErrorKind::Transport), Some(secs(5))));
     harness.publish(&[key(0)]);
     harness.pass(secs(5)).await;
     assert_eq!(harness.verify(&token).await, Ok(()));

@@ -1,6 +1,9 @@
 use std::collections::HashMap;
 
-use tower_clerk::{jwks::FetchErrorKind, verify::VerifyErrorKind};
+use tower_clerk::{
+    jwks::FetchErrorKind,
+    verify::{UnavailableReason, VerifyErrorKind},
+};
 
 use crate::support::{Harness, Reply, at_once, key, millis, secs, settle, with_header};
 
@@ -28,7 +31,7 @@ async fn beyond_16384_waiters_requests_fail_at_once() {
     let assert_there_is_no_room = || {
         let error = harness.verify_at_once(&token).expect("an answer").expect_err("no room");
         assert_eq!(error.kind(), VerifyErrorKind::KeysUnavailable);
-        assert_eq!(error.fetch_error(), Some(FetchErrorKind::TooManyWaiting));
+        assert_eq!(error.unavailable_reason(), Some(UnavailableReason::TooManyWaiting));
         assert_eq!(error.retry_after(), Some(secs(1)));
     };
     let mut waiting: Vec<_> = (0..16_384).map(|_| wait()).collect();
@@ -78,7 +81,7 @@ async fn sequential_requests_fetch_once_per_back_off() {
     for _ in 0..299 {
         let error = harness.verify_at_once(&token).expect("an answer").expect_err("no keys");
         assert_eq!(error.kind(), VerifyErrorKind::KeysUnavailable);
-        assert_eq!(error.fetch_error(), Some(FetchErrorKind::Source));
+        assert_eq!(error.fetch_error_kind(), Some(FetchErrorKind::Transport));
         assert!(error.retry_after().is_some_and(|delay| !delay.is_zero() && delay <= millis(250)));
     }
     settle().await;
@@ -127,8 +130,8 @@ async fn try_verify_on_a_cold_cache_starts_the_fetch() {
     for _ in 0..3 {
         let error = harness.verifier.try_verify(&token).expect_err("no keys yet");
         assert_eq!(
-            (error.kind(), error.fetch_error()),
-            (VerifyErrorKind::KeysUnavailable, Some(FetchErrorKind::InFlight))
+            (error.kind(), error.unavailable_reason()),
+            (VerifyErrorKind::KeysUnavailable, Some(UnavailableReason::InProgress))
         );
         assert_eq!(error.retry_after(), Some(secs(1)));
     }

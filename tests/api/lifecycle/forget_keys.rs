@@ -6,7 +6,7 @@ use std::{
 use tower_clerk::{
     ClerkConfig, Verifier,
     jwks::FetchError,
-    verify::{VerifyError, VerifyErrorKind},
+    verify::{Instance, VerifyError, VerifyErrorKind},
 };
 
 use crate::support::{Harness, Key, at_once, key, kind_of, secs, settle};
@@ -71,7 +71,7 @@ async fn the_document_of_an_abandoned_fetch_is_discarded() {
         async { Ok::<_, FetchError>(Key::jwks(&[key(0)]).into()) }
     };
     let config = ClerkConfig::from_frontend_api_url("https://clerk.test.example").expect("a URL");
-    let verifier = Verifier::builder(config).key_source(source).build().expect("a verifier");
+    let verifier = Verifier::builder(Instance::new(config).key_source(source)).build().expect("a verifier");
     *forgetting.lock().expect("no panic") = Some(verifier.clone());
     assert!(verifier.try_verify(&token).is_err());
     settle().await;

@@ -25,7 +25,7 @@ async fn without_keys_the_response_is_503_with_retry_after() {
         assert_eq!((status, retry_after), (503, Some(seconds)), "{elapsed:?}");
         let rejection = rejection.expect("a rejection");
         assert_eq!((rejection.kind(), rejection.code()), (RejectionKind::KeysUnavailable, "keys_unavailable"));
-        assert_eq!(rejection.fetch_error(), Some(FetchErrorKind::Source));
+        assert_eq!(rejection.fetch_error_kind(), Some(FetchErrorKind::Transport));
         assert_eq!(rejection.retry_after(), Some(secs(seconds)));
     }
     assert_eq!(harness.source.fetches(), 1);

@@ -1,16 +1,16 @@
 use tokio::runtime::Builder;
 use tower_clerk::{
     jwks::FetchErrorKind,
-    verify::{VerifyError, VerifyErrorKind},
+    verify::{UnavailableReason, VerifyError, VerifyErrorKind},
 };
 
-use crate::support::{Harness, at_once, forged, key, runtime, secs, settle, stranger};
+use crate::support::{Harness, at_once, forged, key, millis, runtime, secs, settle, stranger};
 
 #[track_caller]
 fn assert_no_runtime(error: &VerifyError) {
     assert_eq!(
-        (error.kind(), error.fetch_error()),
-        (VerifyErrorKind::KeysUnavailable, Some(FetchErrorKind::NoRuntime))
+        (error.kind(), error.unavailable_reason()),
+        (VerifyErrorKind::KeysUnavailable, Some(UnavailableReason::NoRuntime))
     );
     assert_eq!(error.retry_after(), Some(secs(1)));
     assert!(error.to_string().contains("Tokio runtime"), "{error}");
@@ -72,36 +72,41 @@ fn without_a_runtime_an_invalid_signature_is_rejected() {
 }
 
 #[test]
-fn without_a_runtime_a_fetch_in_flight_is_not_awaited() {
+fn without_a_runtime_a_fetch_in_flight_elsewhere_is_awaited() {
     let (harness, token) = (Harness::cold(), key(0).token());
     let runtime = runtime();
     runtime.block_on(async {
         assert!(harness.try_verify(&token).is_err());
         harness.source.started(1).await;
     });
-    assert_no_runtime(&harness.verify_at_once(&token).expect("an answer").expect_err("no runtime"));
+    let mut waiting = Box::pin(harness.verify(&token));
+    assert_eq!(at_once(waiting.as_mut()), None);
     harness.publish(&[key(0)]);
     assert_eq!(runtime.block_on(harness.verify(&token)), Ok(()));
+    assert_eq!(at_once(waiting), Some(Ok(())));
     assert_eq!(at_once(harness.verify(&token)), Some(Ok(())));
     assert_eq!(harness.source.fetches(), 1);
 }
 
 #[test]
-fn a_runtime_without_timers_counts_as_no_runtime() {
+fn a_runtime_without_timers_is_enough_to_fetch_keys() {
     let (harness, token) = (Harness::cold(), key(0).token());
     harness.publish(&[key(0)]);
-    Builder::new_current_thread().build().expect("a runtime").block_on(async {
-        for _ in 0..3 {
-            assert_no_runtime(&harness.verifier.verify(&token).await.expect_err("no timers"));
-            settle().await;
-        }
-    });
-    assert_eq!(harness.verifier.keys_status().last_error, None);
-    assert_eq!(runtime().block_on(harness.verify(&token)), Ok(()));
+    let without_timers = Builder::new_current_thread().build().expect("a runtime");
+    assert_eq!(without_timers.block_on(harness.verify(&token)), Ok(()));
+    assert_eq!((harness.source.fetches(), harness.verifier.keys_status().last_error), (1, None));
 }
 
 #[test]
-fn without_timers_loaded_keys_serve_although_a_refresh_is_due() {
+fn a_fetch_times_out_on_a_runtime_without_timers() {
+    let (harness, token) = (Harness::cold_with(|config| config.jwks_timeout(millis(20))), key(0).token());
+    let without_timers = Builder::new_current_thread().build().expect("a runtime");
+    assert_eq!(without_timers.block_on(harness.verify(&token)), Err(VerifyErrorKind::KeysUnavailable));
+    assert_eq!(harness.verifier.keys_status().last_error, Some(FetchErrorKind::Timeout));
+}
+
+#[test]
+fn a_runtime_without_timers_is_enough_to_refresh_keys() {
     let (harness, token) = (runtime().block_on(Harness::warm()), key(0).token());
     harness.clock.advance(secs(270));
     Builder::new_current_thread().build().expect("a runtime").block_on(async {
@@ -110,10 +115,5 @@ fn without_timers_loaded_keys_serve_although_a_refresh_is_due() {
             settle().await;
         }
     });
-    runtime().block_on(async {
-        harness.pass(secs(60)).await;
-        assert_eq!(harness.try_verify(&token), Ok(()));
-        settle().await;
-        assert_eq!(harness.verifier.keys_status().age, Some(secs(0)));
-    });
+    assert_eq!((harness.source.fetches(), harness.verifier.keys_status().age), (2, Some(secs(0))));
 }

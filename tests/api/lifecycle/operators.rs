@@ -41,8 +41,8 @@ async fn a_failed_warm_up_is_an_error_and_requests_retry() {
     for _ in 0..3 {
         let error = harness.verifier.warm_up().await.expect_err("no keys");
         assert_eq!(
-            (error.kind(), error.fetch_error()),
-            (VerifyErrorKind::KeysUnavailable, Some(FetchErrorKind::Source))
+            (error.kind(), error.fetch_error_kind()),
+            (VerifyErrorKind::KeysUnavailable, Some(FetchErrorKind::Transport))
         );
         assert_eq!(harness.source.fetches(), 1);
     }
@@ -73,8 +73,8 @@ async fn refresh_ignores_age_budgets_and_back_off() {
     for fetches in 105..110 {
         let error = harness.verifier.refresh().await.expect_err("no keys");
         assert_eq!(
-            (error.kind(), error.fetch_error()),
-            (VerifyErrorKind::KeysUnavailable, Some(FetchErrorKind::Source))
+            (error.kind(), error.fetch_error_kind()),
+            (VerifyErrorKind::KeysUnavailable, Some(FetchErrorKind::Transport))
         );
         assert_eq!(error.retry_after(), Some(secs(60)));
         assert_eq!(harness.source.fetches(), fetches);

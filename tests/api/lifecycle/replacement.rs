@@ -70,11 +70,11 @@ async fn an_unusable_document_keeps_the_old_set() {
     let many = |members: usize| format!(r#"{{"keys":[{}]}}"#, vec![member; members].join(","));
     let padded = |size: usize| format!("{good}{}", " ".repeat(size - good.len()));
     for (document, kind) in [
-        (Vec::new(), FetchErrorKind::Document),
-        (b"<html>502</html>".to_vec(), FetchErrorKind::Document),
-        (good.as_bytes()[..good.len() - 1].to_vec(), FetchErrorKind::Document),
-        (format!("[{good}]").into_bytes(), FetchErrorKind::Document),
-        ([good.as_bytes(), b"\xff"].concat(), FetchErrorKind::Document),
+        (Vec::new(), FetchErrorKind::InvalidDocument),
+        (b"<html>502</html>".to_vec(), FetchErrorKind::InvalidDocument),
+        (good.as_bytes()[..good.len() - 1].to_vec(), FetchErrorKind::InvalidDocument),
+        (format!("[{good}]").into_bytes(), FetchErrorKind::InvalidDocument),
+        ([good.as_bytes(), b"\xff"].concat(), FetchErrorKind::InvalidDocument),
         (br#"{"keys":[]}"#.to_vec(), FetchErrorKind::NoUsableKey),
         (br#"{"keys":[{"kty":"oct","kid":"ins_1","k":"AAAA"}]}"#.to_vec(), FetchErrorKind::NoUsableKey),
         (good.replace("\"sig\"", "\"enc\"").into_bytes(), FetchErrorKind::NoUsableKey),
@@ -83,7 +83,7 @@ async fn an_unusable_document_keeps_the_old_set() {
     ] {
         harness.source.always(Reply::document(document));
         let error = harness.verifier.refresh().await.expect_err("unusable");
-        assert_eq!((error.kind(), error.fetch_error()), (VerifyErrorKind::KeysUnavailable, Some(kind)));
+        assert_eq!((error.kind(), error.fetch_error_kind()), (VerifyErrorKind::KeysUnavailable, Some(kind)));
         assert_eq!(harness.try_verify(&token), Ok(()));
         let status = harness.verifier.keys_status();
         assert_eq!((status.keys, status.last_error), (1, Some(kind)));

@@ -1,13 +1,9 @@
 use std::collections::HashMap;
 
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::Builder;
 use tower_clerk::jwks::FetchErrorKind;
 
 use crate::support::{Harness, Reply, at_once, key, millis, runtime, secs, settle};
-
-fn paused_runtime() -> Runtime {
-    Builder::new_current_thread().enable_all().start_paused(true).build().expect("a runtime")
-}
 
 #[test]
 fn waiters_on_another_runtime_restart_a_fetch_whose_runtime_ended() {
@@ -76,14 +72,15 @@ fn the_next_use_restarts_a_refresh_whose_runtime_ended() {
 
 #[test]
 fn a_fetch_on_an_idle_runtime_is_abandoned() {
-    let (harness, token) = (Harness::cold_with(|config| config.jwks_timeout(secs(3))), key(0).token());
+    let timeout = millis(100);
+    let (harness, token) = (Harness::cold_with(|config| config.jwks_timeout(timeout)), key(0).token());
     let undriven = runtime();
     undriven.block_on(async { assert!(harness.try_verify(&token).is_err()) });
-    paused_runtime().block_on(async {
-        let start = tokio::time::Instant::now();
+    runtime().block_on(async {
+        let start = std::time::Instant::now();
         let error = harness.verifier.verify(&token).await.expect_err("no keys");
-        assert_eq!(error.fetch_error(), Some(FetchErrorKind::Timeout));
-        assert!(start.elapsed() >= secs(3) && start.elapsed() < secs(4));
+        assert_eq!(error.fetch_error_kind(), Some(FetchErrorKind::Timeout));
+        assert!(start.elapsed() >= timeout && start.elapsed() < timeout + secs(1), "{:?}", start.elapsed());
         harness.publish(&[key(0)]);
         harness.clock.advance(millis(250));
         assert_eq!(harness.verify(&token).await, Ok(()));
@@ -99,9 +96,8 @@ fn a_refresh_on_an_idle_runtime_does_not_block_other_refreshes() {
     let undriven = runtime();
     harness.clock.advance(secs(270));
     undriven.block_on(async { assert_eq!(harness.try_verify(&token), Ok(())) });
-    paused_runtime().block_on(async {
+    runtime().block_on(async {
         for _ in 0..10 {
-            tokio::time::advance(secs(1)).await;
             harness.pass(secs(1)).await;
             assert_eq!(harness.try_verify(&token), Ok(()));
             settle().await;

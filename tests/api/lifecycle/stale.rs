@@ -33,7 +33,7 @@ async fn the_last_set_is_served_up_to_the_hard_limit_while_refreshes_fail() {
         assert_eq!((age, keys, last_success), (Some(secs(second)), 1, Some(secs(second))));
         match second {
             ..48 => assert_eq!(last_error, None, "{second}"),
-            54.. => assert_eq!(last_error, Some(FetchErrorKind::Source), "{second}"),
+            54.. => assert_eq!(last_error, Some(FetchErrorKind::Transport), "{second}"),
             48..54 => {}
         }
     }
@@ -43,13 +43,16 @@ async fn the_last_set_is_served_up_to_the_hard_limit_while_refreshes_fail() {
     harness.pass(NANO).await;
     assert_eq!(harness.verify(&key(0).token()).await, Err(VerifyErrorKind::KeysUnavailable));
     let error = harness.verifier.verify(&token).await.expect_err("no keys");
-    assert_eq!((error.kind(), error.fetch_error()), (VerifyErrorKind::KeysUnavailable, Some(FetchErrorKind::Source)));
+    assert_eq!(
+        (error.kind(), error.fetch_error_kind()),
+        (VerifyErrorKind::KeysUnavailable, Some(FetchErrorKind::Transport))
+    );
     assert!(error.retry_after().is_some_and(|delay| delay > Duration::ZERO && delay <= secs(1)));
-    assert_eq!(figures(&harness), (None, 0, Some(FetchErrorKind::Source), Some(secs(300))));
+    assert_eq!(figures(&harness), (None, 0, Some(FetchErrorKind::Transport), Some(secs(300))));
 
     harness.pass(secs(1)).await;
     assert_eq!(harness.verify(&token).await, Err(VerifyErrorKind::KeysUnavailable));
-    assert_eq!(figures(&harness), (None, 0, Some(FetchErrorKind::Source), Some(secs(301))));
+    assert_eq!(figures(&harness), (None, 0, Some(FetchErrorKind::Transport), Some(secs(301))));
 
     harness.publish(&[key(0)]);
     harness.pass(secs(1)).await;
@@ -107,7 +110,7 @@ async fn a_refresh_that_succeeds_after_failures_makes_the_set_fresh_again() {
     for fetches in [2, 3] {
         assert_eq!(harness.try_verify(&token), Ok(()));
         harness.source.over(fetches).await;
-        assert_eq!(harness.verifier.keys_status().last_error, Some(FetchErrorKind::Source));
+        assert_eq!(harness.verifier.keys_status().last_error, Some(FetchErrorKind::Transport));
         harness.pass(secs(1)).await;
     }
     assert_eq!(harness.try_verify(&token), Ok(()));

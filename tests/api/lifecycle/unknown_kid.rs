@@ -1,6 +1,9 @@
 use std::collections::HashMap;
 
-use tower_clerk::{jwks::FetchErrorKind, verify::VerifyErrorKind};
+use tower_clerk::{
+    jwks::FetchErrorKind,
+    verify::{UnavailableReason, VerifyErrorKind},
+};
 
 use crate::support::{Harness, NANO, Reply, at_once, key, millis, secs, settle, stranger};
 
@@ -19,7 +22,10 @@ async fn try_verify_of_a_rotated_key_starts_a_refresh() {
     let (harness, rotated) = (Harness::warm().await, key(1).token());
     harness.publish(&[key(1)]);
     let error = harness.verifier.try_verify(&rotated).expect_err("no key yet");
-    assert_eq!((error.kind(), error.fetch_error()), (VerifyErrorKind::KeysUnavailable, Some(FetchErrorKind::InFlight)));
+    assert_eq!(
+        (error.kind(), error.unavailable_reason()),
+        (VerifyErrorKind::KeysUnavailable, Some(UnavailableReason::InProgress))
+    );
     harness.source.over(2).await;
     assert_eq!(harness.try_verify(&rotated), Ok(()));
 }
@@ -137,7 +143,7 @@ async fn waiters_get_503_when_the_refresh_fails() {
     for waiting in waiting {
         let error = waiting.await.expect_err("no key");
         assert_eq!(error.kind(), VerifyErrorKind::KeysUnavailable);
-        assert_eq!(error.fetch_error(), Some(FetchErrorKind::Source));
+        assert_eq!(error.fetch_error_kind(), Some(FetchErrorKind::Transport));
         assert!(error.retry_after().is_some_and(|delay| !delay.is_zero()));
     }
     assert_eq!(harness.source.fetches(), 2);
@@ -150,7 +156,10 @@ async fn while_backing_off_with_budget_left_the_error_is_keys_unavailable() {
     harness.source.always(Reply::Failure);
     assert_eq!(harness.verify(&stranger(0)).await, Err(VerifyErrorKind::KeysUnavailable));
     let error = harness.verify_at_once(&stranger(1)).expect("an answer").expect_err("backing off");
-    assert_eq!((error.kind(), error.fetch_error()), (VerifyErrorKind::KeysUnavailable, Some(FetchErrorKind::Source)));
+    assert_eq!(
+        (error.kind(), error.fetch_error_kind()),
+        (VerifyErrorKind::KeysUnavailable, Some(FetchErrorKind::Transport))
+    );
     let delay = error.retry_after().expect("a delay");
     harness.publish(&[key(1)]);
     harness.pass(delay).await;

@@ -48,7 +48,7 @@ async fn each_outcome_has_its_status() {
 
 #[tokio::test]
 async fn a_hook_can_replace_the_body_of_the_default_response() {
-    let clerk = layer().on_rejection(|rejection: &Rejection, _: &Parts| {
+    let clerk = layer().rejection_response(|rejection: &Rejection, _: &Parts| {
         rejection.default_response().map(|_| Bytes::from_static(b"nope"))
     });
     let mut client = connect_http1::<Full<Bytes>>(serve(clerk).await).await;

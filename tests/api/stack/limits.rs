@@ -213,6 +213,27 @@ async fn a_rejection_takes_no_capacity_from_a_waiting_request() {
 }
 
 #[tokio::test]
+async fn a_rejection_takes_no_capacity_from_a_request_that_gets_ready() {
+    // A buffer and a semaphore keep the place that is reserved; load shedding has none to keep.
+    for (name, inner) in limits(1).into_iter().filter(|(name, _)| *name != "load shed") {
+        let (clerk, gate) = cold_layer();
+        let mut service = clerk.layer(inner.clone());
+        let mut waiting = Box::pin(service.ready().await.expect("capacity").call(get_path("/", Some(&good()))));
+        assert!(poll_once(waiting.as_mut()).is_pending());
+        // Another service reserves the only place before the request has its key.
+        let mut other = clerk.layer(inner);
+        drive(other.ready()).await.expect("capacity");
+        gate.open();
+        clerk.verifier().warm_up().await.expect("keys");
+        assert!(poll_once(waiting.as_mut()).is_pending(), "{name}");
+        let rejected = other.call(get_path("/", None)).await.expect("an answer");
+        assert_eq!(rejected.status(), 401, "{name}");
+        let response = drive(waiting).await.unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert_eq!(response.status(), 200, "{name}");
+    }
+}
+
+#[tokio::test]
 async fn limits_around_the_layer_serve_each_arm() {
     for (arm, clerk) in arms() {
         let whoami = clerk.layer(service_fn(whoami::<Body>));

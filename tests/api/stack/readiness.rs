@@ -4,13 +4,14 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-use tower::{Service, ServiceExt};
+use axum::body::Body;
+use tower::{Service, ServiceExt, service_fn};
 use tower_layer::Layer;
 
 use super::arms;
 use crate::support::{
     Answer, BAD, InnerError, PanicsUnlessReady, Scripted, cold_layer, get_path, good, layer, layer_without_keys,
-    poll_once,
+    poll_once, whoami,
 };
 
 #[tokio::test]
@@ -126,4 +127,27 @@ async fn after_the_wait_the_call_waits_for_a_busy_service() {
     assert_eq!(inner.polls(), 3);
     inner.is_busy.store(false, Ordering::SeqCst);
     assert_eq!(future.await.expect("an answer").status(), 200);
+}
+
+#[tokio::test]
+#[should_panic(expected = "`ResponseFuture` polled after completion")]
+async fn a_rejection_panics_when_polled_after_completion() {
+    let mut service = layer().layer(service_fn(whoami::<Body>));
+    let mut future = pin!(service.ready().await.expect("ready").call(get_path("/", None)));
+    assert!(poll_once(future.as_mut()).is_ready());
+    let _ = poll_once(future.as_mut());
+}
+
+#[tokio::test]
+#[should_panic(expected = "`ResponseFuture` polled after completion")]
+async fn a_failed_call_after_a_wait_panics_when_polled_again() {
+    let (clerk, gate) = cold_layer();
+    let inner = Scripted::default();
+    let mut service = clerk.layer(inner.clone());
+    let mut future = pin!(service.ready().await.expect("ready").call(get_path("/", Some(&good()))));
+    assert!(poll_once(future.as_mut()).is_pending());
+    inner.is_broken.store(true, Ordering::SeqCst);
+    gate.open();
+    assert_eq!(future.as_mut().await.err(), Some(InnerError("when polled")));
+    let _ = poll_once(future.as_mut());
 }

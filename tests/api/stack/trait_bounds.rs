@@ -129,7 +129,7 @@ async fn a_borrowing_service_needs_no_static_lifetime() {
 
 #[tokio::test]
 async fn the_inner_service_can_be_accessed_and_unwrapped() {
-    let mut service = ClerkAuthService::new(service_fn(whoami::<Body>), &layer());
+    let mut service = ClerkAuthService::new(service_fn(whoami::<Body>), layer());
     let _: &tower::util::ServiceFn<_> = service.get_ref();
     let response = service.get_mut().ready().await.expect("ready").call(get_path("/", None)).await.expect("infallible");
     assert_eq!(Answer::of(response).await.outcome(), (200, "nobody"));

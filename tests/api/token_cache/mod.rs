@@ -7,7 +7,7 @@ mod verdicts;
 use tower_clerk::{
     ClerkConfig, ConfigError, Verifier,
     testing::{ManualClock, TestIssuer},
-    verify::{VerifierBuilder, VerifyErrorKind},
+    verify::{Instance, VerifierBuilder, VerifyErrorKind},
 };
 
 use crate::support::{GatedSource, Reply, issuer};
@@ -51,7 +51,7 @@ impl Fixture {
 
     fn builder_with(&self, change: impl FnOnce(ClerkConfig) -> Result<ClerkConfig, ConfigError>) -> VerifierBuilder {
         let config = change(self.issuer.config()).expect("a configuration");
-        Verifier::builder(config).clock(self.clock.clone()).key_source(self.source.clone())
+        Verifier::builder(Instance::new(config).key_source(self.source.clone())).clock(self.clock.clone())
     }
 
     fn verifier(&self) -> Verifier {

@@ -16,7 +16,7 @@ async fn a_cached_token_gives_the_same_claims() {
     assert_eq!(entries(&verifier), 1);
     assert_eq!(first.as_json(), second.as_json());
     let permissions = second.organization().expect("an organization").permissions();
-    assert_eq!(permissions, ["org:a:read"]);
+    assert_eq!(permissions.collect::<Vec<_>>(), ["org:a:read"]);
     let clone = verifier.clone();
     assert_eq!(entries(&clone), 1, "clones share");
     assert_eq!(entries(&fixture.verifier()), 0, "others do not");
@@ -127,8 +127,8 @@ async fn verifiers_with_different_options_do_not_share_verdicts() {
 #[tokio::test]
 async fn instances_with_the_same_kid_do_not_share_entries() {
     let (a, b) = (Fixture::new(), Fixture::of(other_issuer()));
-    let other = b.issuer.config().issuer("https://clerk.b.example").expect("an issuer");
-    let of_b = ClerkConfig::from_jwks(b.issuer.jwks()).and_then(|config| config.issuer("https://clerk.b.example"));
+    let other = b.issuer.config().add_issuer("https://clerk.b.example").expect("an issuer");
+    let of_b = ClerkConfig::from_jwks(b.issuer.jwks()).and_then(|config| config.add_issuer("https://clerk.b.example"));
     let clock = ManualClock::new();
     let both = Verifier::builder(a.issuer.config()).instance(of_b.expect("a configuration")).clock(clock.clone());
     let both = both.build().expect("a verifier");
@@ -157,8 +157,8 @@ async fn the_cache_can_be_disabled() {
     let fixture = Fixture::new();
     for builder in [
         fixture.builder().without_token_cache(),
-        fixture.builder().token_cache(0, 1),
-        fixture.builder().token_cache(1, 0),
+        fixture.builder().token_cache_entries(0).token_cache_bytes(1),
+        fixture.builder().token_cache_entries(1).token_cache_bytes(0),
     ] {
         let verifier = builder.build().expect("a verifier");
         let token = fixture.issuer.token("u").sign();

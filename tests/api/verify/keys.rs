@@ -51,7 +51,7 @@ fn a_key_without_an_issuer_accepts_any_issuer() {
     for bad in [token().without_claim("iss"), token().claim("iss", ""), token().claim("iss", 7)] {
         assert_eq!(with(config.clone(), &bad), Err(VerifyErrorKind::InvalidIssuer));
     }
-    let named = config.issuer(issuer().url()).expect("an issuer");
+    let named = config.add_issuer(issuer().url()).expect("an issuer");
     assert_eq!(with(named.clone(), &token()), Ok(()));
     assert_eq!(with(named, &other), Err(VerifyErrorKind::InvalidIssuer));
 }
@@ -62,17 +62,27 @@ fn a_pem_that_is_not_a_strong_rsa_key_is_rejected_at_start() {
     let ed25519 = "MCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=";
     let short = "MIGfMA0GCSqGSIb3DQEBAQUAA4GNADCBiQKBgQCqGKukO1De7zhZj6+H0qtjTkVxwTCpvKe4eCZ0FPqri0cb2JZfXJ/DgYSF6vUpwmJG8wVQZKjeGcjDOL5UlsuusFncCzWBQ7RKNUSesmQRMSGkVb1/3j+skZ6UtW+5u09lHNsj6tQ51s1SPrCBkedbNf0Tp0GbMJDyR4e9T04ZZwIDAQAB";
     for pem in [ed25519, short, "AAAA"] {
-        let error = Verifier::new(pem_config(pem)).expect_err("no verifier").to_string();
+        let error = ClerkConfig::from_jwt_key(pem).expect_err("no configuration").to_string();
         assert!(error.starts_with("jwt_key is not an RSA"), "{error}");
     }
 }
 
 #[test]
 fn a_key_set_without_a_usable_key_is_rejected_at_start() {
-    for document in ["", "{}", r#"{"keys":[]}"#, r#"{"keys":[{"kty":"oct","kid":"a","k":"AAAA"}]}"#, "[]"] {
-        let error = Verifier::new(ClerkConfig::from_jwks(document).expect("a document")).expect_err("no verifier");
-        assert_eq!(error.to_string(), "jwks is not a JWKS with a usable key");
+    let (invalid, unusable) = ("is not a JWK Set (RFC 7517, section 5)", "has no usable RSA key of 2048 to 8192 bits");
+    for (document, reason) in [
+        ("", invalid),
+        ("{}", invalid),
+        (r#"{"keys":[]}"#, unusable),
+        (r#"{"keys":[{"kty":"oct","kid":"a","k":"AAAA"}]}"#, unusable),
+        ("[]", invalid),
+    ] {
+        let error = ClerkConfig::from_jwks(document).expect_err("no configuration");
+        assert_eq!(error.to_string(), format!("jwks {reason}"));
     }
+    let large = format!("{}{}", issuer().jwks(), " ".repeat(512 * 1024));
+    let error = ClerkConfig::from_jwks(large).expect_err("no configuration");
+    assert_eq!(error.to_string(), "jwks is larger than 512 KiB or has more than 1024 keys");
 }
 
 #[test]
@@ -89,7 +99,8 @@ fn unusable_keys_beside_a_good_one_are_ignored() {
         "null".to_owned(),
     ];
     let document = format!(r#"{{"keys":[{},{key}]}}"#, odd.join(","));
-    let config = ClerkConfig::from_jwks(document).and_then(|config| config.issuer(issuer().url())).expect("a document");
+    let config =
+        ClerkConfig::from_jwks(document).and_then(|config| config.add_issuer(issuer().url())).expect("a document");
     assert_eq!(with(config.clone(), &token()), Ok(()));
     let forged = other_issuer().sign(&header(), &token().payload());
     let verifier = Verifier::builder(config).clock(ManualClock::new()).build().expect("a verifier");
@@ -101,7 +112,8 @@ fn each_of_several_keys_under_one_kid_is_tried() {
     let other = other_issuer();
     let key_of = |issuer: &TestIssuer| issuer.jwks().replace(r#"{"keys":["#, "").replace("]}", "");
     let document = format!(r#"{{"keys":[{},{}]}}"#, key_of(other), key_of(issuer()));
-    let config = ClerkConfig::from_jwks(document).and_then(|config| config.issuer(issuer().url())).expect("a document");
+    let config =
+        ClerkConfig::from_jwks(document).and_then(|config| config.add_issuer(issuer().url())).expect("a document");
     assert_eq!(with(config.clone(), &token()), Ok(()));
     assert_eq!(with(config, &other.token("user_bob")), Ok(()));
 }
@@ -111,13 +123,13 @@ fn rs384_and_rs512_verify_with_keys_of_that_algorithm() {
     for alg in ["RS384", "RS512"] {
         let document = issuer().jwks().replace("RS256", alg);
         let config =
-            ClerkConfig::from_jwks(document).and_then(|config| config.issuer(issuer().url())).expect("a document");
+            ClerkConfig::from_jwks(document).and_then(|config| config.add_issuer(issuer().url())).expect("a document");
         assert_eq!(with(config.clone(), &token().header("alg", alg)), Ok(()));
         assert_eq!(with(config, &token()), Err(VerifyErrorKind::AlgorithmMismatch));
     }
     let without_alg = issuer().jwks().replace(r#""alg":"RS256","#, "");
     let config =
-        ClerkConfig::from_jwks(without_alg).and_then(|config| config.issuer(issuer().url())).expect("a document");
+        ClerkConfig::from_jwks(without_alg).and_then(|config| config.add_issuer(issuer().url())).expect("a document");
     assert_eq!(with(config.clone(), &token()), Ok(()));
     assert_eq!(with(config, &token().header("alg", "RS384")), Err(VerifyErrorKind::AlgorithmMismatch));
 }

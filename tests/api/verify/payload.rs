@@ -130,7 +130,7 @@ fn iss_is_compared_exactly() {
 #[test]
 fn an_additional_issuer_is_accepted_without_its_trailing_slash() {
     let token = token().claim("iss", "https://clerk.example.com").sign();
-    let verified = verify_with(&token, |config| config.issuer("https://clerk.example.com/"));
+    let verified = verify_with(&token, |config| config.add_issuer("https://clerk.example.com/"));
     assert!(verified.is_ok());
 }
 

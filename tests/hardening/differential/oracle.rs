@@ -18,7 +18,9 @@ fn jwks(algorithm: &str) -> String {
 }
 
 pub(crate) fn config(algorithm: &str) -> ClerkConfig {
-    ClerkConfig::from_jwks(jwks(algorithm)).and_then(|config| config.issuer(issuer().url())).expect("a configuration")
+    ClerkConfig::from_jwks(jwks(algorithm))
+        .and_then(|config| config.add_issuer(issuer().url()))
+        .expect("a configuration")
 }
 
 /// Our verifier and the oracle with the same settings: one key with one algorithm, one issuer, the same skew.

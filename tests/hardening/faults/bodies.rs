@@ -6,27 +6,27 @@ use crate::support::{issuer, other_issuer};
 #[tokio::test]
 async fn html_is_a_failure() {
     let page = "<!DOCTYPE html><html><body>Please sign in to this network</body></html>";
-    is_a_failure(response("200 OK", &[("Content-Type", "text/html")], page), FetchErrorKind::Document).await;
-    is_a_failure(document(page), FetchErrorKind::Document).await;
+    is_a_failure(response("200 OK", &[("Content-Type", "text/html")], page), FetchErrorKind::InvalidDocument).await;
+    is_a_failure(document(page), FetchErrorKind::InvalidDocument).await;
 }
 
 #[tokio::test]
 async fn no_body_is_a_failure() {
-    is_a_failure(document(""), FetchErrorKind::Document).await;
+    is_a_failure(document(""), FetchErrorKind::InvalidDocument).await;
 }
 
 #[tokio::test]
 async fn truncated_json_is_a_failure() {
     let jwks = other_issuer().jwks();
     for length in [1, jwks.len() / 2, jwks.len() - 2, jwks.len() - 1] {
-        is_a_failure(document(jwks.get(..length).expect("ASCII")), FetchErrorKind::Document).await;
+        is_a_failure(document(jwks.get(..length).expect("ASCII")), FetchErrorKind::InvalidDocument).await;
     }
 }
 
 #[tokio::test]
 async fn an_object_without_keys_is_a_failure() {
     for other in ["{}", "{\"error\":\"not found\"}", "{\"keys\":null}", "{\"keys\":{}}", "null", "[]", "\"keys\""] {
-        is_a_failure(document(other), FetchErrorKind::Document).await;
+        is_a_failure(document(other), FetchErrorKind::InvalidDocument).await;
     }
 }
 
@@ -48,7 +48,7 @@ async fn keys_outside_of_an_object_are_a_failure() {
     let jwks = other_issuer().jwks();
     let keys = jwks.strip_prefix("{\"keys\":").and_then(|rest| rest.strip_suffix('}')).expect("an array");
     for other in [keys.to_owned(), format!("[{keys}]"), format!("[{jwks}]")] {
-        is_a_failure(document(&other), FetchErrorKind::Document).await;
+        is_a_failure(document(&other), FetchErrorKind::InvalidDocument).await;
     }
 }
 
@@ -58,7 +58,7 @@ async fn more_than_one_set_is_a_failure() {
     let members = |jwks: &str| jwks.trim_start_matches('{').trim_end_matches('}').to_owned();
     let repeated = format!("{{{},{}}}", members(&own), members(&other));
     for text in [format!("{own}{other}"), format!("{own}\n{other}"), format!("{own} x"), repeated] {
-        is_a_failure(document(&text), FetchErrorKind::Document).await;
+        is_a_failure(document(&text), FetchErrorKind::InvalidDocument).await;
     }
 }
 
@@ -69,7 +69,7 @@ async fn garbage_is_a_failure() {
     let latin_1 = [b"{\"by\":\"Andr\xe9\",", jwks.trim_start_matches('{').as_bytes()].concat();
     let any: Vec<u8> = (0..=255).cycle().take(5000).collect();
     for body in [utf_16, latin_1, any, vec![0; 100]] {
-        is_a_failure(response("200 OK", &[], body), FetchErrorKind::Document).await;
+        is_a_failure(response("200 OK", &[], body), FetchErrorKind::InvalidDocument).await;
     }
 }
 

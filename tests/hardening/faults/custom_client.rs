@@ -30,13 +30,13 @@ async fn instance(timeout: Duration, script: Script) -> Instance {
 /// Asserts that this response is a failure, with keys and without.
 async fn is_a_failure(timeout: Duration, script: Script, kind: FetchErrorKind) {
     let instance = instance(timeout, script.clone()).await;
-    assert_eq!(instance.failure().await.fetch_error(), Some(kind));
+    assert_eq!(instance.failure().await.fetch_error_kind(), Some(kind));
     instance.server.answer(keys());
     instance.clock.advance(Duration::from_secs(5));
     instance.verify(&instance.token()).await.expect("a good token");
     instance.clock.advance(INTERVAL);
     instance.server.answer(script);
-    assert_eq!(instance.refresh_failure().await.fetch_error(), Some(kind));
+    assert_eq!(instance.refresh_failure().await.fetch_error_kind(), Some(kind));
     instance.verify_at_once().expect("the old key");
     let forged = instance.verify(&instance.token_of(other_issuer())).await.expect_err("forged");
     assert_eq!(forged.kind(), VerifyErrorKind::InvalidSignature);
@@ -54,7 +54,8 @@ async fn it_fetches_with_the_client_given() {
 async fn a_response_redirected_to_another_host_is_rejected() {
     let elsewhere = Server::start(document(&other_issuer().jwks())).await;
     let location = format!("{}/.well-known/jwks.json", elsewhere.url());
-    is_a_failure(PATIENT, response("302 Found", &[("Location", &location)], ""), FetchErrorKind::Answer).await;
+    is_a_failure(PATIENT, response("302 Found", &[("Location", &location)], ""), FetchErrorKind::UnexpectedRedirect)
+        .await;
     assert!(elsewhere.requests() > 0);
 }
 
@@ -65,14 +66,14 @@ async fn a_response_redirected_on_the_same_host_is_rejected() {
         true => response("302 Found", &[("Location", "/keys")], ""),
         false => document(&other_issuer().jwks()),
     });
-    assert_eq!(instance.failure().await.fetch_error(), Some(FetchErrorKind::Answer));
+    assert_eq!(instance.failure().await.fetch_error_kind(), Some(FetchErrorKind::UnexpectedRedirect));
     assert_eq!(instance.server.requests(), 2);
 }
 
 #[tokio::test]
 async fn a_redirect_loop_ends() {
     let loops = response("302 Found", &[("Location", "/.well-known/jwks.json")], "");
-    is_a_failure(PATIENT, loops, FetchErrorKind::Source).await;
+    is_a_failure(PATIENT, loops, FetchErrorKind::Transport).await;
 }
 
 #[tokio::test]
@@ -83,7 +84,7 @@ async fn a_secret_does_not_follow_a_redirect_to_another_host() {
     let config = ClerkConfig::from_secret_key("sk_test_abc").and_then(|config| config.api_url(server.url()));
     let verifier = verifier(config.expect("a configuration"), &ManualClock::new(), PATIENT);
     let error = within(verifier.warm_up()).await.expect_err("no keys");
-    assert_eq!(error.fetch_error(), Some(FetchErrorKind::Answer));
+    assert_eq!(error.fetch_error_kind(), Some(FetchErrorKind::UnexpectedRedirect));
     assert!(server.seen().heads[0].contains("sk_test_abc"));
     let heads = elsewhere.seen().heads;
     assert!(heads.len() == 1 && !heads[0].to_lowercase().contains("authorization"), "{heads:?}");
@@ -105,7 +106,7 @@ async fn a_shorter_timeout_of_the_client_applies() {
     let hasty = reqwest::Client::builder().no_proxy().timeout(HASTY).build().expect("a client");
     let verifier = Verifier::builder(config).http_client(hasty).build().expect("a verifier");
     let error = within(verifier.warm_up()).await.expect_err("no keys");
-    assert_eq!(error.fetch_error(), Some(FetchErrorKind::Timeout));
+    assert_eq!(error.fetch_error_kind(), Some(FetchErrorKind::Timeout));
     instance.server.until(|seen| seen.closed == 1).await;
 }
 
@@ -121,11 +122,11 @@ async fn the_size_limit_applies() {
 #[tokio::test]
 async fn a_content_encoding_is_rejected() {
     let script = response("200 OK", &[("Content-Encoding", "gzip")], other_issuer().jwks());
-    is_a_failure(PATIENT, script, FetchErrorKind::Answer).await;
+    is_a_failure(PATIENT, script, FetchErrorKind::UnexpectedEncoding).await;
 }
 
 #[tokio::test]
 async fn a_status_other_than_200_is_rejected() {
     let script = response("500 Internal Server Error", &[], other_issuer().jwks());
-    is_a_failure(PATIENT, script, FetchErrorKind::Status).await;
+    is_a_failure(PATIENT, script, FetchErrorKind::UnexpectedStatus).await;
 }

@@ -66,7 +66,7 @@ async fn a_connection_that_is_never_accepted_is_a_failure_at_the_deadline() {
     let mut server = Server::down();
     let _listener = server.listen_only();
     let instance = Instance::at(server, HASTY);
-    assert_eq!(instance.failure().await.fetch_error(), Some(FetchErrorKind::Timeout));
+    assert_eq!(instance.failure().await.fetch_error_kind(), Some(FetchErrorKind::Timeout));
 }
 
 #[tokio::test]
@@ -75,7 +75,7 @@ async fn a_connection_that_is_never_established_is_a_failure_at_the_deadline() {
     let listener = server.listen_only();
     let _queued = fill(&listener, server.address()).await;
     let instance = Instance::at(server, HASTY);
-    assert_eq!(instance.failure().await.fetch_error(), Some(FetchErrorKind::Timeout));
+    assert_eq!(instance.failure().await.fetch_error_kind(), Some(FetchErrorKind::Timeout));
 }
 
 /// Fills the listener's queue with connections that nobody accepts, so that further ones hang.
@@ -177,7 +177,7 @@ async fn concurrent_requests_on_a_hanging_server_end_at_the_deadline() {
     let instance = Instance::cold(HASTY, vec![Step::Hang]).await;
     let token = instance.token();
     let verified = join_all((0..200).map(|_| instance.verify(&token))).await;
-    let is_late = |error: tower_clerk::verify::VerifyError| error.fetch_error() == Some(FetchErrorKind::Timeout);
+    let is_late = |error: tower_clerk::verify::VerifyError| error.fetch_error_kind() == Some(FetchErrorKind::Timeout);
     assert!(verified.into_iter().all(|result| result.is_err_and(is_late)));
     assert_eq!(instance.server.connections().await, 1);
 }

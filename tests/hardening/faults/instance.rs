@@ -128,10 +128,10 @@ async fn fails(timeout: Duration, script: Script, kind: FetchErrorKind) {
 }
 
 async fn leaves_no_keys(instance: &Instance, kind: FetchErrorKind) {
-    assert_eq!(instance.failure().await.fetch_error(), Some(kind));
+    assert_eq!(instance.failure().await.fetch_error_kind(), Some(kind));
     for _ in 0..20 {
         let error = instance.verify_at_once().expect_err("no keys");
-        assert_eq!((error.kind(), error.fetch_error()), (VerifyErrorKind::KeysUnavailable, Some(kind)));
+        assert_eq!((error.kind(), error.fetch_error_kind()), (VerifyErrorKind::KeysUnavailable, Some(kind)));
     }
     let forged = instance.verify(&instance.token_of(other_issuer())).await.expect_err("no keys");
     assert_eq!(forged.kind(), VerifyErrorKind::KeysUnavailable);
@@ -140,7 +140,7 @@ async fn leaves_no_keys(instance: &Instance, kind: FetchErrorKind) {
 }
 
 async fn leaves_the_old_keys(instance: &Instance, kind: FetchErrorKind) {
-    assert_eq!(instance.refresh_failure().await.fetch_error(), Some(kind));
+    assert_eq!(instance.refresh_failure().await.fetch_error_kind(), Some(kind));
     for _ in 0..20 {
         instance.verify_at_once().expect("the old key");
     }

@@ -24,7 +24,7 @@ async fn nothing_is_fetched_before_a_token_needs_it() {
     assert_eq!(server.connections().await, 0);
     let layers = [
         ClerkAuthLayer::from(verifier.clone()),
-        ClerkAuthLayer::from_config(config).expect("a layer").allow_anonymous_requests(),
+        ClerkAuthLayer::from_config(config).expect("a layer").allow_missing_token(),
         ClerkAuthLayer::new(server.url()).expect("a layer").oauth_resource_metadata(),
     ];
     assert_eq!(server.connections().await, 0);

@@ -12,7 +12,7 @@ async fn a_redirect_to_another_host_is_a_failure_and_not_followed() {
         ["301 Moved Permanently", "302 Found", "303 See Other", "307 Temporary Redirect", "308 Permanent Redirect"]
     {
         let script = response(status, &[("Location", &location)], other_issuer().jwks());
-        is_a_failure(script, FetchErrorKind::Status).await;
+        is_a_failure(script, FetchErrorKind::UnexpectedStatus).await;
     }
     assert_eq!(elsewhere.connections().await, 0);
 }
@@ -24,24 +24,32 @@ async fn a_redirect_on_the_same_host_is_a_failure() {
         true => response("302 Found", &[("Location", "/keys")], ""),
         false => keys(),
     });
-    assert_eq!(instance.failure().await.fetch_error(), Some(FetchErrorKind::Status));
+    assert_eq!(instance.failure().await.fetch_error_kind(), Some(FetchErrorKind::UnexpectedStatus));
     assert_eq!(instance.server.connections().await, 1);
-    is_a_failure(response("302 Found", &[("Location", "/keys")], other_issuer().jwks()), FetchErrorKind::Status).await;
+    is_a_failure(
+        response("302 Found", &[("Location", "/keys")], other_issuer().jwks()),
+        FetchErrorKind::UnexpectedStatus,
+    )
+    .await;
 }
 
 #[tokio::test]
 async fn a_redirect_loop_is_one_request() {
     let instance = Instance::cold(PATIENT, response("302 Found", &[("Location", "/.well-known/jwks.json")], "")).await;
-    assert_eq!(instance.failure().await.fetch_error(), Some(FetchErrorKind::Status));
+    assert_eq!(instance.failure().await.fetch_error_kind(), Some(FetchErrorKind::UnexpectedStatus));
     assert_eq!((instance.server.connections().await, instance.server.requests()), (1, 1));
-    is_a_failure(response("302 Found", &[("Location", "/.well-known/jwks.json")], ""), FetchErrorKind::Status).await;
+    is_a_failure(
+        response("302 Found", &[("Location", "/.well-known/jwks.json")], ""),
+        FetchErrorKind::UnexpectedStatus,
+    )
+    .await;
 }
 
 #[tokio::test]
 async fn a_redirect_that_points_nowhere_is_a_failure() {
     for headers in [vec![], vec![("Location", "")], vec![("Location", "file:///etc/passwd")], vec![("Location", "//")]]
     {
-        is_a_failure(response("302 Found", &headers, other_issuer().jwks()), FetchErrorKind::Status).await;
+        is_a_failure(response("302 Found", &headers, other_issuer().jwks()), FetchErrorKind::UnexpectedStatus).await;
     }
 }
 

@@ -6,7 +6,7 @@ use futures_util::FutureExt;
 use tower_clerk::{
     ClerkAuthLayer,
     jwks::FetchErrorKind,
-    rejection::{Refusals, RejectionKind},
+    rejection::{RejectionFormat, RejectionKind},
 };
 
 use super::instance::{HASTY, INTERVAL, Instance, PATIENT, held, keys, response};
@@ -38,7 +38,7 @@ fn is_unavailable(answer: &Answer, kind: FetchErrorKind, retry_after: &str) {
     let problem: serde_json::Value = serde_json::from_str(&answer.text).expect("JSON");
     assert_eq!((problem["code"].as_str(), problem["status"].as_u64()), (Some("keys_unavailable"), Some(503)));
     let rejection = answer.rejection();
-    assert_eq!((rejection.kind(), rejection.fetch_error()), (RejectionKind::KeysUnavailable, Some(kind)));
+    assert_eq!((rejection.kind(), rejection.fetch_error_kind()), (RejectionKind::KeysUnavailable, Some(kind)));
 }
 
 #[tokio::test]
@@ -53,7 +53,7 @@ async fn a_failing_server_is_a_503_with_retry_after() {
         let instance = Instance::cold(PATIENT, script).await;
         let layer = layer(&instance);
         for _ in 0..2 {
-            is_unavailable(&ask(&instance, &layer).await, FetchErrorKind::Status, retry_after);
+            is_unavailable(&ask(&instance, &layer).await, FetchErrorKind::UnexpectedStatus, retry_after);
         }
         assert_eq!(instance.server.connections().await, 1);
         instance.server.answer(keys());
@@ -70,7 +70,7 @@ async fn a_retry_after_counts_down_in_whole_seconds() {
     let layer = layer(&instance);
     for (passed, retry_after) in [(0, "3"), (999, "3"), (1, "2"), (1001, "1"), (998, "1")] {
         instance.clock.advance(Duration::from_millis(passed));
-        is_unavailable(&ask(&instance, &layer).await, FetchErrorKind::Status, retry_after);
+        is_unavailable(&ask(&instance, &layer).await, FetchErrorKind::UnexpectedStatus, retry_after);
     }
     assert_eq!(instance.server.connections().await, 1);
 }
@@ -95,7 +95,7 @@ async fn a_grpc_call_gets_unavailable() {
         assert_eq!(answer.header("clerk-error-code"), Some("keys_unavailable"));
         assert_eq!(answer.header("grpc-retry-pushback-ms"), Some(pushback));
         assert!(answer.text.is_empty());
-        let pinned = layer(&instance).refusals(Refusals::Http);
+        let pinned = layer(&instance).rejection_format(RejectionFormat::Http);
         let answer = within(send(pinned, &token, true)).await;
         assert_eq!((answer.status(), answer.header("grpc-status")), (503, None));
     }
@@ -105,8 +105,8 @@ async fn a_grpc_call_gets_unavailable() {
 async fn an_outage_does_not_admit_requests_that_need_a_user() {
     let failing = || response("500 Internal Server Error", &[], "");
     let instance = Instance::cold(PATIENT, failing()).await;
-    let anonymous = layer(&instance).allow_anonymous_requests();
-    is_unavailable(&ask(&instance, &anonymous).await, FetchErrorKind::Status, "1");
+    let anonymous = layer(&instance).allow_missing_token();
+    is_unavailable(&ask(&instance, &anonymous).await, FetchErrorKind::UnexpectedStatus, "1");
     let open = layer(&instance).allow_unauthenticated_requests();
     let answer = ask(&instance, &open).await;
     assert_eq!(answer.outcome(), (200, "nobody"));

@@ -15,7 +15,7 @@ fn too_many(headers: &[(&str, &str)]) -> Script {
 async fn is_put_off_without_keys(script: Script, delay: Duration) {
     let instance = Instance::cold(PATIENT, script).await;
     let error = instance.failure().await;
-    assert_eq!((error.fetch_error(), error.retry_after()), (Some(FetchErrorKind::Status), Some(delay)));
+    assert_eq!((error.fetch_error_kind(), error.retry_after()), (Some(FetchErrorKind::UnexpectedStatus), Some(delay)));
     instance.clock.advance(delay - INSTANT);
     assert_eq!(instance.verify_at_once().expect_err("no keys").retry_after(), Some(INSTANT));
     assert_eq!(instance.server.connections().await, 1);
@@ -28,7 +28,7 @@ async fn is_put_off_without_keys(script: Script, delay: Duration) {
 async fn is_put_off_with_keys(script: Script, delay: Duration) {
     let instance = Instance::warm(PATIENT, script).await;
     let error = instance.refresh_failure().await;
-    assert_eq!((error.fetch_error(), error.retry_after()), (Some(FetchErrorKind::Status), Some(delay)));
+    assert_eq!((error.fetch_error_kind(), error.retry_after()), (Some(FetchErrorKind::UnexpectedStatus), Some(delay)));
     instance.clock.advance(delay - INSTANT);
     instance.verify_at_once().expect("the old key");
     assert_eq!(instance.server.connections().await, 2);

@@ -69,7 +69,7 @@ fn huge(head: &str, unit: &[u8]) -> Script {
 
 async fn is_cut_off(script: Script, kind: FetchErrorKind) {
     let instance = Instance::cold(PATIENT, script.clone()).await;
-    assert_eq!(instance.failure().await.fetch_error(), Some(kind));
+    assert_eq!(instance.failure().await.fetch_error_kind(), Some(kind));
     instance.server.until(|seen| seen.closed == 1).await;
     // Bytes in flight when the client disconnected are in the buffers of two sockets.
     let written = instance.server.seen().written;
@@ -98,36 +98,40 @@ async fn a_huge_body_until_the_close_is_cut_off() {
 #[tokio::test]
 async fn a_huge_body_of_another_status_is_not_read() {
     let head = format!("HTTP/1.1 500 Internal Server Error\r\nContent-Length: {}\r\n\r\n", 200 * MIB);
-    is_cut_off(huge(&head, b" "), FetchErrorKind::Status).await;
+    is_cut_off(huge(&head, b" "), FetchErrorKind::UnexpectedStatus).await;
 }
 
 #[tokio::test]
 async fn a_head_without_an_end_is_cut_off() {
-    is_cut_off(huge("HTTP/1.1 200 OK\r\nX-Long: ", b"a"), FetchErrorKind::Source).await;
-    is_cut_off(huge("HTTP/1.1 200 OK\r\n", b"X: 1\r\n"), FetchErrorKind::Source).await;
+    is_cut_off(huge("HTTP/1.1 200 OK\r\nX-Long: ", b"a"), FetchErrorKind::Transport).await;
+    is_cut_off(huge("HTTP/1.1 200 OK\r\n", b"X: 1\r\n"), FetchErrorKind::Transport).await;
 }
 
 #[tokio::test]
 async fn trailers_without_an_end_are_cut_off() {
     let head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n \r\n0\r\n";
-    is_cut_off(huge(head, b"X: 1\r\n"), FetchErrorKind::Source).await;
+    is_cut_off(huge(head, b"X: 1\r\n"), FetchErrorKind::Transport).await;
 }
 
 #[tokio::test]
 async fn a_compressed_answer_is_a_failure_and_not_inflated() {
     for encoding in ["gzip", "x-gzip", "deflate", "br", "zstd", "gzip, gzip", "identity"] {
-        is_a_failure(response("200 OK", &[("Content-Encoding", encoding)], issuer().jwks()), FetchErrorKind::Answer)
-            .await;
+        is_a_failure(
+            response("200 OK", &[("Content-Encoding", encoding)], issuer().jwks()),
+            FetchErrorKind::UnexpectedEncoding,
+        )
+        .await;
     }
     let compressed = gzip(issuer().jwks().as_bytes());
-    is_a_failure(response("200 OK", &[("Content-Encoding", "gzip")], &compressed), FetchErrorKind::Answer).await;
-    is_a_failure(response("200 OK", &[], &compressed), FetchErrorKind::Document).await;
+    is_a_failure(response("200 OK", &[("Content-Encoding", "gzip")], &compressed), FetchErrorKind::UnexpectedEncoding)
+        .await;
+    is_a_failure(response("200 OK", &[], &compressed), FetchErrorKind::InvalidDocument).await;
 }
 
 #[tokio::test]
 async fn a_huge_compressed_answer_is_a_failure_and_not_read() {
     let head = format!("HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: {}\r\n\r\n", 200 * MIB);
-    is_cut_off(huge(&head, b"\x1f\x8b\x08\0"), FetchErrorKind::Answer).await;
+    is_cut_off(huge(&head, b"\x1f\x8b\x08\0"), FetchErrorKind::UnexpectedEncoding).await;
 }
 
 /// A gzip member with the data in one stored block (RFC 1952, section 2.3; RFC 1951, section 3.2.4).

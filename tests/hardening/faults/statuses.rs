@@ -8,7 +8,7 @@ use crate::support::{issuer, other_issuer};
 async fn status_is_a_failure(status: &str) {
     is_a_failure(
         response(status, &[("Content-Type", "application/json")], other_issuer().jwks()),
-        FetchErrorKind::Status,
+        FetchErrorKind::UnexpectedStatus,
     )
     .await;
 }
@@ -35,7 +35,8 @@ async fn a_429_is_a_failure() {
 
 #[tokio::test]
 async fn a_401_is_a_failure() {
-    is_a_failure(response("401 Unauthorized", &[("WWW-Authenticate", "Basic")], ""), FetchErrorKind::Status).await;
+    is_a_failure(response("401 Unauthorized", &[("WWW-Authenticate", "Basic")], ""), FetchErrorKind::UnexpectedStatus)
+        .await;
 }
 
 #[tokio::test]
@@ -44,19 +45,19 @@ async fn a_success_other_than_200_is_a_failure() {
         status_is_a_failure(status).await;
     }
     let partial = response("206 Partial Content", &[("Content-Range", "bytes 0-9/10")], other_issuer().jwks());
-    is_a_failure(partial, FetchErrorKind::Status).await;
+    is_a_failure(partial, FetchErrorKind::UnexpectedStatus).await;
 }
 
 #[tokio::test]
 async fn an_answer_without_content_is_a_failure() {
-    is_a_failure(bytes("HTTP/1.1 204 No Content\r\n\r\n"), FetchErrorKind::Status).await;
-    is_a_failure(bytes("HTTP/1.1 304 Not Modified\r\nETag: \"a\"\r\n\r\n"), FetchErrorKind::Status).await;
+    is_a_failure(bytes("HTTP/1.1 204 No Content\r\n\r\n"), FetchErrorKind::UnexpectedStatus).await;
+    is_a_failure(bytes("HTTP/1.1 304 Not Modified\r\nETag: \"a\"\r\n\r\n"), FetchErrorKind::UnexpectedStatus).await;
 }
 
 #[tokio::test]
 async fn a_switch_of_protocols_is_a_failure() {
     let switch = "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n";
-    is_a_failure(bytes(switch), FetchErrorKind::Status).await;
+    is_a_failure(bytes(switch), FetchErrorKind::UnexpectedStatus).await;
 }
 
 #[tokio::test]
@@ -75,7 +76,10 @@ async fn an_outage_makes_one_request_for_many_tokens() {
     let instance = Instance::cold(PATIENT, down.clone()).await;
     instance.failure().await;
     for _ in 0..500 {
-        assert_eq!(instance.verify_at_once().expect_err("no keys").fetch_error(), Some(FetchErrorKind::Status));
+        assert_eq!(
+            instance.verify_at_once().expect_err("no keys").fetch_error_kind(),
+            Some(FetchErrorKind::UnexpectedStatus)
+        );
     }
     assert_eq!(instance.server.connections().await, 1);
     let instance = Instance::warm(PATIENT, down).await;

@@ -8,7 +8,7 @@ use crate::support::{
 };
 
 async fn is_broken(script: Script) {
-    is_a_failure(script, FetchErrorKind::Source).await;
+    is_a_failure(script, FetchErrorKind::Transport).await;
 }
 
 fn write_and(bytes: impl AsRef<[u8]>, then: Step) -> Script {
@@ -101,7 +101,7 @@ async fn plain_http_is_a_failure_for_an_https_url() {
     let config = ClerkConfig::from_frontend_api_url(server.url().replace("http://", "https://"));
     let verifier = Verifier::new(config.expect("a configuration")).expect("a verifier");
     let error = within(verifier.warm_up()).await.expect_err("no keys");
-    assert_eq!(error.fetch_error(), Some(FetchErrorKind::Source));
+    assert_eq!(error.fetch_error_kind(), Some(FetchErrorKind::Transport));
     assert_eq!(server.connections().await, 1);
 }
 
@@ -129,7 +129,8 @@ async fn an_http_1_0_response_is_accepted() {
 async fn a_truncated_set_in_http_1_0_is_a_failure() {
     let jwks = other_issuer().jwks();
     let (half, _) = jwks.split_at(jwks.len() - 1);
-    is_a_failure(write_and(format!("HTTP/1.0 200 OK\r\n\r\n{half}"), Step::Close), FetchErrorKind::Document).await;
+    is_a_failure(write_and(format!("HTTP/1.0 200 OK\r\n\r\n{half}"), Step::Close), FetchErrorKind::InvalidDocument)
+        .await;
 }
 
 #[tokio::test]

@@ -16,7 +16,7 @@ use super::{
 async fn an_hmac_with_the_public_key_in_any_form_is_rejected() {
     let rows = rows();
     let config = ClerkConfig::from_jwt_key(trusted().pem()).expect("a PEM");
-    let config = config.issuer(ISSUER).expect("an issuer");
+    let config = config.add_issuer(ISSUER).expect("an issuer");
     let verifier = crate::support::verifier(config);
     for row in &rows {
         assert_eq!(verifier.try_verify(&row.attack).err().map(|error| error.kind()), row.rejected, "{}", row.case);

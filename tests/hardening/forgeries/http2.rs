@@ -70,7 +70,7 @@ async fn split_http_2_cookie_fields_are_joined() {
         ("a POST of nobody knows whom", Method::POST, &[("cookie", &ada)], 403),
         ("a POST of another site", Method::POST, &[("cookie", &ada), ("origin", "https://evil.example")], 403),
     ];
-    let config = ClerkConfig::from_jwks(jwks().to_string()).and_then(|config| config.issuer(ISSUER));
+    let config = ClerkConfig::from_jwks(jwks().to_string()).and_then(|config| config.add_issuer(ISSUER));
     let config = config.and_then(|config| config.authorized_parties([party])).expect("a configuration");
     let verifier = crate::support::verifier(config);
     let sources = [TokenSource::authorization(), TokenSource::session_cookie()];

@@ -3,7 +3,10 @@
 use tower_clerk::{
     ClerkAuthLayer, ClerkConfig, Verifier,
     testing::ManualClock,
-    verify::VerifyErrorKind::{InvalidIssuer, InvalidSignature},
+    verify::{
+        Instance,
+        VerifyErrorKind::{InvalidIssuer, InvalidSignature},
+    },
 };
 use tower_layer::Layer;
 
@@ -63,7 +66,7 @@ fn set_of(signer: &Signer) -> String {
 }
 
 fn verifier_for(issuer: &str) -> Verifier {
-    let config = ClerkConfig::from_jwks(set_of(trusted())).and_then(|config| config.issuer(issuer));
+    let config = ClerkConfig::from_jwks(set_of(trusted())).and_then(|config| config.add_issuer(issuer));
     let builder = Verifier::builder(config.expect("a configuration")).clock(ManualClock::new());
     builder.build().expect("a verifier")
 }
@@ -71,14 +74,14 @@ fn verifier_for(issuer: &str) -> Verifier {
 /// A verifier of the signer's tokens for each way to get its key.
 fn verifiers(signer: &Signer, endpoint: &Endpoint) -> [(&'static str, Verifier); 4] {
     let source = GatedSource::serving(set_of(signer));
-    let build = |config: Result<ClerkConfig, _>| {
-        let config = config.and_then(|config| config.issuer(ISSUER)).expect("a configuration");
-        Verifier::builder(config).clock(ManualClock::new())
+    let instance = |config: Result<ClerkConfig, _>| {
+        Instance::new(config.and_then(|config| config.add_issuer(ISSUER)).expect("a configuration"))
     };
+    let build = |instance: Instance| Verifier::builder(instance).clock(ManualClock::new()).build().expect("a verifier");
     [
-        ("PEM", build(ClerkConfig::from_jwt_key(signer.pem())).build().expect("a verifier")),
+        ("PEM", build(instance(ClerkConfig::from_jwt_key(signer.pem())))),
         ("document", verifier_of(&set_of(signer))),
-        ("source", build(ClerkConfig::from_frontend_api_url(ISSUER)).key_source(source).build().expect("a verifier")),
+        ("source", build(instance(ClerkConfig::from_frontend_api_url(ISSUER)).key_source(source))),
         ("endpoint", verifier_at(endpoint)),
     ]
 }

@@ -5,7 +5,10 @@ use tower_clerk::{
     ClerkConfig, Verifier,
     jwks::FetchErrorKind,
     testing::ManualClock,
-    verify::VerifyErrorKind::{InvalidSignature, KeysUnavailable, UnknownKey},
+    verify::{
+        Instance,
+        VerifyErrorKind::{InvalidSignature, KeysUnavailable, UnknownKey},
+    },
 };
 
 use super::{
@@ -68,7 +71,7 @@ fn valid_neighbours_of_unusable_members_are_keys() {
 async fn a_set_of_unusable_members_never_replaces_a_good_one() {
     let source = GatedSource::serving(set_of([trusted_member()]));
     let config = ClerkConfig::from_frontend_api_url(ISSUER).expect("a configuration");
-    let builder = Verifier::builder(config).clock(ManualClock::new()).key_source(source.clone());
+    let builder = Verifier::builder(Instance::new(config).key_source(source.clone())).clock(ManualClock::new());
     let verifier = builder.build().expect("a verifier");
     assert!(verifier.verify(&good()).await.is_ok());
 
@@ -81,15 +84,15 @@ async fn a_set_of_unusable_members_never_replaces_a_good_one() {
         (all, FetchErrorKind::NoUsableKey),
         (set_of([]), FetchErrorKind::NoUsableKey),
         (set_of(crowd), FetchErrorKind::TooLarge),
-        (format!("[{}]", trusted_member()), FetchErrorKind::Document),
-        (format!("{{\"keys\":{}}}", trusted_member()), FetchErrorKind::Document),
-        (trusted_member(), FetchErrorKind::Document),
-        (String::new(), FetchErrorKind::Document),
+        (format!("[{}]", trusted_member()), FetchErrorKind::InvalidDocument),
+        (format!("{{\"keys\":{}}}", trusted_member()), FetchErrorKind::InvalidDocument),
+        (trusted_member(), FetchErrorKind::InvalidDocument),
+        (String::new(), FetchErrorKind::InvalidDocument),
     ];
     for (set, cause) in each.chain(others) {
         source.always(Reply::document(set));
         let error = verifier.refresh().await.expect_err("a failure");
-        assert_eq!((error.kind(), error.fetch_error()), (KeysUnavailable, Some(cause)));
+        assert_eq!((error.kind(), error.fetch_error_kind()), (KeysUnavailable, Some(cause)));
         assert!(verifier.try_verify(&good()).is_ok());
         assert_eq!(verifier.keys_status().keys, 1);
     }

@@ -152,14 +152,14 @@ impl Row {
 
 /// A verifier with these keys loaded.
 pub(crate) fn verifier_of(jwks: &str) -> Verifier {
-    let config = ClerkConfig::from_jwks(jwks).and_then(|config| config.issuer(ISSUER)).expect("a configuration");
+    let config = ClerkConfig::from_jwks(jwks).and_then(|config| config.add_issuer(ISSUER)).expect("a configuration");
     verifier(config)
 }
 
 /// A verifier that fetches its keys from this endpoint, with a timeout that suffices on a busy machine.
 pub(crate) fn verifier_at(endpoint: &Endpoint) -> Verifier {
     let config = ClerkConfig::from_frontend_api_url(format!("http://{}", endpoint.authority()))
-        .and_then(|config| config.issuer(ISSUER)?.jwks_timeout(Duration::from_secs(60)))
+        .and_then(|config| config.add_issuer(ISSUER)?.jwks_timeout(Duration::from_secs(60)))
         .expect("a configuration");
     verifier(config)
 }

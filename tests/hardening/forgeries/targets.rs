@@ -8,7 +8,7 @@ use tower_clerk::{
     ClerkAuthLayer, ClerkConfig, Rejection, Verifier,
     claims::Claims,
     testing::ManualClock,
-    verify::{VerifyError, VerifyErrorKind},
+    verify::{Instance, VerifyError, VerifyErrorKind},
 };
 use tower_layer::Layer;
 
@@ -140,7 +140,7 @@ impl Targets {
 fn cold_verifier(jwks: &str) -> (Verifier, GatedSource) {
     let source = GatedSource::serving(jwks.to_owned());
     let config = ClerkConfig::from_frontend_api_url(ISSUER).expect("a configuration");
-    let builder = Verifier::builder(config).clock(ManualClock::new()).key_source(source.clone());
+    let builder = Verifier::builder(Instance::new(config).key_source(source.clone())).clock(ManualClock::new());
     (builder.build().expect("a verifier"), source)
 }
 

@@ -3,7 +3,7 @@ use proptest::{
     prelude::{Just, Strategy, any, prop_assert, prop_assert_eq, prop_oneof, proptest},
 };
 use serde_json::json;
-use tower_clerk::claims::Scope;
+use tower_clerk::claims::EntitlementScope;
 
 use super::{cases, full_token, verify};
 
@@ -57,7 +57,8 @@ proptest! {
             expected.extend(granted.map(|(name, _)| format!("org:{feature}:{name}")));
         }
         let claims = verify(&token.sign()).expect("accepted");
-        prop_assert_eq!(claims.organization().expect("an organization").permissions(), expected);
+        let permissions: Vec<&str> = claims.organization().expect("an organization").permissions().collect();
+        prop_assert_eq!(permissions, expected);
     }
 
     #[test]
@@ -67,7 +68,7 @@ proptest! {
         let organization = json!({ "id": "org_a", "per": per, "fpm": fpm });
         let claims = verify(&full_token().claim("o", organization).claim("fea", &fea).sign()).expect("accepted");
         for permission in claims.organization().expect("an organization").permissions() {
-            let features = claims.features().filter(|feature| feature.scope() != Scope::User);
+            let features = claims.features().filter(|feature| feature.scope() != EntitlementScope::User);
             let is_granted = features.flat_map(|feature| {
                 let names = per.split(',').map(str::trim).filter(|name| !name.is_empty());
                 names.map(move |name| format!("org:{}:{name}", feature.name()))

@@ -59,9 +59,10 @@ fn good_token() -> &'static str {
 
 /// The values of all accessors.
 fn summary(claims: &Claims) -> String {
-    let organization = claims
-        .organization()
-        .map(|organization| (organization.id(), organization.slug(), organization.role(), organization.permissions()));
+    let organization = claims.organization().map(|organization| {
+        let permissions: Vec<&str> = organization.permissions().collect();
+        (organization.id(), organization.slug(), organization.role(), permissions)
+    });
     let actor =
         claims.actor().map(|actor| (actor.user_id(), actor.session_id(), actor.issuer(), actor.kind().unwrap_or("-")));
     let features: Vec<String> = claims.features().map(|feature| feature.to_string()).collect();

@@ -5,10 +5,7 @@ use proptest::{
     prelude::{prop_assert, prop_assert_eq, proptest},
 };
 use serde_json::{Value, json};
-use tower_clerk::{
-    ClerkConfig,
-    config::{FrontendApi, GatewayPolicy, PublishableKey, SecretKey},
-};
+use tower_clerk::{ClerkConfig, config::FrontendApi, gateway::GatewayPolicy};
 
 use super::mutation::text_near;
 use super::{Outcome, cases};
@@ -89,11 +86,14 @@ proptest! {
 
     #[test]
     fn a_publishable_key_gives_a_host_or_an_error(text in text_near(&publishable_keys())) {
-        if let Ok(key) = PublishableKey::parse(&text) {
+        if let Ok(config) = ClerkConfig::from_publishable_key(&text) {
+            let text = text.trim();
             prop_assert!(text.starts_with("pk_test_") || text.starts_with("pk_live_"));
-            prop_assert!(key.frontend_api().as_str().starts_with("https://"));
-            prop_assert_eq!(key.frontend_api().as_str().matches('/').count(), 2);
-            assert_base_url(key.frontend_api())?;
+            let issuers = config.issuers();
+            prop_assert_eq!(issuers.len(), 1);
+            prop_assert!(issuers[0].starts_with("https://"));
+            prop_assert_eq!(issuers[0].matches('/').count(), 2);
+            assert_base_url(&FrontendApi::parse(issuers[0]).expect("a Frontend API URL"))?;
         }
     }
 
@@ -109,11 +109,12 @@ proptest! {
     #[test]
     fn other_settings_accept_or_reject_a_string(text in text_near(&[urls(), publishable_keys()].concat())) {
         let config = || ClerkConfig::from_frontend_api_url("https://a.b").expect("a URL");
-        if let Ok(key) = SecretKey::parse(&text) {
-            prop_assert_eq!(format!("{key:?}"), "SecretKey(..)");
-            prop_assert!(text.bytes().all(|byte| byte.is_ascii_graphic()));
+        if let Ok(config) = ClerkConfig::from_secret_key(&text) {
+            let shown = format!("{config:?}");
+            prop_assert!(shown.contains("secret_key: Some(SecretKey(..))"));
+            prop_assert!(text.trim().bytes().all(|byte| byte.is_ascii_graphic()));
         }
-        if let Ok(config) = config().issuer(&text) {
+        if let Ok(config) = config().add_issuer(&text) {
             let issuer = text.strip_suffix('/').unwrap_or(&text);
             prop_assert_eq!(config.issuers(), ["https://a.b", issuer]);
         }
@@ -153,7 +154,7 @@ proptest! {
     #[test]
     fn a_policy_document_gives_a_policy_or_an_error(text in text_near(&policies())) {
         let variable = |name: &str| (name == "CLERK_FRONTEND_API_URL").then(|| "https://from.env.example".to_owned());
-        let policy = GatewayPolicy::parse_with(&text, variable);
+        let policy = GatewayPolicy::from_json_with(&text, None, variable);
         if let Ok(policy) = &policy {
             let document: Value = serde_json::from_str(&text).expect("JSON");
             let read = document["policies"].get(0).unwrap_or(&document);
@@ -171,7 +172,7 @@ proptest! {
             let config = ClerkConfig::from(policy);
             prop_assert_eq!(config.issuers(), [policy.options().frontend_api().as_str()]);
         }
-        let named = GatewayPolicy::named(&text, "clerk");
+        let named = GatewayPolicy::from_json_named(&text, "clerk");
         prop_assert!(named.is_err() || named.is_ok_and(|policy| policy.name() == "clerk"));
     }
 }

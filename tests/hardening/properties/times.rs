@@ -26,13 +26,14 @@ struct Times {
 impl Times {
     /// The three inequalities, in the order of the checks.
     fn verdict(&self) -> Result<(), VerifyErrorKind> {
-        if self.exp <= self.now - self.skew {
+        let [exp, nbf, iat] = [Some(self.exp), self.nbf, self.iat].map(|millis| millis.map(as_double));
+        if exp.expect("an expiry") <= self.now - self.skew {
             return Err(VerifyErrorKind::Expired);
         }
-        if self.nbf.is_some_and(|nbf| nbf > self.now + self.skew) {
+        if nbf.is_some_and(|nbf| nbf > self.now + self.skew) {
             return Err(VerifyErrorKind::NotYetValid);
         }
-        if self.iat.is_some_and(|iat| iat > self.now + self.skew) {
+        if iat.is_some_and(|iat| iat > self.now + self.skew) {
             return Err(VerifyErrorKind::IssuedInFuture);
         }
         Ok(())
@@ -53,6 +54,15 @@ fn seconds(millis: i64) -> String {
     let sign = if millis < 0 { "-" } else { "" };
     let millis = millis.unsigned_abs();
     format!("{sign}{}.{:03}", millis / 1000, millis % 1000)
+}
+
+/// The milliseconds that are left of a time which is written in seconds and read as a double, as JavaScript reads it.
+fn as_double(millis: i64) -> i64 {
+    let double: f64 = seconds(millis).parse().expect("a number");
+    let read = format!("{:.0}", (double * 1000.0).trunc()).parse().expect("a whole number");
+    // From 2004 to 2038 none is lost.
+    assert!(read == millis || !(1_099_600_000_000..2_147_400_000_000).contains(&millis), "{millis}");
+    read
 }
 
 fn times() -> impl Strategy<Value = Times> {

@@ -24,7 +24,7 @@ pub fn verifier() -> &'static Verifier {
     static VERIFIER: OnceLock<Verifier> = OnceLock::new();
     VERIFIER.get_or_init(|| {
         let config = ClerkConfig::from_jwks(JWKS)
-            .and_then(|config| config.issuer(ISSUER))
+            .and_then(|config| config.add_issuer(ISSUER))
             .and_then(|config| config.authorized_parties([PARTY]));
         Verifier::builder(config.expect("a configuration")).clock(ManualClock::new()).build().expect("a verifier")
     })

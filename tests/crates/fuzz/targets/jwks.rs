@@ -40,7 +40,7 @@ fn may_be_key(key: &Value) -> bool {
 }
 
 fuzz_target!(|document: &str| {
-    let config = ClerkConfig::from_jwks(document).and_then(|config| config.issuer(ISSUER)).expect("not read yet");
+    let config = ClerkConfig::from_jwks(document).and_then(|config| config.add_issuer(ISSUER)).expect("not read yet");
     let Ok(verifier) = Verifier::builder(config).clock(ManualClock::new()).build() else { return };
     let keys: Vec<Value> = members(document).into_iter().filter(may_be_key).collect();
     let count = verifier.keys_status().keys;

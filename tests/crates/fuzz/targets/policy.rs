@@ -11,7 +11,7 @@ use tower_clerk::{
 
 fuzz_target!(|document: &str| {
     let variable = |name: &str| (name == "CLERK_FRONTEND_API_URL").then(|| "https://from.env.example/".to_owned());
-    let policy = match GatewayPolicy::parse_with(document, variable) {
+    let policy = match GatewayPolicy::from_json_with(document, None, variable) {
         Ok(policy) => policy,
         Err(error) => {
             assert!(!error.to_string().is_empty());

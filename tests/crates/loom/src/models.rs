@@ -5,12 +5,15 @@ use loom::{
     thread,
 };
 
-use crate::gate::{Entry, Gate, InFlight, Lack};
+use crate::{
+    gate::{Entry, FetchGate, InFlight},
+    schedule::FetchReason,
+};
 
 /// A gate, the set behind it and a count of fetches.
 #[derive(Clone)]
 struct Store {
-    gate: Arc<Gate<Flight>>,
+    gate: Arc<FetchGate<Flight>>,
     set: Arc<AtomicU64>,
     starts: Arc<AtomicU64>,
 }
@@ -22,7 +25,7 @@ struct Flight {
 }
 
 impl InFlight for Flight {
-    fn abort(&self) {
+    fn stop(&self) {
         self.is_live.store(false, SeqCst);
     }
 
@@ -33,7 +36,7 @@ impl InFlight for Flight {
 
 impl Store {
     fn new() -> Self {
-        Self { gate: Arc::new(Gate::new()), set: Arc::new(AtomicU64::new(0)), starts: Arc::new(AtomicU64::new(0)) }
+        Self { gate: Arc::new(FetchGate::new()), set: Arc::new(AtomicU64::new(0)), starts: Arc::new(AtomicU64::new(0)) }
     }
 
     fn set(&self) -> Option<u64> {
@@ -45,23 +48,23 @@ impl Store {
         Flight { is_live: Arc::new(AtomicBool::new(true)), number }
     }
 
-    fn ask(&self, lack: Lack, seen: Option<u64>) -> Entry<Flight> {
-        self.gate.ask(lack, seen, NOW, || self.set(), |number| Some(self.start(number)))
+    fn ask(&self, reason: FetchReason, seen: Option<u64>) -> Entry<Flight> {
+        self.gate.request(reason, seen, NOW, || self.set(), |number| Some(self.start(number)))
     }
 
     fn land(&self, flight: &Flight) -> bool {
-        let landed = self.gate.land(flight.number, |set| self.set.store(set, SeqCst));
+        let landed = self.gate.succeed(flight.number, |set| self.set.store(set, SeqCst));
         flight.is_live.store(false, SeqCst);
         landed
     }
 
     /// A request that fetches if the gate lets it.
-    fn request(&self, lack: Lack, seen: Option<u64>) {
-        match self.ask(lack, seen) {
+    fn request(&self, reason: FetchReason, seen: Option<u64>) {
+        match self.ask(reason, seen) {
             Entry::Started(flight) => assert!(self.land(&flight)),
             Entry::Joined(_) => {}
-            Entry::LookAgain => assert_ne!(self.set(), seen),
-            Entry::Later(_) | Entry::Nowhere | Entry::Spent => panic!("nothing has failed and nothing is spent"),
+            Entry::SetChanged => assert_ne!(self.set(), seen),
+            Entry::Backoff(_) | Entry::BudgetExhausted | Entry::NoRuntime => panic!("nothing has failed and nothing is spent"),
         }
     }
 
@@ -85,7 +88,7 @@ fn together<const N: usize>(store: &Store, work: [fn(&Store); N]) {
 fn concurrent_cold_requests_fetch_once() {
     loom::model(|| {
         let store = Store::new();
-        let request = |store: &Store| store.request(Lack::Keys, None);
+        let request = |store: &Store| store.request(FetchReason::NoKeys, None);
         together(&store, [request, request]);
         request(&store);
         assert_eq!((store.starts(), store.set()), (1, Some(1)));
@@ -96,8 +99,8 @@ fn concurrent_cold_requests_fetch_once() {
 fn concurrent_requests_for_a_rotated_kid_fetch_once() {
     loom::model(|| {
         let store = Store::new();
-        store.request(Lack::Keys, None);
-        let request = |store: &Store| store.request(Lack::Kid, Some(1));
+        store.request(FetchReason::NoKeys, None);
+        let request = |store: &Store| store.request(FetchReason::UnknownKid, Some(1));
         together(&store, [request, request]);
         assert_eq!((store.starts(), store.set()), (2, Some(2)));
     });
@@ -107,12 +110,12 @@ fn concurrent_requests_for_a_rotated_kid_fetch_once() {
 fn a_due_refresh_and_a_request_fetch_once() {
     loom::model(|| {
         let store = Store::new();
-        store.request(Lack::Keys, None);
+        store.request(FetchReason::NoKeys, None);
         together(
             &store,
             [
                 |store| store.gate.refresh_if_idle(NOW, |number| Some(store.start(number))),
-                |store| match store.ask(Lack::Kid, Some(1)) {
+                |store| match store.ask(FetchReason::UnknownKid, Some(1)) {
                     Entry::Started(_) | Entry::Joined(_) => {}
                     _ => panic!("nothing has landed"),
                 },
@@ -126,7 +129,7 @@ fn a_due_refresh_and_a_request_fetch_once() {
 fn a_fetch_ends_exactly_once() {
     loom::model(|| {
         let store = Store::new();
-        let Entry::Started(flight) = store.ask(Lack::Keys, None) else { panic!("it is the first") };
+        let Entry::Started(flight) = store.ask(FetchReason::NoKeys, None) else { panic!("it is the first") };
         let other = (store.clone(), flight.clone());
         let giving_up = thread::spawn(move || other.0.gate.fail(other.1.number, NOW, None));
         let landed = store.land(&flight);
@@ -141,10 +144,10 @@ fn a_fetch_ends_exactly_once() {
 fn a_forgotten_set_is_not_restored_by_an_earlier_fetch() {
     loom::model(|| {
         let store = Store::new();
-        let Entry::Started(flight) = store.ask(Lack::Keys, None) else { panic!("it is the first") };
+        let Entry::Started(flight) = store.ask(FetchReason::NoKeys, None) else { panic!("it is the first") };
         let forgetting = {
             let store = store.clone();
-            thread::spawn(move || store.gate.clear(|| store.set.store(0, SeqCst)))
+            thread::spawn(move || store.gate.reset(|| store.set.store(0, SeqCst)))
         };
         store.land(&flight);
         forgetting.join().expect("no assertion fails");
@@ -156,10 +159,10 @@ fn a_forgotten_set_is_not_restored_by_an_earlier_fetch() {
 fn the_budget_is_spent_once_per_fetch() {
     loom::model(|| {
         let store = Store::new();
-        store.request(Lack::Keys, None);
-        let once = |store: &Store| match store.ask(Lack::Signature, Some(1)) {
+        store.request(FetchReason::NoKeys, None);
+        let once = |store: &Store| match store.ask(FetchReason::BadSignature, Some(1)) {
             Entry::Started(flight) => flight.abort(),
-            Entry::Joined(_) | Entry::Spent => {}
+            Entry::Joined(_) | Entry::BudgetExhausted => {}
             _ => panic!("nothing has landed or failed"),
         };
         together(&store, [once, once]);
@@ -173,12 +176,12 @@ const NOW: Duration = Duration::from_secs(100);
 fn no_kid_is_rejected_while_a_newer_set_is_being_fetched() {
     loom::model(|| {
         let store = Store::new();
-        store.request(Lack::Keys, None);
-        store.request(Lack::Kid, Some(1));
-        store.request(Lack::Kid, Some(2));
-        let is_spent = |store: &Store, seen| store.gate.is_spent(Lack::Kid, seen, NOW, || store.set());
+        store.request(FetchReason::NoKeys, None);
+        store.request(FetchReason::UnknownKid, Some(1));
+        store.request(FetchReason::UnknownKid, Some(2));
+        let is_spent = |store: &Store, seen| store.gate.is_spent(FetchReason::UnknownKid, seen, NOW, || store.set());
         assert!(is_spent(&store, Some(3)));
-        let Entry::Started(flight) = store.gate.insist(NOW, |number| Some(store.start(number))) else {
+        let Entry::Started(flight) = store.gate.force(NOW, |number| Some(store.start(number))) else {
             panic!("nothing else is in flight")
         };
         let other = store.clone();

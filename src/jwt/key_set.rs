@@ -1,19 +1,25 @@
 use std::{collections::HashMap, sync::Arc};
 
-use foldhash::fast::RandomState;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::source::FetchErrorKind;
-use crate::jwt::VerifyingKey;
+use super::VerifyingKey;
 
-/// The keys of one instance by their `kid`.
-///
-/// The hash is a fast one: whoever could choose what is inserted could do worse.
+/// The keys of one instance by their `kid`: a JWK Set (RFC 7517, section 5) of which only usable keys are kept.
 #[derive(Debug)]
 pub(crate) struct KeySet {
-    by_kid: HashMap<Arc<str>, Vec<VerifyingKey>, RandomState>,
+    by_kid: HashMap<Arc<str>, Vec<VerifyingKey>>,
     skipped: usize,
+}
+
+/// Why a document is no key set.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum KeySetError {
+    /// Not a JWK Set.
+    InvalidDocument,
+    NoUsableKey,
+    /// Larger than [`MAX_DOCUMENT`] or more members than [`MAX_MEMBERS`].
+    TooLarge,
 }
 
 #[derive(Deserialize)]
@@ -23,33 +29,33 @@ struct Document<'a> {
 }
 
 impl KeySet {
-    /// Reads a JWKS (RFC 7517, section 5); members that are not usable keys are skipped.
-    pub(crate) fn parse(document: &[u8]) -> Result<Self, FetchErrorKind> {
+    /// Parses a document; members that are not usable keys are skipped.
+    pub(crate) fn parse(document: &[u8]) -> Result<Self, KeySetError> {
         if document.len() > MAX_DOCUMENT {
-            return Err(FetchErrorKind::TooLarge);
+            return Err(KeySetError::TooLarge);
         }
-        let text = std::str::from_utf8(document).map_err(|_| FetchErrorKind::Document)?;
+        let text = std::str::from_utf8(document).map_err(|_| KeySetError::InvalidDocument)?;
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         // A derived struct would read an array as well.
         if !text.trim_start().starts_with('{') {
-            return Err(FetchErrorKind::Document);
+            return Err(KeySetError::InvalidDocument);
         }
-        let Document { keys } = serde_json::from_str(text).map_err(|_| FetchErrorKind::Document)?;
+        let Document { keys } = serde_json::from_str(text).map_err(|_| KeySetError::InvalidDocument)?;
         if keys.len() > MAX_MEMBERS {
-            return Err(FetchErrorKind::TooLarge);
+            return Err(KeySetError::TooLarge);
         }
-        let mut set = Self { by_kid: HashMap::default(), skipped: 0 };
+        let mut set = Self { by_kid: HashMap::new(), skipped: 0 };
         for raw in keys {
             match VerifyingKey::from_jwk(raw.get()) {
                 Ok(key) => set.insert(key),
                 Err(_) => set.skipped += 1,
             }
         }
-        if set.by_kid.is_empty() { Err(FetchErrorKind::NoUsableKey) } else { Ok(set) }
+        if set.by_kid.is_empty() { Err(KeySetError::NoUsableKey) } else { Ok(set) }
     }
 
-    /// The keys that go by `kid`, one to four of them.
-    pub(crate) fn keys(&self, kid: &str) -> Option<&[VerifyingKey]> {
+    /// The keys with this `kid`, one to four of them.
+    pub(crate) fn get(&self, kid: &str) -> Option<&[VerifyingKey]> {
         self.by_kid.get(kid).map(Vec::as_slice)
     }
 
@@ -58,15 +64,13 @@ impl KeySet {
     }
 
     /// How many members did not count as keys.
-    pub(super) fn skipped(&self) -> usize {
+    pub(crate) fn skipped(&self) -> usize {
         self.skipped
     }
 
     fn insert(&mut self, key: VerifyingKey) {
         let keys = self.by_kid.entry(Arc::clone(key.kid())).or_default();
-        let is_there =
-            |other: &VerifyingKey| other.thumbprint() == key.thumbprint() && other.algorithm() == key.algorithm();
-        if keys.iter().any(is_there) {
+        if keys.iter().any(|other| other.is_same(key.thumbprint(), key.algorithm())) {
             return;
         }
         if keys.len() == MAX_KEYS_OF_A_KID {
@@ -77,8 +81,9 @@ impl KeySet {
     }
 }
 
-/// In bytes, decoded. A set of Clerk's is about half a kilobyte.
-pub(super) const MAX_DOCUMENT: usize = 512 * 1024;
+/// In bytes, decoded: a thousand times the half kilobyte of Clerk's own.
+pub(crate) const MAX_DOCUMENT: usize = 512 * 1024;
+/// Far more keys than any instance has, few enough that parsing them holds up nothing.
 const MAX_MEMBERS: usize = 1024;
 /// A Clerk kid is the instance's id, so a rotation may reuse it; each further key costs one more
 /// verification per forged token.
@@ -95,7 +100,7 @@ mod tests {
         format!(r#"{{"kty":"RSA","kid":"{kid}","n":"{n}","e":"AQAB"}}"#)
     }
 
-    fn set(keys: &[String]) -> Result<KeySet, FetchErrorKind> {
+    fn set(keys: &[String]) -> Result<KeySet, KeySetError> {
         KeySet::parse(format!("{{\"keys\":[{}]}}", keys.join(",")).as_bytes())
     }
 
@@ -107,7 +112,7 @@ mod tests {
         keys.push(format!("{{\"deep\":{}{}}}", "[".repeat(500), "]".repeat(500)));
         let set = set(&keys).unwrap();
         assert_eq!((set.len(), set.skipped()), (1, 8));
-        assert!(set.keys("ins_a").is_some() && set.keys("ins_b").is_none());
+        assert!(set.get("ins_a").is_some() && set.get("ins_b").is_none());
     }
 
     #[test]
@@ -124,18 +129,18 @@ mod tests {
     #[test]
     fn a_document_without_a_usable_key_is_a_failure() {
         for (document, kind) in [
-            (&b""[..], FetchErrorKind::Document),
-            (b"<html>", FetchErrorKind::Document),
-            (b"[]", FetchErrorKind::Document),
-            (b"[[]]", FetchErrorKind::Document),
-            (b"{}", FetchErrorKind::Document),
-            (b"{\"keys\":{}}", FetchErrorKind::Document),
-            (b"{\"keys\":[]", FetchErrorKind::Document),
-            (b"{\"keys\":[]} x", FetchErrorKind::Document),
-            (b"{\"keys\":[],\"keys\":[]}", FetchErrorKind::Document),
-            (b"{\"keys\":[\"\xff\"]}", FetchErrorKind::Document),
-            (b"{\"keys\":[]}", FetchErrorKind::NoUsableKey),
-            (b"{\"keys\":[7]}", FetchErrorKind::NoUsableKey),
+            (&b""[..], KeySetError::InvalidDocument),
+            (b"<html>", KeySetError::InvalidDocument),
+            (b"[]", KeySetError::InvalidDocument),
+            (b"[[]]", KeySetError::InvalidDocument),
+            (b"{}", KeySetError::InvalidDocument),
+            (b"{\"keys\":{}}", KeySetError::InvalidDocument),
+            (b"{\"keys\":[]", KeySetError::InvalidDocument),
+            (b"{\"keys\":[]} x", KeySetError::InvalidDocument),
+            (b"{\"keys\":[],\"keys\":[]}", KeySetError::InvalidDocument),
+            (b"{\"keys\":[\"\xff\"]}", KeySetError::InvalidDocument),
+            (b"{\"keys\":[]}", KeySetError::NoUsableKey),
+            (b"{\"keys\":[7]}", KeySetError::NoUsableKey),
         ] {
             assert_eq!(KeySet::parse(document).unwrap_err(), kind, "{document:?}");
         }
@@ -155,12 +160,12 @@ mod tests {
             set(&keys).map(|set| set.len())
         };
         assert_eq!(members(1024), Ok(1));
-        assert_eq!(members(1025), Err(FetchErrorKind::TooLarge));
+        assert_eq!(members(1025), Err(KeySetError::TooLarge));
         let padded = |length: usize| {
             let document = format!("{{\"keys\":[{}]}}", jwk("a", 0));
             KeySet::parse(format!("{document}{}", " ".repeat(length - document.len())).as_bytes()).map(|set| set.len())
         };
         assert_eq!(padded(512 * 1024), Ok(1));
-        assert_eq!(padded(512 * 1024 + 1), Err(FetchErrorKind::TooLarge));
+        assert_eq!(padded(512 * 1024 + 1), Err(KeySetError::TooLarge));
     }
 }

@@ -1,6 +1,6 @@
 use std::{error::Error, fmt, future::Future, pin::Pin};
 
-use super::instance::Instance;
+use super::Instance;
 use crate::config::IssuerUrl;
 
 /// Knows the instances of tenants that come and go.
@@ -26,10 +26,10 @@ use crate::config::IssuerUrl;
 /// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
 /// use std::collections::HashMap;
 /// use tower_clerk::{
-///     ClerkConfig, Verifier,
+///     ClerkConfig,
 ///     config::IssuerUrl,
 ///     testing::TestIssuer,
-///     verify::{Instance, ResolveError},
+///     verify::{Instance, ResolveError, VerifierBuilder},
 /// };
 ///
 /// let tenant = TestIssuer::new();
@@ -40,7 +40,7 @@ use crate::config::IssuerUrl;
 ///     let config = tenants.get(issuer.as_str()).cloned();
 ///     async move { Ok::<_, ResolveError>(config.map(Instance::from)) }
 /// };
-/// let verifier = Verifier::resolving(resolver).build()?;
+/// let verifier = VerifierBuilder::new().resolver(resolver).build()?;
 ///
 /// let claims = verifier.verify(&tenant.token("user_ada").sign()).await?;
 /// assert_eq!((claims.issuer(), claims.user_id()), (tenant.url(), "user_ada"));
@@ -95,7 +95,7 @@ impl ResolveError {
 
 impl fmt::Display for ResolveError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("the instance could not be looked up")
+        formatter.write_str("could not resolve the instance")
     }
 }
 

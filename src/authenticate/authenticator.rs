@@ -1,0 +1,267 @@
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, header::AUTHORIZATION};
+
+use super::{
+    extension::{ClerkAuth, CustomClaimsTypes},
+    resource_metadata,
+};
+use crate::{
+    claims::Claims,
+    credentials::{CookieError, CredentialLocation, CredentialOrigin, Extracted, TokenSources, check_cookie},
+    rejection::{GrpcForm, Rejection, RejectionKind, RejectionReason, Responder},
+    telemetry,
+    verify::{PendingVerification, Verification, Verifier, VerifyError, VerifyErrorKind},
+};
+
+/// Decides whether a request is forwarded, rejected, or has to wait.
+///
+/// A layer and all services made from it share one in an [`Arc`], so cloning a service copies a pointer.
+#[derive(Clone)]
+pub(super) struct Authenticator {
+    pub(super) verifier: Verifier,
+    pub(super) sources: TokenSources,
+    pub(super) mode: Mode,
+    pub(super) strip_unverified_credentials: bool,
+    pub(super) custom_claims: CustomClaimsTypes,
+    pub(super) responder: Arc<Responder>,
+    pub(super) resource_metadata: bool,
+    /// How many requests of all services that share this are parked now.
+    parked: Arc<AtomicUsize>,
+}
+
+/// Which requests pass without a user; the [module docs](super) have the table.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Mode {
+    /// Requests without a credential.
+    AllowMissingToken,
+    /// All but malformed requests.
+    AllowUnauthenticated,
+    /// None.
+    Strict,
+}
+
+/// What the service does with a request.
+pub(super) enum Decision {
+    /// Calls the inner service: the extensions hold either a [`ClerkAuth`] or a [`Rejection`].
+    Forward,
+    /// Returns this response: a rejection or the resource metadata document.
+    Respond(Response<Bytes>),
+    /// Waits for keys, then calls [`Authenticator::conclude_pending`].
+    Wait(PendingAuthentication),
+}
+
+/// The verification of a request whose keys have to be fetched first.
+pub(super) struct PendingAuthentication {
+    pub(super) verification: PendingVerification,
+    origin: CredentialOrigin,
+}
+
+/// Counts one parked request until it is dropped, so that a cancelled request is not counted for ever.
+pub(super) struct ParkedCount(Arc<AtomicUsize>);
+
+/// Why a request has no user.
+struct Unauthenticated {
+    kind: RejectionKind,
+    reason: RejectionReason,
+    /// Where the credential was found; `None` if there was no token to verify.
+    location: Option<CredentialLocation>,
+}
+
+impl Authenticator {
+    pub(super) fn new(verifier: Verifier) -> Self {
+        Self {
+            sources: TokenSources::authorization_only(&verifier),
+            verifier,
+            mode: Mode::Strict,
+            strip_unverified_credentials: false,
+            custom_claims: CustomClaimsTypes::default(),
+            responder: Arc::default(),
+            resource_metadata: false,
+            parked: Arc::default(),
+        }
+    }
+
+    /// Authenticates a request as far as possible without waiting.
+    ///
+    /// It changes the request even if it rejects it: credentials are marked as sensitive, and the extensions of an
+    /// outer `ClerkAuthLayer` are removed.
+    pub(super) fn authenticate<B>(&self, request: &mut Request<B>) -> Decision {
+        // The innermost `ClerkAuthLayer` decides alone. If it kept the user of an outer one, a request that it lets
+        // pass without a user would have one all the same.
+        let extensions = request.extensions_mut();
+        extensions.remove::<ClerkAuth>();
+        extensions.remove::<Rejection>();
+        CustomClaimsTypes::remove(extensions);
+        mark_sensitive(request.headers_mut(), &AUTHORIZATION);
+        for name in self.sources.fields() {
+            mark_sensitive(request.headers_mut(), name);
+        }
+        if self.resource_metadata
+            && let Some(response) = resource_metadata::response(request, self.verifier.configs())
+        {
+            return Decision::Respond(response);
+        }
+        let authenticated = match self.sources.extract(request.method(), request.headers()) {
+            Extracted::CrossSite => Err(RejectionKind::CrossSite.into()),
+            Extracted::Malformed => Err(RejectionKind::MalformedRequest.into()),
+            Extracted::Missing => Err(RejectionKind::MissingToken.into()),
+            Extracted::Token(credential) => match self.verifier.start(&credential.text) {
+                Verification::Ready(Ok(claims)) => Ok((claims, credential.origin)),
+                _ if credential.is_malformed() => Err(RejectionKind::MalformedRequest.into()),
+                Verification::Ready(Err(error)) => Err(Unauthenticated::new(error, credential.origin)),
+                Verification::Pending(verification) => {
+                    return Decision::Wait(PendingAuthentication { verification, origin: credential.origin });
+                }
+            },
+        };
+        self.conclude(authenticated, request).map_or(Decision::Forward, Decision::Respond)
+    }
+
+    /// Decides about a request that has waited for keys. Returns the response to one that does not pass.
+    pub(super) fn conclude_pending<B>(
+        &self,
+        verified: Result<Claims, VerifyError>,
+        pending: &PendingAuthentication,
+        request: &mut Request<B>,
+    ) -> Option<Response<Bytes>> {
+        let authenticated = match verified {
+            Ok(claims) => Ok((claims, pending.origin)),
+            Err(error) => Err(Unauthenticated::new(error, pending.origin)),
+        };
+        self.conclude(authenticated, request)
+    }
+
+    /// Counts a request as parked for as long as the result lives.
+    pub(super) fn park(&self) -> ParkedCount {
+        self.parked.fetch_add(1, Ordering::AcqRel);
+        ParkedCount(Arc::clone(&self.parked))
+    }
+
+    /// Whether any request is parked: it waits for keys, or for the inner service to become ready after that.
+    pub(super) fn has_parked_requests(&self) -> bool {
+        self.parked.load(Ordering::Acquire) > 0
+    }
+
+    fn conclude<B>(
+        &self,
+        authenticated: Result<(Claims, CredentialOrigin), Unauthenticated>,
+        request: &mut Request<B>,
+    ) -> Option<Response<Bytes>> {
+        let admitted = authenticated.and_then(|(claims, origin)| self.admit(claims, origin, request));
+        admitted.err().and_then(|unauthenticated| self.reject(unauthenticated, request))
+    }
+
+    /// Inserts the user and the custom claims into the extensions, if the token may authenticate this request.
+    ///
+    /// A cookie needs a second check, because browsers attach cookies to requests that other sites make.
+    fn admit<B>(
+        &self,
+        claims: Claims,
+        origin: CredentialOrigin,
+        request: &mut Request<B>,
+    ) -> Result<(), Unauthenticated> {
+        if origin.location == CredentialLocation::Cookie {
+            check_cookie(&claims, origin, request.method(), request.headers())
+                .map_err(|error| Unauthenticated::from(error).at(origin))?;
+        }
+        self.custom_claims.insert(&claims, request.extensions_mut()).map_err(|error| {
+            Unauthenticated { kind: RejectionKind::InvalidToken, reason: error.into(), location: None }.at(origin)
+        })?;
+        request.extensions_mut().insert(ClerkAuth::new(claims, Arc::clone(&self.responder)));
+        Ok(())
+    }
+
+    /// Lets a request pass without a user if the mode allows it. Returns the response to one that does not pass.
+    fn reject<B>(&self, unauthenticated: Unauthenticated, request: &mut Request<B>) -> Option<Response<Bytes>> {
+        let Unauthenticated { kind, reason, location } = unauthenticated;
+        let passes = match (self.mode, kind) {
+            (_, RejectionKind::MalformedRequest) | (Mode::Strict, _) => false,
+            (Mode::AllowMissingToken, kind) => kind == RejectionKind::MissingToken,
+            (Mode::AllowUnauthenticated, _) => true,
+        };
+        telemetry::rejected(reason.name(kind), passes);
+        let form = GrpcForm::of(self.responder.format, request.method(), request.headers());
+        let challenge = self.challenge(request);
+        let rejection = Rejection::new(kind, reason, form, challenge, self.responder.response.clone());
+        if !passes {
+            return Some(rejection.into_response(request));
+        }
+        if self.strip_unverified_credentials && location == Some(CredentialLocation::Authorization) {
+            request.headers_mut().remove(AUTHORIZATION);
+        }
+        request.extensions_mut().insert(rejection);
+        None
+    }
+
+    fn challenge<B>(&self, request: &Request<B>) -> Option<HeaderValue> {
+        if self.resource_metadata { resource_metadata::challenge(request) } else { None }
+    }
+}
+
+impl fmt::Debug for Authenticator {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Authenticator")
+            .field("verifier", &self.verifier)
+            .field("sources", &self.sources)
+            .field("mode", &self.mode)
+            .field("rejection_format", &self.responder.format)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Drop for ParkedCount {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+impl Unauthenticated {
+    fn new(error: VerifyError, origin: CredentialOrigin) -> Self {
+        Self { kind: RejectionKind::of(error.kind()), reason: error.into(), location: None }.at(origin)
+    }
+
+    fn at(self, origin: CredentialOrigin) -> Self {
+        Self { location: Some(origin.location), ..self }
+    }
+}
+
+impl From<RejectionKind> for Unauthenticated {
+    fn from(kind: RejectionKind) -> Self {
+        Self { kind, reason: RejectionReason::None, location: None }
+    }
+}
+
+impl From<CookieError> for Unauthenticated {
+    fn from(error: CookieError) -> Self {
+        match error {
+            CookieError::CrossSite => RejectionKind::CrossSite.into(),
+            CookieError::InvalidAuthorizedParty => {
+                let error = VerifyError::rejected(VerifyErrorKind::InvalidAuthorizedParty);
+                Self { kind: RejectionKind::InvalidToken, reason: error.into(), location: None }
+            }
+        }
+    }
+}
+
+/// Marks the values of a header as sensitive: `Debug` of the request then omits them, and HPACK (RFC 7541, section
+/// 7.1.3) does not index them if the request is proxied.
+fn mark_sensitive(headers: &mut HeaderMap, name: &HeaderName) {
+    // `HeaderMap` has no mutable iterator over the values of one name. Iterating over all headers is slower than a
+    // lookup, so only repeated headers take that path.
+    let count = headers.get_all(name).iter().count();
+    if count > 1 {
+        let values = headers.iter_mut().filter(|(other, _)| *other == name);
+        values.for_each(|(_, value)| value.set_sensitive(true));
+    } else if let Some(value) = headers.get_mut(name) {
+        value.set_sensitive(true);
+    }
+}

@@ -1,0 +1,49 @@
+//! Credentials in header fields: `Authorization: Bearer <token>` (RFC 6750, section 2.1).
+
+use http::{HeaderMap, HeaderName, header::AUTHORIZATION};
+
+use super::credential::{SourceValue, is_b64token};
+
+/// The token of the `Authorization` field. Another scheme is no Bearer credential, unless the field is a list.
+pub(super) fn authorization(headers: &HeaderMap) -> SourceValue<'_> {
+    let line = match single_line(headers, &AUTHORIZATION) {
+        Ok(line) => line,
+        Err(value) => return value,
+    };
+    bearer(line).unwrap_or_else(|| match line.split(' ').all(is_b64token) {
+        true => SourceValue::Absent,
+        false => SourceValue::Malformed,
+    })
+}
+
+/// The token of another field, with or without `Bearer` before it.
+pub(super) fn header<'a>(headers: &'a HeaderMap, name: &HeaderName) -> SourceValue<'a> {
+    match single_line(headers, name) {
+        Ok(line) => bearer(line).unwrap_or_else(|| token(line)),
+        Err(value) => value,
+    }
+}
+
+/// The value of a field that may appear once (RFC 9110, section 5.3), trimmed.
+fn single_line<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<&'a str, SourceValue<'a>> {
+    let mut values = headers.get_all(name).iter();
+    let value = match (values.next(), values.next()) {
+        (None, _) => return Err(SourceValue::Absent),
+        (Some(value), None) => value.as_bytes(),
+        (Some(_), Some(_)) => return Err(SourceValue::Malformed),
+    };
+    match std::str::from_utf8(value).map(|text| text.trim_matches([' ', '\t'])) {
+        Ok("") | Err(_) => Err(SourceValue::Malformed),
+        Ok(text) => Ok(text),
+    }
+}
+
+/// What follows `Bearer`; `None` if the scheme is another one. Schemes are case-insensitive (RFC 9110, section 11.1).
+fn bearer(line: &str) -> Option<SourceValue<'_>> {
+    let (scheme, rest) = line.split_once(' ').unwrap_or((line, ""));
+    scheme.eq_ignore_ascii_case("Bearer").then(|| token(rest.trim_start_matches(' ')))
+}
+
+fn token(text: &str) -> SourceValue<'_> {
+    if text.is_empty() { SourceValue::Malformed } else { SourceValue::Bearer(text) }
+}

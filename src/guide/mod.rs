@@ -1,0 +1,31 @@
+//! How to run a service with this crate, one chapter for each module below.
+//!
+//! - [`deployment`]: runtime, proxy, certificates, health endpoint, start, replicas.
+//! - [`outages`]: what a service does while Clerk is unreachable, slow or wrong.
+//! - [`events`]: every `tracing` event and span, and what an operator does about it.
+//! - [`defaults`]: every number of this crate, with its reason.
+//! - [`recipes`]: complete examples for common tasks.
+//! - [`threats`]: who is trusted with what, and what this crate does not do.
+
+#[doc = include_str!("defaults.md")]
+pub mod defaults {}
+
+#[doc = include_str!("deployment.md")]
+pub mod deployment {}
+
+#[doc = include_str!("events.md")]
+pub mod events {}
+
+#[doc = include_str!("outages.md")]
+pub mod outages {}
+
+#[doc = include_str!("recipes.md")]
+pub mod recipes {}
+
+#[doc = include_str!("threats.md")]
+pub mod threats {}
+
+/// Programs that must not compile, each beside its nearest neighbour that does.
+#[cfg(doctest)]
+#[doc = include_str!("mistakes.md")]
+mod mistakes {}

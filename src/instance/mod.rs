@@ -1,0 +1,147 @@
+//! The Clerk instances that a verifier trusts: those that are configured, and those that a resolver knows.
+
+mod registry;
+mod resolver;
+mod resolver_cache;
+
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+pub use self::resolver::{InstanceResolver, ResolveError};
+pub(crate) use self::{
+    registry::InstanceRegistry,
+    resolver_cache::{MAX_RESOLVED, ResolveFailure, ResolveWait, ResolverCache},
+};
+#[cfg(feature = "reqwest")]
+use crate::jwks::{HttpClients, HttpKeySource};
+use crate::{
+    clock::Clock,
+    config::{ClerkConfig, ConfigError, InstanceInfo, KeyLocation, SecretKey},
+    jwks::{InstanceKeys, KeyCache, KeySource, KeyStore, RefreshPolicy},
+    telemetry,
+};
+
+/// A Clerk instance to trust: its configuration, and a key source of the application's own if it has one.
+///
+/// ```
+/// use tower_clerk::{ClerkConfig, Verifier, verify::Instance};
+///
+/// let production = ClerkConfig::from_frontend_api_url("https://clerk.example.com")?.instance_name("production")?;
+/// let staging = ClerkConfig::from_frontend_api_url("https://staging.clerk.accounts.dev")?;
+/// # #[cfg(feature = "reqwest")]
+/// let verifier = Verifier::from_instances([Instance::new(production), Instance::new(staging)])?;
+/// # #[cfg(feature = "reqwest")]
+/// assert_eq!(verifier.keys_status_by_instance().len(), 2);
+/// # Ok::<(), tower_clerk::ConfigError>(())
+/// ```
+#[derive(Clone)]
+#[must_use]
+pub struct Instance {
+    pub(crate) config: ClerkConfig,
+    key_source: Option<Arc<dyn KeySource>>,
+}
+
+impl Instance {
+    /// Makes an instance from its configuration.
+    pub fn new(config: ClerkConfig) -> Self {
+        Self { config, key_source: None }
+    }
+
+    /// Takes its keys from `source`, whatever the configuration says about keys.
+    pub fn key_source(self, source: impl KeySource + 'static) -> Self {
+        Self { key_source: Some(Arc::new(source)), ..self }
+    }
+
+    /// Whether keys that were fetched for one are valid for the other.
+    fn is_same(&self, other: &Self) -> bool {
+        let source = |instance: &Self| instance.key_source.as_ref().map(|source| Arc::as_ptr(source).cast::<()>());
+        self.config == other.config && source(self) == source(other)
+    }
+}
+
+impl From<ClerkConfig> for Instance {
+    fn from(config: ClerkConfig) -> Self {
+        Self::new(config)
+    }
+}
+
+impl fmt::Debug for Instance {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Instance").field("config", &self.config).finish_non_exhaustive()
+    }
+}
+
+/// An instance in use: its configuration and its keys.
+pub(crate) struct TrustedInstance {
+    pub(crate) config: ClerkConfig,
+    pub(crate) info: Arc<InstanceInfo>,
+    pub(crate) keys: InstanceKeys,
+}
+
+/// What the instances of a verifier share.
+pub(crate) struct InstanceResources {
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) key_cache: KeyCache,
+    #[cfg(feature = "reqwest")]
+    pub(crate) http_clients: HttpClients,
+    /// Numbers the key stores in the cache.
+    pub(crate) stores: AtomicU64,
+}
+
+impl TrustedInstance {
+    pub(crate) fn new(instance: Instance, resources: &InstanceResources) -> Result<Self, ConfigError> {
+        let Instance { config, key_source } = instance;
+        let keys = match key_source {
+            Some(source) => resources.key_store(&config, source),
+            None => resources.configured_keys(&config)?,
+        };
+        if config.issuers().is_empty() {
+            telemetry::issuer_not_checked(config.name());
+        }
+        if config.authorized_parties.is_empty() {
+            telemetry::authorized_party_not_checked(config.name());
+        }
+        Ok(Self { info: Arc::new(config.info()), config, keys })
+    }
+}
+
+impl InstanceResources {
+    fn configured_keys(&self, config: &ClerkConfig) -> Result<InstanceKeys, ConfigError> {
+        match config.key_location() {
+            KeyLocation::JwtKey(key) => Ok(InstanceKeys::One(Arc::clone(key.key()))),
+            KeyLocation::Document(document) => Ok(InstanceKeys::Set(Arc::clone(document.keys()))),
+            KeyLocation::Remote { url, secret_key } => {
+                let source = self.remote_source(&url, secret_key)?;
+                Ok(self.key_store(config, source))
+            }
+            KeyLocation::Unknown => {
+                Err(ConfigError::missing("frontend_api_url", "no setting names the Clerk instance to trust"))
+            }
+        }
+    }
+
+    #[cfg(feature = "reqwest")]
+    fn remote_source(&self, url: &str, secret_key: Option<&SecretKey>) -> Result<Arc<dyn KeySource>, ConfigError> {
+        Ok(Arc::new(HttpKeySource::new(url, secret_key, &self.http_clients)?))
+    }
+
+    #[cfg(not(feature = "reqwest"))]
+    fn remote_source(&self, _: &str, _: Option<&SecretKey>) -> Result<Arc<dyn KeySource>, ConfigError> {
+        Err(ConfigError::missing("key_source", "fetching keys needs the feature `reqwest`"))
+    }
+
+    fn key_store(&self, config: &ClerkConfig, source: Arc<dyn KeySource>) -> InstanceKeys {
+        let number = self.stores.fetch_add(1, Ordering::Relaxed);
+        let policy = RefreshPolicy {
+            interval: config.jwks_refresh_interval,
+            stale_limit: config.jwks_stale_limit,
+            timeout: config.jwks_timeout,
+        };
+        InstanceKeys::Fetched(KeyStore::new(self.key_cache.clone(), number, source, policy, Arc::clone(&self.clock)))
+    }
+}

@@ -1,0 +1,93 @@
+use std::{collections::HashMap, sync::Arc};
+
+use super::{
+    Instance, InstanceResources, TrustedInstance,
+    resolver_cache::{ResolveFailure, ResolveWait, ResolverCache},
+};
+use crate::{
+    config::{ClerkConfig, ConfigError, Setting},
+    single_flight::Lookup,
+};
+
+/// The instances that a verifier trusts, by issuer.
+pub(crate) struct InstanceRegistry {
+    configured: Vec<Arc<TrustedInstance>>,
+    by_issuer: HashMap<String, usize>,
+    resolved: Option<ResolverCache>,
+}
+
+impl InstanceRegistry {
+    pub(crate) fn new(
+        instances: Vec<Instance>,
+        resources: &InstanceResources,
+        resolved: Option<ResolverCache>,
+    ) -> Result<Self, ConfigError> {
+        if instances.is_empty() && resolved.is_none() {
+            return Err(ConfigError::missing("instances", "no setting names the Clerk instance to trust"));
+        }
+        let needs_issuers = instances.len() > 1 || resolved.is_some();
+        let mut by_issuer = HashMap::new();
+        for (index, instance) in instances.iter().enumerate().filter(|_| needs_issuers) {
+            let issuers = instance.config.issuers();
+            if issuers.is_empty() {
+                return Err(ConfigError::missing(issuer_of(index), "required when several instances are configured"));
+            }
+            for issuer in issuers {
+                match by_issuer.insert(issuer.to_owned(), index) {
+                    Some(other) if other != index => {
+                        let reason = "two instances have the same issuer";
+                        return Err(ConfigError::conflict(issuer_of(other), issuer_of(index), reason));
+                    }
+                    _ => {}
+                }
+            }
+        }
+        let configured: Result<Vec<_>, _> =
+            instances.into_iter().map(|instance| TrustedInstance::new(instance, resources).map(Arc::new)).collect();
+        Ok(Self { configured: configured?, by_issuer, resolved })
+    }
+
+    /// The only instance, where there is no choice.
+    pub(crate) fn only(&self) -> Option<&Arc<TrustedInstance>> {
+        match self.configured.as_slice() {
+            [only] if self.resolved.is_none() => Some(only),
+            _ => None,
+        }
+    }
+
+    /// Finds an instance by the issuer that a token claims, which is not verified yet.
+    pub(crate) fn find(&self, issuer: Option<&str>) -> Lookup<Arc<TrustedInstance>, ResolveFailure, ResolveWait> {
+        let Some(issuer) = issuer else { return Lookup::Failed(ResolveFailure::UnknownIssuer) };
+        if let Some(instance) = self.by_issuer.get(issuer).and_then(|index| self.configured.get(*index)) {
+            return Lookup::Found(Arc::clone(instance));
+        }
+        match &self.resolved {
+            Some(resolved) => resolved.find(issuer),
+            None => Lookup::Failed(ResolveFailure::UnknownIssuer),
+        }
+    }
+
+    /// Whether `instance` is still the one with this issuer. Starts a refresh of what a resolver answered, if it is due.
+    pub(crate) fn is_current(&self, instance: &Arc<TrustedInstance>, issuer: &str) -> bool {
+        self.resolved.is_none()
+            || matches!(self.find(Some(issuer)), Lookup::Found(current) if Arc::ptr_eq(&current, instance))
+    }
+
+    pub(crate) fn configs(&self) -> impl Iterator<Item = &ClerkConfig> {
+        self.configured.iter().map(|instance| &instance.config)
+    }
+
+    /// The instances that are known now: the configured ones and those that were resolved.
+    pub(crate) fn all(&self) -> Vec<Arc<TrustedInstance>> {
+        let resolved = self.resolved.as_ref().map(ResolverCache::all).unwrap_or_default();
+        self.configured.iter().cloned().chain(resolved).collect()
+    }
+
+    pub(crate) fn has_resolver(&self) -> bool {
+        self.resolved.is_some()
+    }
+}
+
+fn issuer_of(index: usize) -> Setting {
+    Setting::field(format!("instances[{index}].issuer"))
+}

@@ -1,0 +1,89 @@
+//! Rate limits: so many at once, and one more each interval.
+
+use std::time::Duration;
+
+/// A rate limit by the generic cell rate algorithm (GCRA): one timestamp instead of a bucket that is refilled.
+///
+/// Times are those of the monotonic clock, handed in.
+#[derive(Debug)]
+pub(crate) struct RateLimit {
+    burst: u32,
+    /// When the whole burst is available again.
+    full_at: Duration,
+    interval: Duration,
+}
+
+impl RateLimit {
+    /// Allows `burst` at once and one more each `interval`.
+    pub(crate) const fn new(burst: u32, interval: Duration) -> Self {
+        Self { burst, full_at: Duration::ZERO, interval }
+    }
+
+    /// Whether one more is allowed now. Takes nothing.
+    pub(crate) fn has_capacity(&self, now: Duration) -> bool {
+        self.full_at <= now.saturating_add(self.interval * self.burst.saturating_sub(1))
+    }
+
+    /// Takes one, whether or not it is allowed.
+    pub(crate) fn take(&mut self, now: Duration) {
+        self.full_at = self.full_at.max(now).saturating_add(self.interval);
+    }
+}
+
+/// At most one event each interval: keeps a failure that repeats from filling the log.
+#[derive(Debug)]
+pub(crate) struct Throttle {
+    interval: Duration,
+    last: Option<Duration>,
+}
+
+impl Throttle {
+    pub(crate) const fn new(interval: Duration) -> Self {
+        Self { interval, last: None }
+    }
+
+    /// Whether the event is due; if so, the next one is due an interval later.
+    pub(crate) fn is_due(&mut self, now: Duration) -> bool {
+        let is_due = self.last.is_none_or(|last| now.saturating_sub(last) >= self.interval);
+        if is_due {
+            self.last = Some(now);
+        }
+        is_due
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn at(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    #[test]
+    fn a_rate_limit_allows_its_burst_and_then_one_each_interval() {
+        let mut limit = RateLimit::new(2, at(10));
+        let mut take = |now| {
+            let has_capacity = limit.has_capacity(now);
+            if has_capacity {
+                limit.take(now);
+            }
+            has_capacity
+        };
+        assert_eq!([take(at(100)), take(at(100)), take(at(100))], [true, true, false]);
+        assert!(!take(at(109)));
+        assert!(take(at(110)));
+        assert!(!take(at(119)));
+        assert!(take(at(120)));
+        assert_eq!([take(at(500)), take(at(500)), take(at(500))], [true, true, false]);
+    }
+
+    #[test]
+    fn a_throttle_lets_one_event_through_each_interval() {
+        let mut throttle = Throttle::new(at(60));
+        assert_eq!(
+            [0, 0, 59, 60, 61, 119, 120].map(|now| throttle.is_due(at(now))),
+            [true, false, false, true, false, false, true]
+        );
+    }
+}

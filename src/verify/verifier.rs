@@ -1,0 +1,213 @@
+use std::{fmt, sync::Arc};
+
+use super::{Clock, TokenCacheStatus, VerifyError, cache::TokenCache};
+use crate::{config::ClerkConfig, instance::InstanceRegistry, jwks::KeysStatus};
+
+/// Verifies tokens of one Clerk instance, or of several.
+///
+/// It owns the key sets and the token cache. Clones share both, so make one verifier at start and clone it. Its fetches
+/// run on the Tokio runtime of the request that needs them, and stop when the last clone is dropped. See the
+/// [module docs](crate::verify) for the checks and for how an instance is selected.
+///
+/// ```
+/// # #[cfg(feature = "testing")]
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+/// use tower_clerk::{Verifier, testing::TestIssuer};
+///
+/// let issuer = TestIssuer::new();
+/// let verifier = Verifier::new(issuer.config())?;
+/// let claims = verifier.verify(&issuer.token("user_ada").sign()).await?;
+/// assert_eq!(claims.user_id(), "user_ada");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone)]
+pub struct Verifier {
+    pub(super) inner: Arc<Inner>,
+}
+
+/// The parts that all clones of a verifier share.
+pub(super) struct Inner {
+    pub(super) instances: InstanceRegistry,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) max_token_length: usize,
+    pub(super) token_cache: Option<TokenCache>,
+}
+
+/// # Keys and metrics
+impl Verifier {
+    /// Fetches the keys of every instance that has none, so that the first request need not wait.
+    ///
+    /// It fetches for one instance after the other, each for at most
+    /// [`jwks_timeout`](crate::ClerkConfig::jwks_timeout). Instances of a resolver are included once they are resolved.
+    ///
+    /// ```
+    /// # #[cfg(all(feature = "reqwest", feature = "testing"))]
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+    /// use tower_clerk::{Verifier, testing::TestIssuer};
+    ///
+    /// let issuer = TestIssuer::start().await?;
+    /// let verifier = Verifier::new(issuer.config())?;
+    /// if let Err(error) = verifier.warm_up().await {
+    ///     // Start anyway: requests try again.
+    ///     eprintln!("{error}");
+    /// }
+    ///
+    /// // Now no token has to wait.
+    /// assert!(verifier.try_verify(&issuer.token("user_ada").sign()).is_ok());
+    /// assert_eq!(issuer.fetches(), 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`VerifyError`] of kind [`KeysUnavailable`](super::VerifyErrorKind::KeysUnavailable) for the first instance
+    /// whose fetch fails, after all have been tried. A service can start all the same: requests try again.
+    pub async fn warm_up(&self) -> Result<(), VerifyError> {
+        let mut outcome = Ok(());
+        for instance in self.inner.instances.all() {
+            outcome = outcome.and(instance.keys.warm_up().await.map_err(VerifyError::from));
+        }
+        outcome
+    }
+
+    /// Fetches the keys of every instance now, whatever their age, the budgets and the back-off.
+    ///
+    /// Call it when you know that a key has changed, for example after a key was revoked in Clerk. A fetch that was
+    /// already in flight may have been answered before the change, so it then waits for one more.
+    ///
+    /// ```
+    /// # #[cfg(all(feature = "reqwest", feature = "testing"))]
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+    /// use tower_clerk::{Verifier, testing::TestIssuer, verify::VerifyErrorKind};
+    ///
+    /// let issuer = TestIssuer::start().await?;
+    /// let verifier = Verifier::new(issuer.config())?;
+    /// let token = issuer.token("user_ada").sign();
+    /// verifier.verify(&token).await?;
+    ///
+    /// // The old key leaves the JWKS. A verifier with an old key set still accepts it.
+    /// issuer.rotate();
+    /// assert!(verifier.verify(&token).await.is_ok());
+    /// verifier.refresh().await?;
+    /// assert_eq!(verifier.verify(&token).await.unwrap_err().kind(), VerifyErrorKind::UnknownKey);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`warm_up`](Self::warm_up). The last good key set stays in use.
+    pub async fn refresh(&self) -> Result<(), VerifyError> {
+        let mut outcome = Ok(());
+        for instance in self.inner.instances.all() {
+            outcome = outcome.and(instance.keys.refresh().await.map_err(VerifyError::from));
+        }
+        outcome
+    }
+
+    /// Drops the keys that were fetched, and stops the fetch in flight. The next token waits for a new fetch.
+    ///
+    /// [`refresh`](Self::refresh) keeps the old keys if the fetch fails; this does not. Use it when a signing key is
+    /// compromised: then 503 is better than accepting its tokens. Cached tokens are verified again too.
+    ///
+    /// ```
+    /// # #[cfg(all(feature = "reqwest", feature = "testing"))]
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+    /// use tower_clerk::{Verifier, testing::TestIssuer, verify::VerifyErrorKind};
+    ///
+    /// let issuer = TestIssuer::start().await?;
+    /// let verifier = Verifier::new(issuer.config())?;
+    /// let token = issuer.token("user_ada").sign();
+    /// verifier.verify(&token).await?;
+    ///
+    /// verifier.forget_keys();
+    /// assert_eq!(verifier.keys_status().keys, 0);
+    /// issuer.serve_status(500);
+    /// assert_eq!(verifier.verify(&token).await.unwrap_err().kind(), VerifyErrorKind::KeysUnavailable);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn forget_keys(&self) {
+        for instance in self.inner.instances.all() {
+            instance.keys.forget();
+        }
+    }
+
+    /// Returns the state of the keys, for health endpoints. With several instances it is the state of the worst one.
+    ///
+    /// An instance without keys is worse than one whose last fetch failed, which is worse than one with an older key
+    /// set. See [`keys_status_by_instance`](Self::keys_status_by_instance) for all of them.
+    ///
+    /// ```
+    /// # #[cfg(all(feature = "reqwest", feature = "testing"))]
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+    /// use tower_clerk::{Verifier, jwks::FetchErrorKind, testing::TestIssuer};
+    ///
+    /// let issuer = TestIssuer::start().await?;
+    /// let verifier = Verifier::new(issuer.config())?;
+    /// assert_eq!(verifier.keys_status().keys, 0);
+    ///
+    /// verifier.warm_up().await?;
+    /// assert_eq!(verifier.keys_status().keys, 1);
+    ///
+    /// // During an outage the keys stay, and the status says why they are not refreshed.
+    /// issuer.serve_status(500);
+    /// assert!(verifier.refresh().await.is_err());
+    /// let status = verifier.keys_status();
+    /// assert_eq!((status.keys, status.last_error), (1, Some(FetchErrorKind::UnexpectedStatus)));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn keys_status(&self) -> KeysStatus {
+        let statuses = self.inner.instances.all().into_iter().map(|instance| instance.keys.status());
+        statuses
+            .reduce(|worst, next| if next.is_worse_than(&worst) { next } else { worst })
+            .unwrap_or_else(|| KeysStatus::fixed(0))
+    }
+
+    /// Returns the [name](crate::Claims::instance) of each instance with the state of its keys: the configured
+    /// instances first, then those that a resolver returned.
+    #[must_use]
+    pub fn keys_status_by_instance(&self) -> Vec<(String, KeysStatus)> {
+        let instances = self.inner.instances.all().into_iter();
+        instances.map(|instance| (instance.config.name().to_owned(), instance.keys.status())).collect()
+    }
+
+    /// Returns the size of the token cache; zero if the cache is off.
+    ///
+    /// It visits every entry. Call it once per scrape of metrics, not once per request.
+    #[must_use]
+    pub fn token_cache_status(&self) -> TokenCacheStatus {
+        self.inner.token_cache.as_ref().map(TokenCache::status).unwrap_or_default()
+    }
+
+    pub(crate) fn configs(&self) -> impl Iterator<Item = &ClerkConfig> {
+        self.inner.instances.configs()
+    }
+
+    /// In bytes: the longest token that any instance accepts.
+    pub(crate) fn max_token_length(&self) -> usize {
+        self.inner.max_token_length
+    }
+
+    /// Whether further instances may be resolved later. Decisions that hold for all instances cannot be made early
+    /// then.
+    pub(crate) fn has_resolver(&self) -> bool {
+        self.inner.instances.has_resolver()
+    }
+}
+
+impl fmt::Debug for Verifier {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let instances: Vec<&str> = self.configs().map(ClerkConfig::name).collect();
+        formatter.debug_struct("Verifier").field("instances", &instances).finish_non_exhaustive()
+    }
+}
