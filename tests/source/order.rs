@@ -1,0 +1,148 @@
+//! Which file may import which.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::sources::Sources;
+
+/// From the top down: a file may import from rooms below its own, and from its own room.
+///
+/// `config` stands above `jwt`, so that the keys of a configuration are parsed when it is made and not later.
+const ORDER: [&[&str]; 13] = [
+    &["axum", "tonic", "testing", "gateway"],
+    &["authorize"],
+    &["authenticate"],
+    &["credentials", "rejection"],
+    &["verify"],
+    &["instance"],
+    &["claims", "jwks"],
+    &["single_flight"],
+    &["config"],
+    &["jwt"],
+    &["json"],
+    &["clock", "rate_limit"],
+    &["telemetry", "macros"],
+];
+
+fn room(file: &str) -> &str {
+    file.split(['/', '.']).next().expect("a room")
+}
+
+fn rank(file: &str) -> usize {
+    let rank = ORDER.iter().position(|rooms| rooms.contains(&room(file)));
+    rank.unwrap_or_else(|| panic!("src/{file} is in no room of the crate"))
+}
+
+/// The files on a way that leads from a file back to itself.
+fn cycle(imports: &BTreeMap<&str, BTreeSet<String>>) -> Option<Vec<String>> {
+    fn visit<'a>(
+        file: &'a str,
+        imports: &'a BTreeMap<&str, BTreeSet<String>>,
+        way: &mut Vec<&'a str>,
+        done: &mut BTreeSet<&'a str>,
+    ) -> Option<Vec<String>> {
+        if let Some(start) = way.iter().position(|other| *other == file) {
+            return Some(way[start..].iter().map(|file| (*file).to_owned()).collect());
+        }
+        if !done.insert(file) {
+            return None;
+        }
+        way.push(file);
+        let found = imports[file].iter().find_map(|next| visit(next, imports, way, done));
+        way.pop();
+        found
+    }
+    let mut done = BTreeSet::new();
+    imports.keys().find_map(|file| visit(file, imports, &mut Vec::new(), &mut done))
+}
+
+#[test]
+fn files_import_only_from_rooms_below_their_own() {
+    let sources = Sources::read();
+    let mut count = 0;
+    for (file, targets) in sources.imports().into_iter().filter(|(file, _)| *file != "lib.rs") {
+        for target in targets {
+            let is_below = rank(&target) > rank(file) || room(&target) == room(file);
+            assert!(is_below, "src/{file} imports from src/{target}, which is not below it");
+            count += 1;
+        }
+    }
+    assert!(count > 150, "only {count} imports were found");
+}
+
+#[test]
+fn no_files_import_from_each_other_in_a_cycle() {
+    let sources = Sources::read();
+    let imports = sources.imports();
+    assert_eq!(cycle(&imports), None);
+}
+
+#[test]
+fn a_cycle_of_files_is_found_inside_of_a_room_and_between_rooms() {
+    let cycle_of = |files: &[(&str, &str)]| cycle(&Sources::of(files).imports());
+    let inside = [
+        ("lib.rs", ""),
+        ("a/mod.rs", "mod x;\nmod y;"),
+        ("a/x.rs", "use super::y::Y;"),
+        ("a/y.rs", "use super::x::X;"),
+    ];
+    assert_eq!(cycle_of(&inside), Some(vec!["a/x.rs".to_owned(), "a/y.rs".to_owned()]));
+    let between =
+        [("lib.rs", ""), ("a.rs", "use crate::b::B;"), ("b.rs", "use crate::c::C;"), ("c.rs", "use crate::a::A;")];
+    assert_eq!(cycle_of(&between).map(|cycle| cycle.len()), Some(3));
+    let parent = [("lib.rs", ""), ("a/mod.rs", "mod x;\nuse self::x::X;\nstruct A;"), ("a/x.rs", "use super::A;")];
+    assert_eq!(cycle_of(&parent).map(|cycle| cycle.len()), Some(2));
+    let reexported =
+        [("lib.rs", ""), ("a/mod.rs", "mod x;\npub use self::x::X;\nstruct A;"), ("a/x.rs", "use super::A;")];
+    assert_eq!(cycle_of(&reexported), None);
+}
+
+#[test]
+fn each_of_these_is_named_by_its_own_files_alone() {
+    let sources = Sources::read();
+    for (words, files) in [
+        (&["aws_lc_rs"][..], &["jwt/digest.rs", "jwt/key.rs", "testing/key.rs"][..]),
+        (&["jsonwebtoken::"], &["jwt/key.rs"]),
+        (&["moka::"], &["instance/resolver_cache.rs", "jwks/store.rs"]),
+        (&["quick_cache::"], &["verify/cache.rs"]),
+        (&["futures_timer::"], &["single_flight.rs"]),
+        (&["tracing::", "metrics::"], &["telemetry.rs"]),
+        (&["env::var(", "std::env"], &["config/env.rs"]),
+        (&["SystemTime::now", "Instant::now"], &["clock.rs"]),
+        (&["axum_core::"], &["axum.rs"]),
+        (&["tonic::"], &["tonic.rs"]),
+        (&["spawn("], &["single_flight.rs", "testing/server.rs"]),
+        // What asserts that claims were checked, and what makes it so.
+        (&["CheckedClaims::assertion"], &["verify/checks.rs"]),
+        (&["catch_unwind"], &[]),
+    ] {
+        for (file, code) in sources.files().filter(|(file, _)| !files.contains(file)) {
+            let found = words.iter().find(|word| code.contains(**word));
+            assert!(found.is_none(), "src/{file} names {found:?}, which only {files:?} may");
+        }
+        for file in files {
+            let code = sources.code(file);
+            assert!(words.iter().any(|word| code.contains(word)), "src/{file} names none of {words:?}");
+        }
+    }
+}
+
+#[test]
+fn reqwest_is_named_by_its_file_and_where_a_user_hands_in_a_client() {
+    for (file, code) in Sources::read().files() {
+        let uses = code.matches("reqwest::").count();
+        match file {
+            "jwks/http.rs" => assert!(uses > 0),
+            "verify/builder.rs" => assert_eq!(uses, code.matches("reqwest::Client").count()),
+            _ => assert_eq!(uses, 0, "src/{file} names reqwest"),
+        }
+    }
+}
+
+#[test]
+fn nothing_in_the_library_unwraps_or_is_unsafe() {
+    for (file, code) in Sources::read().files() {
+        for word in [".unwrap()", ".expect(", "unsafe ", "todo!", "unimplemented!", "println!"] {
+            assert!(!code.contains(word), "src/{file} has {word}");
+        }
+    }
+}
