@@ -52,7 +52,7 @@ pub fn read_all(claims: &Claims) -> usize {
     let times = [Some(claims.expires_at()), claims.issued_at(), claims.not_before()];
     let ages = [claims.first_factor_age(), claims.second_factor_age()];
     let entitlements = claims.features().chain(claims.plans()).map(|entitlement| entitlement.to_string().len());
-    let permissions = organization.map_or(0, |organization| organization.permissions().len());
+    let permissions = organization.map_or(0, |organization| organization.permissions().count());
     texts.into_iter().flatten().map(str::len).sum::<usize>()
         + times.into_iter().flatten().count()
         + ages.into_iter().flatten().count()

@@ -40,8 +40,8 @@ fn may_be_key(key: &Value) -> bool {
 }
 
 fuzz_target!(|document: &str| {
-    let config = ClerkConfig::from_jwks(document).and_then(|config| config.add_issuer(ISSUER)).expect("not read yet");
-    let Ok(verifier) = Verifier::builder(config).clock(ManualClock::new()).build() else { return };
+    let Ok(config) = ClerkConfig::from_jwks(document).and_then(|config| config.add_issuer(ISSUER)) else { return };
+    let verifier = Verifier::builder(config).clock(ManualClock::new()).build().expect("a verifier");
     let keys: Vec<Value> = members(document).into_iter().filter(may_be_key).collect();
     let count = verifier.keys_status().keys;
     assert!((1..=keys.len().min(1024)).contains(&count), "{count} of {}", keys.len());

@@ -6,7 +6,8 @@ use libfuzzer_sys::fuzz_target;
 use serde_json::Value;
 use tower_clerk::{
     ClerkAuthLayer, ClerkConfig,
-    config::{FrontendApi, GatewayPolicy},
+    config::FrontendApi,
+    gateway::GatewayPolicy,
 };
 
 fuzz_target!(|document: &str| {

@@ -161,7 +161,7 @@ fn the_budget_is_spent_once_per_fetch() {
         let store = Store::new();
         store.request(FetchReason::NoKeys, None);
         let once = |store: &Store| match store.ask(FetchReason::BadSignature, Some(1)) {
-            Entry::Started(flight) => flight.abort(),
+            Entry::Started(flight) => flight.stop(),
             Entry::Joined(_) | Entry::BudgetExhausted => {}
             _ => panic!("nothing has landed or failed"),
         };
@@ -179,7 +179,7 @@ fn no_kid_is_rejected_while_a_newer_set_is_being_fetched() {
         store.request(FetchReason::NoKeys, None);
         store.request(FetchReason::UnknownKid, Some(1));
         store.request(FetchReason::UnknownKid, Some(2));
-        let is_spent = |store: &Store, seen| store.gate.is_spent(FetchReason::UnknownKid, seen, NOW, || store.set());
+        let is_spent = |store: &Store, seen| store.gate.is_exhausted(FetchReason::UnknownKid, seen, NOW, || store.set());
         assert!(is_spent(&store, Some(3)));
         let Entry::Started(flight) = store.gate.force(NOW, |number| Some(store.start(number))) else {
             panic!("nothing else is in flight")
