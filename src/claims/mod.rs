@@ -100,9 +100,10 @@ struct Inner {
     iss: Span,
     azp: Option<Span>,
     jti: Option<Span>,
-    exp: NumericDate,
-    nbf: Option<NumericDate>,
-    iat: Option<NumericDate>,
+    // Converted once, since a cache hit compares them with the clock.
+    exp: SystemTime,
+    nbf: Option<SystemTime>,
+    iat: Option<SystemTime>,
     sts: Option<Span>,
     act: Option<ActorSpans>,
     organization: Option<OrganizationSpans>,
@@ -162,9 +163,9 @@ impl Claims {
             sid: builder.optional_span(raw.sid.as_ref()),
             azp: builder.optional_span(raw.azp.as_ref()),
             jti: builder.optional_span(raw.jti.as_ref()),
-            exp: *exp,
-            nbf: raw.nbf.value(),
-            iat: raw.iat.value(),
+            exp: exp.to_system_time(),
+            nbf: raw.nbf.value().map(NumericDate::to_system_time),
+            iat: raw.iat.value().map(NumericDate::to_system_time),
             sts: builder.optional_span(raw.sts.as_ref()),
             act,
             are_permissions_ambiguous: matches!(organization, Some((_, Err(_)))),
@@ -224,19 +225,19 @@ impl Claims {
     /// Returns when the token expires (`exp`), without the clock skew that verification allows.
     #[must_use]
     pub fn expires_at(&self) -> SystemTime {
-        self.inner.exp.to_system_time()
+        self.inner.exp
     }
 
     /// Returns when the token was issued (`iat`).
     #[must_use]
     pub fn issued_at(&self) -> Option<SystemTime> {
-        self.inner.iat.map(NumericDate::to_system_time)
+        self.inner.iat
     }
 
     /// Returns when the token becomes valid (`nbf`). Clerk sets it a few seconds before `iat`.
     #[must_use]
     pub fn not_before(&self) -> Option<SystemTime> {
-        self.inner.nbf.map(NumericDate::to_system_time)
+        self.inner.nbf
     }
 
     /// Returns the version of the layout: 1 if `v` is absent, 2 if it is the number 2, `None` otherwise.
@@ -345,8 +346,7 @@ impl Claims {
     ///
     /// The token cache uses it. A token that is valid only within the skew goes through all checks again.
     pub(crate) fn is_valid_at(&self, now: SystemTime) -> bool {
-        let now = NumericDate::from(now);
-        let has_passed = |time: Option<NumericDate>| time.is_none_or(|time| time <= now);
+        let has_passed = |time: Option<SystemTime>| time.is_none_or(|time| time <= now);
         self.inner.exp > now && has_passed(self.inner.nbf) && has_passed(self.inner.iat)
     }
 
