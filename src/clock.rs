@@ -1,11 +1,15 @@
-//! The only file that reads a clock.
+//! The clocks of a verifier. No other file of the crate reads the time of the system.
 
 use std::time::{Duration, Instant, SystemTime};
 
-/// A source of time, replaced in tests.
+/// A source of time. [`SystemClock`] is the default, and tests replace it with
+/// [`VerifierBuilder::clock`](crate::verify::VerifierBuilder::clock).
 ///
-/// It is two clocks in one: the claims of a token are compared with wall-clock time, the age of a key set is measured
-/// by a monotonic clock that no one can set.
+/// It combines two clocks. The times in tokens (`exp`, `nbf`, `iat`) are compared with the wall clock. The age of key
+/// sets, back-offs and rate limits is measured with a monotonic clock, so that setting the wall clock neither keeps a
+/// withdrawn key alive nor makes all keys stale.
+///
+/// The feature `testing` has one that stands still until a test advances it: `tower_clerk::testing::ManualClock`.
 ///
 /// ```
 /// use std::time::{Duration, SystemTime};
@@ -32,14 +36,14 @@ use std::time::{Duration, Instant, SystemTime};
     note = "`SystemClock` does; in tests, `tower_clerk::testing::ManualClock`"
 )]
 pub trait Clock: Send + Sync {
-    /// The time since some fixed moment. It never goes back.
+    /// Returns the time since a fixed moment of your choice. It must never go back.
     fn monotonic(&self) -> Duration;
 
-    /// The wall-clock time.
+    /// Returns the wall-clock time.
     fn now(&self) -> SystemTime;
 }
 
-/// The clocks of the operating system.
+/// The clocks of the operating system: [`Instant`] for the monotonic time, [`SystemTime`] for the wall clock.
 #[derive(Clone, Copy, Debug)]
 pub struct SystemClock {
     origin: Instant,
@@ -74,7 +78,7 @@ pub(crate) fn nanos(time: Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// Whole milliseconds since 1970, negative before.
+/// Whole milliseconds since 1970, negative before. `f64`, because Clerk's SDKs compare times as JavaScript numbers.
 pub(crate) fn unix_millis(time: SystemTime) -> f64 {
     match time.duration_since(SystemTime::UNIX_EPOCH) {
         Ok(since) => millis(since),
@@ -88,8 +92,10 @@ pub(crate) fn millis(duration: Duration) -> f64 {
     Duration::from_secs(duration.as_secs()).as_secs_f64() * 1000.0 + f64::from(duration.subsec_millis())
 }
 
-/// The time so many whole milliseconds after 1970; where this platform cannot represent it, the farthest that every one
-/// can.
+/// The time so many whole milliseconds after 1970.
+///
+/// Platforms differ in the times they can represent, and a token may claim any time. A time that is too late for this
+/// platform becomes [`FAR`], one that is too early becomes 1970.
 pub(crate) fn system_time(millis: f64) -> SystemTime {
     let seconds = (millis.abs() / 1000.0).trunc();
     let rest = millis.abs() - seconds * 1000.0;
@@ -103,5 +109,5 @@ pub(crate) fn system_time(millis: f64) -> SystemTime {
     time.unwrap_or(SystemTime::UNIX_EPOCH)
 }
 
-/// About eight thousand years.
+/// About eight thousand years: far enough for every token, and near enough for every platform.
 const FAR: Duration = Duration::from_secs(8_000 * 365 * 24 * 60 * 60);

@@ -1,9 +1,11 @@
 //! Strict reading of one JSON object.
 //!
-//! RFC 7519, section 4, lets a parser choose between refusing duplicate members and taking the last;
-//! this one refuses, since two readers that choose differently can be played against each other.
-//! Values stay as the text they were written in, so a number of any size survives, but every value,
-//! read or skipped, obeys the grammar, the nesting limit and the Unicode rules.
+//! RFC 7519, section 4, lets a parser choose between rejecting duplicate members and taking the last. This one rejects:
+//! if two readers of one token choose differently, an attacker can show each of them another value.
+//!
+//! Values stay as the text they are written in, so a number of any size survives, and a member that nobody asks for
+//! costs no allocation. But every value, read or skipped, obeys the grammar, the nesting limit and the Unicode rules: a
+//! custom claim that is deserialized later cannot fail on one of them.
 
 use std::{borrow::Cow, fmt};
 
@@ -14,10 +16,11 @@ use serde::{
 };
 use serde_json::value::RawValue;
 
-/// The members of a JSON object in the order in which they stand, names unescaped and unique.
+/// The members of a JSON object in their order, with unescaped and unique names.
 pub(crate) struct Object<'a> {
+    /// A list and not a map: an object has few members, and only a handful of them are looked up.
     members: Vec<Member<'a>>,
-    /// Whether anything in it is spelled with escapes.
+    /// Whether the text has a backslash. Without one, strings are borrowed as they are.
     has_escapes: bool,
 }
 
@@ -26,7 +29,7 @@ struct Member<'a> {
     value: &'a RawValue,
 }
 
-/// One JSON value, as far as a reader of claims looks into it.
+/// One JSON value. Arrays and objects stay text, because most claims are not looked into.
 pub(crate) enum Value<'a> {
     Array(&'a str),
     Bool(bool),
@@ -36,12 +39,12 @@ pub(crate) enum Value<'a> {
     String(Cow<'a, str>),
 }
 
-/// The text is no JSON object that this crate reads.
+/// The text is not one JSON object that obeys the rules of this module.
 #[derive(Debug)]
 pub(crate) struct NotAnObject;
 
 impl<'a> Object<'a> {
-    /// Reads `text`, which must hold one object and nothing after it.
+    /// Parses `text`, which must be one object with nothing after it but whitespace.
     pub(crate) fn parse(text: &'a str) -> Result<Self, NotAnObject> {
         let Members(members) = serde_json::from_str(text).map_err(|_| NotAnObject)?;
         let has_escapes = memchr(b'\\', text.as_bytes()).is_some();
@@ -70,6 +73,7 @@ impl<'a> Object<'a> {
         self.members.iter().map(|member| (member.name.as_ref(), self.read(member)))
     }
 
+    /// Reads a value. Without escapes in the whole object, a string is its text without the quotes.
     fn read(&self, member: &Member<'a>) -> Value<'a> {
         let text = member.value.get();
         match text.strip_prefix('"') {
@@ -82,14 +86,15 @@ impl<'a> Object<'a> {
         self.members.iter().map(|member| member.name.as_ref())
     }
 
+    /// Whether two members have the same name after unescaping.
     fn has_duplicates(&self) -> bool {
         if self.members.len() > FEW {
             let mut names: Vec<&str> = self.names().collect();
             names.sort_unstable();
             return names.windows(2).any(|pair| matches!(pair, [a, b] if a == b));
         }
-        // Only names that fall into one of 64 buckets together can be equal, and few do: that saves 2.6 % of the rejection
-        // of a header and 6 % of what a first sight costs besides its signature.
+        // Equal names fall into the same of 64 buckets, so only names that share one are compared, and few do. That
+        // saves 2.6 % of the rejection of a header, and 6 % of the cost of a first sight without its signature.
         let mut seen = 0_u64;
         self.members.iter().enumerate().any(|(index, member)| {
             let bucket = 1 << bucket(&member.name);
@@ -100,7 +105,8 @@ impl<'a> Object<'a> {
     }
 }
 
-/// A number below 64 from the length of a name and its ends.
+/// A number below 64 from the length of a name and its first and last byte. It need not resist collisions: names that
+/// share a bucket are compared, at most [`FEW`] of them.
 fn bucket(name: &str) -> u32 {
     let end = |byte: Option<&u8>| byte.map_or(0, |byte| u32::from(*byte));
     let bytes = name.as_bytes();
@@ -109,7 +115,7 @@ fn bucket(name: &str) -> u32 {
 }
 
 impl<'a> Value<'a> {
-    /// Reads the text of a value that the grammar has already been checked for.
+    /// Reads the text of a value whose grammar is already checked, so that its first byte tells its type.
     pub(crate) fn read(text: &'a str) -> Self {
         match text.as_bytes().first() {
             Some(b'"') => unescape(text).map_or(Self::Null, Self::String),
@@ -129,7 +135,7 @@ impl<'a> Value<'a> {
         Some(elements.into_iter().map(|raw| Self::read(raw.get())).collect())
     }
 
-    /// The elements of an array of two.
+    /// The elements of an array of exactly two, without a list on the heap.
     pub(crate) fn pair(&self) -> Option<[Self; 2]> {
         let Self::Array(text) = self else { return None };
         let pair: [&'a RawValue; 2] = serde_json::from_str(text).ok()?;
@@ -137,6 +143,7 @@ impl<'a> Value<'a> {
     }
 }
 
+/// The value of a string literal; `None` if its escapes are not Unicode. It borrows if there are none.
 fn unescape(text: &str) -> Option<Cow<'_, str>> {
     if text.contains('\\') {
         return serde_json::from_str(text).ok().map(Cow::Owned);
@@ -144,15 +151,17 @@ fn unescape(text: &str) -> Option<Cow<'_, str>> {
     text.strip_prefix('"')?.strip_suffix('"').map(Cow::Borrowed)
 }
 
-/// Checks what `serde_json` leaves unchecked in a value that it only skips over: how deep it nests and
-/// whether its `\u` escapes spell Unicode, which only surrogates can fail to. The grammar holds already.
+/// Checks the rules that `serde_json` does not check in a value that it skips: the nesting limit, and that `\u` escapes
+/// are Unicode, which only lone surrogates are not. The grammar is already checked.
 fn values_are_sound(text: &str, has_escapes: bool) -> bool {
-    // A first look, which takes brackets inside of strings for nesting.
+    // Cheap searches first. They count brackets in strings too, and find valid surrogate pairs, so they decide only
+    // that a text is sound; the exact checks run for the few texts that may not be.
     let may_be_deep = memchr2_iter(b'{', b'[', text.as_bytes()).nth(MAX_DEPTH).is_some();
     let may_have_surrogates = has_escapes && (text.contains("\\ud") || text.contains("\\uD"));
     (!may_be_deep || depth(text) <= MAX_DEPTH) && (!may_have_surrogates || strings_are_sound(text))
 }
 
+/// The depth of the deepest array or object, counting the outermost as 1. Brackets in strings do not count.
 fn depth(text: &str) -> usize {
     let (mut depth, mut deepest) = (0_usize, 0_usize);
     let (mut is_string, mut is_escaped) = (false, false);
@@ -172,6 +181,7 @@ fn depth(text: &str) -> usize {
     deepest
 }
 
+/// Whether every string literal, names included, is Unicode.
 fn strings_are_sound(text: &str) -> bool {
     let mut rest = text;
     while let Some((_, from)) = rest.find('"').and_then(|at| rest.split_at_checked(at)) {
@@ -184,7 +194,7 @@ fn strings_are_sound(text: &str) -> bool {
     true
 }
 
-/// The length in bytes of the string literal that `text` starts with.
+/// The length in bytes of the string literal at the start of `text`, quotes included.
 fn string_end(text: &str) -> Option<usize> {
     let mut is_escaped = false;
     let end = text.bytes().skip(1).position(|byte| {
@@ -195,6 +205,7 @@ fn string_end(text: &str) -> Option<usize> {
     end.map(|at| at + 2)
 }
 
+/// The members as `serde_json` visits them. It borrows their values as text; a map type would parse them.
 struct Members<'a>(Vec<Member<'a>>);
 
 impl<'de> Deserialize<'de> for Members<'de> {
@@ -213,6 +224,7 @@ impl<'de> Visitor<'de> for MembersVisitor {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        // A session token has up to about 15 members and some custom claims: the list grows for few tokens.
         let mut members = Vec::with_capacity(20);
         while let Some(Name(name)) = map.next_key()? {
             members.push(Member { name, value: map.next_value()? });
@@ -221,13 +233,15 @@ impl<'de> Visitor<'de> for MembersVisitor {
     }
 }
 
+/// A name, borrowed unless it has escapes. `Cow` alone would always be owned.
 #[derive(Deserialize)]
 struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
 
-/// `serde_json` reads values up to this depth; what it could not hand to a user's own type is refused
-/// at the door.
+/// In levels: `serde_json` deserializes values up to this depth. A deeper one could not be deserialized into a type of
+/// the application later, so it is rejected at once.
 const MAX_DEPTH: usize = 127;
-/// Members that are compared with each other without sorting their names, which would take an allocation.
+/// Members up to which names are compared pairwise. Sorting takes an allocation, but above this number a flood of names
+/// that share a bucket would cost more.
 const FEW: usize = 32;
 
 #[cfg(test)]

@@ -1,19 +1,19 @@
-//! What several types of the crate have in common.
+//! Macros for what several types of the crate have in common.
 
-/// Accessors of the service that a middleware wraps.
+/// Defines the accessors of a middleware for its inner service, with the names that tower-http uses.
 macro_rules! inner_service_accessors {
     () => {
-        /// The inner service.
+        /// Returns a reference to the inner service.
         pub fn get_ref(&self) -> &S {
             &self.inner
         }
 
-        /// The inner service, mutable.
+        /// Returns a mutable reference to the inner service.
         pub fn get_mut(&mut self) -> &mut S {
             &mut self.inner
         }
 
-        /// Unwraps the inner service.
+        /// Consumes the middleware and returns the inner service.
         pub fn into_inner(self) -> S {
             self.inner
         }

@@ -1,14 +1,18 @@
 //! Rate limits: so many at once, and one more each interval.
+//!
+//! No clock here: callers pass the monotonic time. Both types need a lock around them; their users hold one anyway.
 
 use std::time::Duration;
 
-/// A rate limit by the generic cell rate algorithm (GCRA): one timestamp instead of a bucket that is refilled.
+/// A rate limit by the generic cell rate algorithm (GCRA, ITU-T I.371).
 ///
-/// Times are those of the monotonic clock, handed in.
+/// It allows the same as a token bucket, but its state is one timestamp: nothing has to be refilled, and no fraction of
+/// a token is rounded.
 #[derive(Debug)]
 pub(crate) struct RateLimit {
     burst: u32,
-    /// When the whole burst is available again.
+    /// When the whole burst is available again: the *theoretical arrival time* of the algorithm. Each event moves it
+    /// one interval later.
     full_at: Duration,
     interval: Duration,
 }
@@ -19,7 +23,7 @@ impl RateLimit {
         Self { burst, full_at: Duration::ZERO, interval }
     }
 
-    /// Whether one more is allowed now. Takes nothing.
+    /// Whether one more is allowed now. It takes nothing: an event that then fails to start costs nothing.
     pub(crate) fn has_capacity(&self, now: Duration) -> bool {
         self.full_at <= now.saturating_add(self.interval * self.burst.saturating_sub(1))
     }
@@ -30,7 +34,9 @@ impl RateLimit {
     }
 }
 
-/// At most one event each interval: keeps a failure that repeats from filling the log.
+/// Lets one event through each interval, so that a repeated failure does not fill the log.
+///
+/// Unlike a [`RateLimit`] it does not save up: after a pause there is one event, not a burst.
 #[derive(Debug)]
 pub(crate) struct Throttle {
     interval: Duration,

@@ -1,12 +1,22 @@
-//! One piece of work at a time, and everyone who waits for it.
+//! Single flight: one piece of work at a time, and any number of requests that wait for its outcome.
 //!
-//! The work runs in a task of its own, so that the end of no request stops it, and has a time limit. Whoever waits has
-//! a limit too, a little longer: the task's own comes first wherever its runtime is polled. Where it is not (a process
-//! that was frozen, or a verifier that many short runtimes share, as in tests), the work would never end, so the flight
-//! stops being [live](Flight::is_live) then and the next request starts another.
+//! Fetches of keys and calls of a resolver use it. Three tasks or limits work together:
 //!
-//! Limits are kept by timers that need no time driver of the runtime: Tokio says whether a runtime has one only by a
-//! panic.
+//! 1. The *work* runs in a task of its own, so that the runtime catches a panic of user code.
+//! 2. The *flight* is a second task. It waits for the work up to its time limit, then runs `on_done`, which stores the
+//!    outcome and announces it to the waiters. It belongs to no request: a client that disconnects stops nothing for
+//!    which others wait.
+//! 3. A *waiter* waits for the announcement, up to the same limit and [`GRACE`].
+//!
+//! The waiter's own limit matters only if the runtime of the flight is not polled: the process was suspended, or many
+//! short runtimes share one verifier, as in tests. The flight would then never end. The first waiter that times out
+//! ends it, and even without a waiter it stops being [live](Flight::is_live), so that the next request starts another.
+//!
+//! A flight has an id, and the owner of the flight compares it before it stores an outcome. Otherwise a flight that was
+//! replaced could end late and overwrite the newer outcome with an older one.
+//!
+//! Limits are kept by timers that need no time driver of the runtime: an application may build its runtime without one,
+//! and Tokio reports a missing driver only by a panic.
 
 use std::{
     future::{Future, poll_fn},
@@ -25,59 +35,64 @@ use tokio::{
 
 use crate::telemetry::Span;
 
-/// What a request gets where something may have to be fetched first.
+/// The result of a lookup that may have to wait for something first: `T` if it is found, `E` if the lookup failed, `W`
+/// for what to wait for.
 pub(crate) enum Lookup<T, E, W> {
     Failed(E),
     Found(T),
     Wait(W),
 }
 
-/// Work that runs in a task of its own; `T` is what those who wait are told. A clone is the same flight.
+/// Work in progress, of which waiters get the outcome `T`. A clone is a handle to the same flight.
 #[derive(Clone)]
 pub(crate) struct Flight<T> {
     id: u64,
+    /// A `watch` channel keeps its last value: a waiter that comes after the announcement still reads it.
     outcome: watch::Receiver<Option<T>>,
-    /// On the injected clock: the work can no longer be expected to end.
+    /// On the injected monotonic clock: when the runtime of the flight is assumed not to be polled any more.
     overdue_at: Duration,
     task: AbortHandle,
     time_limit: Duration,
 }
 
-/// How the work of a flight ended.
+/// How the work of a flight ended. If its runtime ended instead, `on_done` does not run and there is no value.
 pub(crate) enum Completion<U> {
     Finished(U),
     Panicked,
     TimedOut,
 }
 
-/// Tells those who wait for a flight how it ended.
+/// Announces the outcome of a flight to its waiters. Dropping it without an announcement wakes them too, with
+/// [`WaitEnd::Lost`].
 pub(crate) struct Announcer<T> {
     sender: watch::Sender<Option<T>>,
 }
 
-/// Waiting for a flight, for at most its time limit and [`GRACE`].
+/// A waiter: it waits for at most the time limit of the flight and [`GRACE`], counted from [`Flight::wait`].
 pub(crate) struct FlightWait<T> {
     flight: Flight<T>,
     is_own: bool,
     limit: Delay,
+    /// The place among the waiters, which bounds the memory that a herd of requests takes.
     _permit: OwnedSemaphorePermit,
 }
 
-/// What became of a flight for one who waited.
+/// How a wait ended.
 pub(crate) enum WaitEnd<T> {
-    /// What was announced.
+    /// With the outcome that was announced.
     Announced(T),
-    /// Its task was stopped, or its runtime ended; another flight may do better.
+    /// Without one: the flight was stopped, or its runtime ended. Another flight may succeed.
     Lost,
-    /// Its runtime is not polled.
+    /// At the waiter's limit: the runtime of the flight is not polled. The owner should end the flight.
     TimedOut,
 }
 
 impl<T: Clone + Send + Sync + 'static> Flight<T> {
-    /// Spawns `work`, then runs `on_done` unless the flight was [stopped](Self::stop) before; `None` without a runtime.
+    /// Spawns `work`, then runs `on_done` unless the flight was [stopped](Self::stop) before; `None` outside a Tokio
+    /// runtime.
     ///
-    /// Both run inside the span that `span` makes: in the task, so that a subscriber is never called under a lock of
-    /// the caller's.
+    /// Callers hold a lock while they start a flight. So the span is made in the task: a subscriber is user code, and
+    /// must not run under that lock.
     pub(crate) fn start<U: Send + 'static>(
         id: u64,
         now: Duration,
@@ -103,23 +118,26 @@ impl<T: Clone + Send + Sync + 'static> Flight<T> {
         Some(Self { id, outcome, overdue_at, task, time_limit })
     }
 
+    /// The id that the owner gave the flight, unique for each owner.
     pub(crate) fn id(&self) -> u64 {
         self.id
     }
 
-    /// Whether it may still bring something. Not if its task was stopped or its runtime ended: then the sender is gone
-    /// before anyone who waits is woken.
+    /// Whether the flight may still announce an outcome.
+    ///
+    /// A closed channel means that the task was stopped, or its runtime ended. The channel closes before the waiters
+    /// are woken, so a waiter that finds its flight lost cannot join the same one again.
     pub(crate) fn is_live(&self, now: Duration) -> bool {
         now < self.overdue_at && self.outcome.has_changed().is_ok()
     }
 
-    /// Stops the work; those who wait find the flight lost.
+    /// Stops the work. Its waiters get [`WaitEnd::Lost`].
     pub(crate) fn stop(&self) {
         self.task.abort();
     }
 
-    /// Waits for it, in one of the `places`; `None` if all are taken. `is_own` says that the flight was started for
-    /// this request.
+    /// Takes one of the `places` for a waiter; `None` if none is free. `is_own` says that the flight was started for
+    /// this request; see [`FlightWait::is_own`].
     pub(crate) fn wait(self, places: &Arc<Semaphore>, is_own: bool) -> Option<FlightWait<T>> {
         let permit = Arc::clone(places).try_acquire_owned().ok()?;
         let limit = Delay::new(self.time_limit + GRACE);
@@ -132,13 +150,15 @@ impl<T: Clone> FlightWait<T> {
         &self.flight
     }
 
-    /// Whether the flight was started for this request. One that was joined may have been answered before whatever the
-    /// request needs existed.
+    /// Whether the flight was started for this request.
+    ///
+    /// A flight that was joined may have read its source before the key existed that the request needs, so it may be
+    /// worth one more flight. A flight that was started for the request read its source later than the token was made.
     pub(crate) fn is_own(&self) -> bool {
         self.is_own
     }
 
-    /// Waits for the end.
+    /// Waits for the announcement.
     pub(crate) async fn end(&mut self) -> WaitEnd<T> {
         let announced = self.flight.outcome.wait_for(Option::is_some);
         match within(announced, &mut self.limit).await {
@@ -150,18 +170,22 @@ impl<T: Clone> FlightWait<T> {
 }
 
 impl<T> Announcer<T> {
+    /// Wakes all waiters with `outcome`. It replaces the value even if no receiver is left, so it cannot fail.
     pub(crate) fn announce(&self, outcome: T) {
         self.sender.send_replace(Some(outcome));
     }
 }
 
-/// Runs `work` for at most `time_limit`, in a task of its own so that the runtime catches a panic; `None` if the runtime
-/// ends.
+/// Runs `work` for at most `time_limit`, in a task of its own so that the runtime catches a panic; `None` if the
+/// runtime ends.
+///
+/// `catch_unwind` would catch it too, but needs `UnwindSafe` work, and a panic while a future is polled may leave it in
+/// any state. A task is dropped after a panic.
 async fn complete<U: Send + 'static>(
     work: impl Future<Output = U> + Send + 'static,
     time_limit: Duration,
 ) -> Option<Completion<U>> {
-    // Dropping the set, at the time limit or with the flight, stops the task.
+    // A set and not a plain `spawn`: dropping it, at the time limit or when the flight is stopped, stops the work.
     let mut tasks = JoinSet::new();
     tasks.spawn(work);
     match within(tasks.join_next(), &mut Delay::new(time_limit)).await {
@@ -172,7 +196,7 @@ async fn complete<U: Send + 'static>(
     }
 }
 
-/// What `future` returns before `limit` has passed.
+/// The output of `future`, or `None` if `limit` passes first. If both are ready, the output wins.
 async fn within<F: Future>(future: F, limit: &mut Delay) -> Option<F::Output> {
     let mut future = pin!(future);
     let mut limit = pin!(limit);
@@ -183,6 +207,10 @@ async fn within<F: Future>(future: F, limit: &mut Delay) -> Option<F::Output> {
     first.await
 }
 
-/// How much longer a request waits than the work may take: enough that on a runtime that is polled the task's own time
-/// limit always comes first, too short for a user to notice.
+/// How much longer a waiter waits than the work may take. Half a second is long enough that on a runtime that is polled
+/// the time limit of the work always comes first, with its more precise error, and too short for a user to notice.
 const GRACE: Duration = Duration::from_millis(500);
+
+/// Requests that wait for the keys of one instance, or for the resolver of a verifier: a burst that a server can hold
+/// anyway, and a bound on its memory.
+pub(crate) const MAX_WAITING: usize = 16_384;

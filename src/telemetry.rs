@@ -1,10 +1,15 @@
-//! The only file that names `tracing`, and a leaf: it knows no other file of the crate.
+//! Events and spans: one function for each event.
 //!
-//! Without the feature every function here does nothing.
+//! No other file names `tracing`, and this one imports no other file of the crate, so every file may log. Without the
+//! feature `tracing` the functions do nothing, and callers need no `cfg`.
+//!
+//! A subscriber is user code that may panic or block. Callers must not hold a lock, and must do all that others wait
+//! for before they log. No event holds a token or a key: fields are numbers, names from the configuration, and errors
+//! whose text says nothing of the token.
 
 use std::{error::Error, future::Future, time::Duration};
 
-/// A key set was fetched with `keys` usable keys; `skipped` other members were left out.
+/// DEBUG: a key set was fetched with `keys` usable keys; `skipped` members were not usable.
 pub(crate) fn keys_fetched(keys: usize, skipped: usize) {
     #[cfg(feature = "tracing")]
     tracing::debug!(target: TARGET, keys, skipped, "key set fetched");
@@ -12,13 +17,16 @@ pub(crate) fn keys_fetched(keys: usize, skipped: usize) {
     let _ = (keys, skipped);
 }
 
-/// Whether a failed fetch is worth a warning while the set in use is `age` old.
+/// Whether a failed fetch is worth a warning while the set in use is `age` old. Without a set it always is: requests
+/// get 503.
 pub(crate) fn is_worth_a_warning(age: Option<Duration>) -> bool {
     age.is_none_or(|age| age >= WARN_AGE)
 }
 
-/// Fetching keys failed while the set in use, if any, was `age` old: WARN if `is_due`, or ERROR once the set is an
-/// hour old; DEBUG otherwise.
+/// A fetch of keys failed while the set in use, if any, was `age` old. WARN if `is_due`, and ERROR from an hour of age;
+/// DEBUG otherwise.
+///
+/// `is_due` comes from the caller, which holds the throttle: this file has no clock and no state.
 pub(crate) fn fetch_failed(error: &(dyn Error + 'static), age: Option<Duration>, is_due: bool) {
     #[cfg(feature = "tracing")]
     {
@@ -37,7 +45,8 @@ pub(crate) fn fetch_failed(error: &(dyn Error + 'static), age: Option<Duration>,
     let _ = (error, age, is_due);
 }
 
-/// The layer rejected a request, or passed it on without a user.
+/// DEBUG: the layer rejected a request, or `passed` it on without a user. Not a warning, because any client can cause
+/// it.
 pub(crate) fn rejected(reason: &'static str, passed: bool) {
     #[cfg(feature = "tracing")]
     tracing::debug!(target: TARGET, reason, passed, "request rejected");
@@ -45,7 +54,8 @@ pub(crate) fn rejected(reason: &'static str, passed: bool) {
     let _ = (reason, passed);
 }
 
-/// A verifier was made for an instance without an issuer to compare `iss` with.
+/// INFO: an instance has no issuer, so `iss` is not checked. Logged when a verifier is made, so an operator sees it at
+/// start.
 pub(crate) fn issuer_not_checked(instance: &str) {
     #[cfg(feature = "tracing")]
     tracing::info!(target: TARGET, instance, "no issuer configured: `iss` is not checked");
@@ -53,7 +63,7 @@ pub(crate) fn issuer_not_checked(instance: &str) {
     let _ = instance;
 }
 
-/// A verifier was made for an instance without authorized parties.
+/// INFO: an instance has no authorized parties, so `azp` is not checked. Logged when a verifier is made.
 pub(crate) fn authorized_party_not_checked(instance: &str) {
     #[cfg(feature = "tracing")]
     tracing::info!(target: TARGET, instance, "no authorized parties configured: `azp` is not checked");
@@ -76,19 +86,23 @@ pub(crate) fn resolve_failed(error: &(dyn Error + 'static), is_due: bool) {
     let _ = (error, is_due);
 }
 
-/// The permission map of a verified token can be read in two ways.
+/// DEBUG: the permission map of a verified token is ambiguous. The claims grant no permission then.
 pub(crate) fn ambiguous_permissions() {
     #[cfg(feature = "tracing")]
     tracing::debug!(target: TARGET, "ambiguous permission map (fea/fpm): granting none");
 }
 
-/// An extractor or a layer needed a user where no `ClerkAuthLayer` has run.
+/// ERROR: an extractor or a layer needs a user, but no `ClerkAuthLayer` has run. A mistake of the program, not of the
+/// client.
 pub(crate) fn layer_missing() {
     #[cfg(feature = "tracing")]
     tracing::error!(target: TARGET, "no `ClerkAuthLayer` has seen this request; perhaps you forgot to add it to the router");
 }
 
 /// A span for work that serves all requests and belongs to none.
+///
+/// It has no parent: the request that happens to start a fetch may end before it, and would otherwise contain work for
+/// others.
 #[derive(Clone)]
 pub(crate) struct Span {
     #[cfg(feature = "tracing")]
@@ -124,7 +138,7 @@ impl Span {
     }
 }
 
-/// An error and its sources, since the libraries below name the cause only there.
+/// Displays an error with its sources. HTTP and TLS libraries name the cause only in the innermost one.
 #[cfg(feature = "tracing")]
 struct Chain<'a>(&'a (dyn Error + 'static));
 
@@ -141,10 +155,13 @@ impl std::fmt::Display for Chain<'_> {
     }
 }
 
+/// Fixed, so that filters need not know the modules of the crate.
 #[cfg(feature = "tracing")]
 const TARGET: &str = "tower_clerk";
-/// Three refresh intervals by default: one failed refresh is no news.
+/// One warning a minute: enough to notice a failure that repeats, too few to fill the log.
+pub(crate) const WARNING_INTERVAL: Duration = Duration::from_secs(60);
+/// Three refresh intervals by default: one failed refresh is not worth a warning.
 const WARN_AGE: Duration = Duration::from_secs(15 * 60);
-/// Old enough that someone should look before the stale limit ends the service.
+/// Someone should look now, long before the stale limit (24 hours by default) ends the service.
 #[cfg(feature = "tracing")]
 const ERROR_AGE: Duration = Duration::from_secs(60 * 60);

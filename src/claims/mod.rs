@@ -184,7 +184,7 @@ impl Claims {
     /// Returns the user's id (`sub`), such as `user_2Kx…`.
     ///
     /// It is unique within one instance. A service that trusts several instances must identify a user by the pair of
-    /// [`issuer`](Self::add_issuer) and this id.
+    /// [`issuer`](Self::issuer) and this id.
     #[must_use]
     pub fn user_id(&self) -> &str {
         self.text(self.inner.sub)

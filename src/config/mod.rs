@@ -47,7 +47,7 @@
 //! | [`api_url`](ClerkConfig::api_url) | `CLERK_API_URL` | `https://api.clerk.com` |
 //! | [`authorized_parties`](ClerkConfig::authorized_parties) | `CLERK_AUTHORIZED_PARTIES` (comma list) | not checked |
 //! | [`jwks_refresh_interval`](ClerkConfig::jwks_refresh_interval) | `CLERK_JWKS_REFRESH_SECONDS` | 5 minutes |
-//! | [`issuer`](ClerkConfig::add_issuer) | | the Frontend API URL |
+//! | [`add_issuer`](ClerkConfig::add_issuer) | | the Frontend API URL |
 //! | [`instance_name`](ClerkConfig::instance_name) | | the first issuer |
 //! | [`audience`](ClerkConfig::audience) | | not checked |
 //! | [`clock_skew`](ClerkConfig::clock_skew) | | 5 seconds |
@@ -171,7 +171,7 @@ impl ClerkConfig {
     /// The key is the "JWKS Public Key" of Clerk's dashboard. After Clerk rotates the instance's key, it must be
     /// replaced by hand.
     ///
-    /// A key does not name an issuer. Any `iss` is accepted until [`issuer`](Self::add_issuer), a Frontend API URL or a
+    /// A key does not name an issuer. Any `iss` is accepted until [`add_issuer`](Self::add_issuer), a Frontend API URL or a
     /// publishable key names one.
     ///
     /// # Errors
@@ -185,7 +185,7 @@ impl ClerkConfig {
     /// Trusts the instance of this secret key, and fetches its keys from Clerk's Backend API (`<api_url>/v1/jwks`).
     ///
     /// Prefer [`from_frontend_api_url`](Self::from_frontend_api_url), which needs no secret and names the issuer. With
-    /// a secret key alone, any `iss` is accepted until [`issuer`](Self::add_issuer) names one.
+    /// a secret key alone, any `iss` is accepted until [`add_issuer`](Self::add_issuer) names one.
     ///
     /// # Errors
     ///
@@ -197,7 +197,7 @@ impl ClerkConfig {
 
     /// Trusts the keys of this JWK Set (RFC 7517, section 5), and never makes a request.
     ///
-    /// A JWK Set does not name an issuer. Any `iss` is accepted until [`issuer`](Self::add_issuer) names one.
+    /// A JWK Set does not name an issuer. Any `iss` is accepted until [`add_issuer`](Self::add_issuer) names one.
     ///
     /// # Errors
     ///

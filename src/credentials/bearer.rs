@@ -1,10 +1,16 @@
 //! Credentials in header fields: `Authorization: Bearer <token>` (RFC 6750, section 2.1).
+//!
+//! A field is parsed strictly. Two values, a list or an empty value could be read differently by a proxy in front of
+//! this service and by this service, so they make the request malformed (400).
 
 use http::{HeaderMap, HeaderName, header::AUTHORIZATION};
 
 use super::credential::{SourceValue, is_b64token};
 
-/// The token of the `Authorization` field. Another scheme is no Bearer credential, unless the field is a list.
+/// The token of the `Authorization` field.
+///
+/// A credential of another scheme is absent here, since another layer may accept it. A value with a comma or a
+/// non-ASCII byte is malformed whatever its scheme: it may be a list that holds a Bearer credential too.
 pub(super) fn authorization(headers: &HeaderMap) -> SourceValue<'_> {
     let line = match single_line(headers, &AUTHORIZATION) {
         Ok(line) => line,
@@ -16,7 +22,8 @@ pub(super) fn authorization(headers: &HeaderMap) -> SourceValue<'_> {
     })
 }
 
-/// The token of another field, with or without `Bearer` before it.
+/// The token of another field, alone or after `Bearer`. Such a field holds nothing but a token, so another scheme is
+/// malformed.
 pub(super) fn header<'a>(headers: &'a HeaderMap, name: &HeaderName) -> SourceValue<'a> {
     match single_line(headers, name) {
         Ok(line) => bearer(line).unwrap_or_else(|| token(line)),
@@ -24,7 +31,7 @@ pub(super) fn header<'a>(headers: &'a HeaderMap, name: &HeaderName) -> SourceVal
     }
 }
 
-/// The value of a field that may appear once (RFC 9110, section 5.3), trimmed.
+/// The value of a field that may appear once (RFC 9110, section 5.3), without spaces and tabs around it.
 fn single_line<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<&'a str, SourceValue<'a>> {
     let mut values = headers.get_all(name).iter();
     let value = match (values.next(), values.next()) {
@@ -38,7 +45,7 @@ fn single_line<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<&'a str,
     }
 }
 
-/// What follows `Bearer`; `None` if the scheme is another one. Schemes are case-insensitive (RFC 9110, section 11.1).
+/// The credential after `Bearer`; `None` for another scheme. Schemes are case-insensitive (RFC 9110, section 11.1).
 fn bearer(line: &str) -> Option<SourceValue<'_>> {
     let (scheme, rest) = line.split_once(' ').unwrap_or((line, ""));
     scheme.eq_ignore_ascii_case("Bearer").then(|| token(rest.trim_start_matches(' ')))

@@ -1,4 +1,4 @@
-//! Credentials in cookies.
+//! Credentials in cookies, read as Clerk's SDKs read them.
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use http::{HeaderMap, header::COOKIE};
@@ -7,7 +7,10 @@ use percent_encoding::percent_decode;
 use super::credential::SourceValue;
 use crate::{config::PublishableKey, jwt::sha1};
 
-/// The session cookie of Clerk: the first of the suffixed ones that is there, or the plain one.
+/// The session cookie of Clerk: the first of the suffixed ones that is present, or the plain one.
+///
+/// The plain cookie counts only if all suffixed ones are absent. On a shared domain another Clerk application may have
+/// set it, so it must not sign in a user who has signed out of this one.
 pub(super) fn session_cookie<'a>(headers: &'a HeaderMap, suffixed: &[String]) -> SourceValue<'a> {
     let mut is_signed_out = false;
     for name in suffixed {
@@ -17,12 +20,15 @@ pub(super) fn session_cookie<'a>(headers: &'a HeaderMap, suffixed: &[String]) ->
             value => return value,
         }
     }
-    // The plain cookie counts only if the suffixed one is absent.
+    // An empty suffixed cookie is present: the user has signed out.
     if is_signed_out { SourceValue::Absent } else { cookie(headers, SESSION_COOKIE) }
 }
 
-/// The cookie with this name in all `Cookie` fields, of which HTTP/2 may send several. Split on the delimiters of RFC
-/// 6265 first and decoded after, as Clerk's SDKs do. Two different values are malformed.
+/// The cookie with this name in all `Cookie` fields, of which HTTP/2 may send several (RFC 9113, section 8.2.3).
+///
+/// Fields are split on the delimiters of RFC 6265 first and percent-decoded after, so an encoded `;` cannot add a
+/// cookie. Two different values are malformed: another path or domain may have set one of them, and which comes first
+/// is up to the browser.
 pub(super) fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> SourceValue<'a> {
     let mut found: Option<&[u8]> = None;
     for pair in headers.get_all(COOKIE).iter().flat_map(|line| line.as_bytes().split(|byte| *byte == b';')) {
@@ -43,7 +49,8 @@ pub(super) fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> SourceValue<'a> 
     }
 }
 
-/// Clerk suffixes its cookies with the beginning of a digest of the publishable key.
+/// The name of the session cookie of one Clerk application: the suffix is the first 8 base64url characters of the SHA-1
+/// of the publishable key.
 pub(super) fn suffixed_session_cookie(key: &PublishableKey) -> String {
     let digest = BASE64_URL_SAFE_NO_PAD.encode(sha1(key.as_str().as_bytes()));
     let suffix: String = digest.chars().take(8).collect();

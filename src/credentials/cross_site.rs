@@ -1,4 +1,12 @@
-//! Which requests may authenticate with a cookie: browsers send cookies along with requests that other sites make.
+//! Which requests may authenticate with a cookie: protection against cross-site request forgery.
+//!
+//! Browsers attach cookies to requests that other sites cause. The check relies on two headers that a page cannot set
+//! or remove: `Origin` (RFC 6454, section 7.3), which must be an authorized party, and `Sec-Fetch-Site` (Fetch
+//! Metadata), which must be `same-origin` if there is no `Origin`.
+//!
+//! GET, HEAD and OPTIONS are safe (RFC 9110, section 9.2.1) and pass: pages link to each other. The exception is an
+//! upgrade. A WebSocket handshake is a GET, but browsers apply no same-origin policy to it, and the connection can do
+//! whatever the user may do.
 
 use http::{
     HeaderMap, Method,
@@ -8,27 +16,28 @@ use http::{
 use super::CredentialOrigin;
 use crate::{claims::Claims, verify::Verifier};
 
-/// The authorized parties of all instances, to decide before it is known which one a cookie belongs to.
+/// The authorized parties of all instances, to check a request before the instance of its cookie is known.
 ///
-/// Most layers trust one instance, or several with the same parties, and are then done: a forged cookie of another site
-/// is rejected before its token is looked at.
+/// Most layers have one instance, or several with the same parties. A cross-site request is then rejected before its
+/// token is verified, so another site cannot make a browser cause fetches or cost signatures.
 #[derive(Clone, Debug, Default)]
 pub(super) struct CrossSitePolicy {
-    /// `None` where further instances may be resolved.
+    /// For each instance; `None` with a resolver, whose instances are not known yet.
     parties: Option<Vec<Vec<String>>>,
 }
 
-/// What is known of a request with a cookie before the instance is.
+/// The result of the cross-site rule before the instance is known.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum CrossSiteVerdict {
-    /// For every instance.
+    /// The rule allows the request for every instance.
     Allowed,
-    /// For every instance.
+    /// The rule denies the request for every instance.
     Denied,
+    /// [`check_cookie`] decides, once the token is verified.
     DependsOnInstance,
 }
 
-/// Why a valid token in a cookie does not authenticate.
+/// Why a valid token in a cookie does not authenticate the request.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum CookieError {
     CrossSite,
@@ -54,8 +63,11 @@ impl CrossSitePolicy {
     }
 }
 
-/// Checks what a cookie must be beyond a valid token: meant for one of the instance's parties, and not sent by another
-/// site.
+/// Checks a request whose cookie holds a valid token.
+///
+/// The token must name an authorized party. Clerk omits `azp` from tokens for top-level navigations, so a token without
+/// it is enough for GET and HEAD, if [`allow_missing_azp`](crate::ClerkConfig::allow_missing_azp) let it pass at all.
+/// Then the cross-site rule applies, unless it was checked before.
 pub(crate) fn check_cookie(
     claims: &Claims,
     origin: CredentialOrigin,
@@ -73,8 +85,10 @@ pub(crate) fn check_cookie(
     Ok(())
 }
 
-/// Whether another site than the authorized `parties` may have made the browser send the request with the user's
-/// cookies.
+/// Whether another site than the authorized `parties` may have made the browser send the request.
+///
+/// If in doubt it is: a repeated header, or neither of the two, counts as another site. Clients other than browsers
+/// send neither, and should use `Authorization`.
 fn is_cross_site(method: &Method, headers: &HeaderMap, parties: &[String]) -> bool {
     let is_safe = [Method::GET, Method::HEAD, Method::OPTIONS].contains(method) && !headers.contains_key(UPGRADE);
     if is_safe {
@@ -86,7 +100,7 @@ fn is_cross_site(method: &Method, headers: &HeaderMap, parties: &[String]) -> bo
     };
     let mut origins = headers.get_all(ORIGIN).iter();
     match (origins.next(), origins.next()) {
-        // Without parties no origin is known to be authorized, but browsers say themselves where a request is from.
+        // Without parties no `Origin` is known to be authorized, so only the browser's own `Sec-Fetch-Site` counts.
         _ if parties.is_empty() => !is_same_origin(),
         (Some(origin), None) => !parties.iter().any(|party| party.as_bytes() == origin.as_bytes()),
         (None, _) => !is_same_origin(),

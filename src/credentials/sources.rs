@@ -1,3 +1,5 @@
+//! The token sources of a layer: they find at most one credential in a request.
+
 use std::borrow::Cow;
 
 use http::{
@@ -13,26 +15,32 @@ use super::{
 };
 use crate::{config::ConfigError, verify::Verifier};
 
-/// The token sources of a layer in their order, with what they need to know of its instances.
+/// The token sources of a layer in their order, with everything of its instances that they need. Computed once, so that
+/// a request copies and hashes nothing.
 #[derive(Clone, Debug)]
 pub(crate) struct TokenSources {
     sources: Vec<TokenSource>,
+    /// In bytes: the longest token that any instance accepts.
     max_length: usize,
     cross_site: CrossSitePolicy,
+    /// One for each instance with a publishable key, in the order of the instances.
     suffixed_session_cookies: Vec<String>,
 }
 
-/// What the sources found.
+/// The result of searching all sources.
 pub(crate) enum Extracted<'a> {
-    /// A cookie that another site may have made the browser send.
+    /// A cookie on a request that another site may have caused (403).
     CrossSite,
-    /// A credential that cannot be a token (RFC 6750, section 3.1).
+    /// A credential that cannot be a token (400; RFC 6750, section 3.1, `invalid_request`).
     Malformed,
+    /// No credential in any source.
     Missing,
+    /// A credential that may be a token.
     Token(Credential<'a>),
 }
 
 impl TokenSources {
+    /// The default. It cannot fail, because no rule of cookies applies.
     pub(crate) fn authorization_only(verifier: &Verifier) -> Self {
         Self {
             sources: vec![TokenSource::authorization()],
@@ -42,6 +50,8 @@ impl TokenSources {
         }
     }
 
+    /// Checks the sources against the instances of the verifier. Instances that a resolver returns later are checked
+    /// for each request instead, by [`check_cookie`](super::check_cookie).
     pub(crate) fn new(sources: Vec<TokenSource>, verifier: &Verifier) -> Result<Self, ConfigError> {
         if sources.is_empty() {
             return Err(ConfigError::invalid("token_sources", "must not be empty"));
@@ -67,7 +77,10 @@ impl TokenSources {
         })
     }
 
-    /// Asks the sources in order; the first that has something decides, whether its token is valid or not.
+    /// Searches the sources in their order. The first one with a credential decides, even if its token is invalid.
+    ///
+    /// If a later source could replace an invalid token, a client could choose under which of two users it acts, and a
+    /// rejected header would silently become a cookie.
     pub(crate) fn extract<'a>(&self, method: &Method, headers: &'a HeaderMap) -> Extracted<'a> {
         for TokenSource(kind) in &self.sources {
             let (value, location) = match kind {
@@ -105,7 +118,8 @@ impl TokenSources {
         Extracted::Missing
     }
 
-    /// The header fields that may hold a token, besides `Authorization`.
+    /// The header fields that may hold a token, besides `Authorization`, to mark them as sensitive. The fields that a
+    /// closure reads are not known.
     pub(crate) fn fields(&self) -> impl Iterator<Item = &HeaderName> {
         self.sources.iter().filter_map(|TokenSource(kind)| match kind {
             Kind::Authorization | Kind::Custom(_) => None,

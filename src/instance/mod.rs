@@ -1,4 +1,7 @@
-//! The Clerk instances that a verifier trusts: those that are configured, and those that a resolver knows.
+//! The Clerk instances that a verifier trusts: the configured ones, and those that a resolver returns.
+//!
+//! An [`Instance`] is configuration. A [`TrustedInstance`] is an instance in use, with its keys. The
+//! [`InstanceRegistry`] selects one by the issuer that a token claims.
 
 mod registry;
 mod resolver;
@@ -23,10 +26,11 @@ use crate::{
     clock::Clock,
     config::{ClerkConfig, ConfigError, InstanceInfo, KeyLocation, SecretKey},
     jwks::{InstanceKeys, KeyCache, KeySource, KeyStore, RefreshPolicy},
-    telemetry,
 };
 
-/// A Clerk instance to trust: its configuration, and a key source of the application's own if it has one.
+/// A Clerk instance to trust: its configuration, and optionally a key source of your own.
+///
+/// Wherever an instance is expected, a [`ClerkConfig`] will do. `Debug` omits keys and the key source.
 ///
 /// ```
 /// use tower_clerk::{ClerkConfig, Verifier, verify::Instance};
@@ -52,12 +56,16 @@ impl Instance {
         Self { config, key_source: None }
     }
 
-    /// Takes its keys from `source`, whatever the configuration says about keys.
+    /// Sets where its keys come from. They replace the keys that the configuration names.
+    ///
+    /// The issuer and the other settings stay those of the configuration. See [`KeySource`] for an example.
     pub fn key_source(self, source: impl KeySource + 'static) -> Self {
         Self { key_source: Some(Arc::new(source)), ..self }
     }
 
     /// Whether keys that were fetched for one are valid for the other.
+    ///
+    /// Key sources are opaque, so they are compared by address: two clones of one instance share a source.
     fn is_same(&self, other: &Self) -> bool {
         let source = |instance: &Self| instance.key_source.as_ref().map(|source| Arc::as_ptr(source).cast::<()>());
         self.config == other.config && source(self) == source(other)
@@ -79,33 +87,33 @@ impl fmt::Debug for Instance {
 /// An instance in use: its configuration and its keys.
 pub(crate) struct TrustedInstance {
     pub(crate) config: ClerkConfig,
+    /// The part of the configuration that claims keep, in an [`Arc`] that all claims of the instance share.
     pub(crate) info: Arc<InstanceInfo>,
     pub(crate) keys: InstanceKeys,
 }
 
-/// What the instances of a verifier share.
+/// The resources that all instances of a verifier share, including those that a resolver returns later.
 pub(crate) struct InstanceResources {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) key_cache: KeyCache,
     #[cfg(feature = "reqwest")]
     pub(crate) http_clients: HttpClients,
-    /// Numbers the key stores in the cache.
+    /// The number of key stores so far. Each store gets the next number as its key in the cache, and no number is used
+    /// twice: a store can never read the keys of a store that was dropped.
     pub(crate) stores: AtomicU64,
 }
 
 impl TrustedInstance {
+    /// Makes an instance ready for use. It fetches nothing.
+    ///
+    /// Missing checks are logged here, once for each instance, because a configuration does not know whether it is
+    /// used.
     pub(crate) fn new(instance: Instance, resources: &InstanceResources) -> Result<Self, ConfigError> {
         let Instance { config, key_source } = instance;
         let keys = match key_source {
             Some(source) => resources.key_store(&config, source),
             None => resources.configured_keys(&config)?,
         };
-        if config.issuers().is_empty() {
-            telemetry::issuer_not_checked(config.name());
-        }
-        if config.authorized_parties.is_empty() {
-            telemetry::authorized_party_not_checked(config.name());
-        }
         Ok(Self { info: Arc::new(config.info()), config, keys })
     }
 }

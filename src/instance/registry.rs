@@ -7,11 +7,16 @@ use super::{
 use crate::{
     config::{ClerkConfig, ConfigError, Setting},
     single_flight::Lookup,
+    telemetry,
 };
 
 /// The instances that a verifier trusts, by issuer.
+///
+/// With one configured instance and no resolver there is nothing to select: that instance verifies every token, and
+/// needs no issuer. In all other cases the issuer that a token claims selects the instance.
 pub(crate) struct InstanceRegistry {
     configured: Vec<Arc<TrustedInstance>>,
+    /// The index in `configured` for each issuer; empty if there is nothing to select. An instance may have several.
     by_issuer: HashMap<String, usize>,
     resolved: Option<ResolverCache>,
 }
@@ -42,12 +47,20 @@ impl InstanceRegistry {
                 }
             }
         }
+        for config in instances.iter().map(|instance| &instance.config) {
+            if config.issuers().is_empty() {
+                telemetry::issuer_not_checked(config.name());
+            }
+            if config.authorized_parties.is_empty() {
+                telemetry::authorized_party_not_checked(config.name());
+            }
+        }
         let configured: Result<Vec<_>, _> =
             instances.into_iter().map(|instance| TrustedInstance::new(instance, resources).map(Arc::new)).collect();
         Ok(Self { configured: configured?, by_issuer, resolved })
     }
 
-    /// The only instance, where there is no choice.
+    /// The only instance, if there is nothing to select.
     pub(crate) fn only(&self) -> Option<&Arc<TrustedInstance>> {
         match self.configured.as_slice() {
             [only] if self.resolved.is_none() => Some(only),
@@ -55,7 +68,10 @@ impl InstanceRegistry {
         }
     }
 
-    /// Finds an instance by the issuer that a token claims, which is not verified yet.
+    /// Selects an instance by the issuer that a token claims.
+    ///
+    /// The issuer is not verified yet, and need not be: it selects the keys that have to verify the token, and is
+    /// checked again as a claim. Configured instances come first, so a resolver cannot replace one.
     pub(crate) fn find(&self, issuer: Option<&str>) -> Lookup<Arc<TrustedInstance>, ResolveFailure, ResolveWait> {
         let Some(issuer) = issuer else { return Lookup::Failed(ResolveFailure::UnknownIssuer) };
         if let Some(instance) = self.by_issuer.get(issuer).and_then(|index| self.configured.get(*index)) {
@@ -67,7 +83,11 @@ impl InstanceRegistry {
         }
     }
 
-    /// Whether `instance` is still the one with this issuer. Starts a refresh of what a resolver answered, if it is due.
+    /// Whether `instance` is still the one with this issuer.
+    ///
+    /// The token cache asks before it returns claims: a tenant that was removed must not stay signed in for as long as
+    /// its tokens live. Without a resolver the instances never change. With one, this also starts a refresh that is
+    /// due.
     pub(crate) fn is_current(&self, instance: &Arc<TrustedInstance>, issuer: &str) -> bool {
         self.resolved.is_none()
             || matches!(self.find(Some(issuer)), Lookup::Found(current) if Arc::ptr_eq(&current, instance))
@@ -77,7 +97,7 @@ impl InstanceRegistry {
         self.configured.iter().map(|instance| &instance.config)
     }
 
-    /// The instances that are known now: the configured ones and those that were resolved.
+    /// All instances at present: the configured ones, then those that are resolved.
     pub(crate) fn all(&self) -> Vec<Arc<TrustedInstance>> {
         let resolved = self.resolved.as_ref().map(ResolverCache::all).unwrap_or_default();
         self.configured.iter().cloned().chain(resolved).collect()
@@ -88,6 +108,7 @@ impl InstanceRegistry {
     }
 }
 
+/// The setting that an error names. The index says which instance of the builder is wrong.
 fn issuer_of(index: usize) -> Setting {
     Setting::field(format!("instances[{index}].issuer"))
 }

@@ -3,23 +3,43 @@ use std::{error::Error, fmt, future::Future, pin::Pin};
 use super::Instance;
 use crate::config::IssuerUrl;
 
-/// Knows the instances of tenants that come and go.
+/// A lookup of Clerk instances by issuer, for tenants that come and go.
 ///
-/// An `async` closure that takes an [`IssuerUrl`] and returns `Result<Option<ClerkConfig>, _>` is one.
+/// A closure `|issuer: IssuerUrl|` that returns a future of `Result<Option<ClerkConfig>, ResolveError>` is one, and so
+/// is one with [`Instance`] in place of `ClerkConfig`. Set it with
+/// [`VerifierBuilder::resolver`](crate::verify::VerifierBuilder::resolver).
 ///
-/// The issuer is what a token *claims*, before its signature was looked at: anyone can have the resolver asked for
-/// anything. So it answers from the application's own records, a table of tenants, and makes no URL of what it
-/// was given. Trusting whatever issuer a token names would be trusting everyone who can serve a key set; with a
-/// lookup the worst that a stranger gets is an answer of `None`.
+/// # Security
 ///
-/// It is asked once at a time for an issuer, sixteen times at once in all, within a budget, and has 2 seconds.
-/// Answers are kept: instances are asked for again after 5 minutes and kept for an hour where that fails, `None`
-/// is kept for a minute. Asking again runs in the background: the use that starts it still gets the old answer, which
-/// so counts for an hour at most. An error is not kept; the request is answered 503. What is malformed, or could be a
-/// token of no instance, is refused without asking.
+/// The issuer is what a token *claims* before its signature is verified. Anyone can make the verifier call the resolver
+/// with any issuer. Look it up in your own records, such as a table of tenants. Never send a request to it, and never
+/// build a configuration from it: anyone who serves a key set could then sign tokens that you accept.
 ///
-/// An answer that differs from the one before starts without keys. So answer with the same configuration for as
-/// long as nothing has changed, and with a clone of one [`Instance`] where it has a key source.
+/// An issuer that is not a URL in the form of [`IssuerUrl`] is rejected without a call.
+///
+/// # Calls
+///
+/// | rule | value |
+/// |---|---|
+/// | calls for one issuer | one at a time; other requests with the issuer wait for it |
+/// | calls at once | 16, of which 4 are kept for instances that are already cached |
+/// | calls for unknown issuers | 64 at once, then 10 a second |
+/// | deadline of a call | 2 seconds |
+/// | age at which an instance is looked up again | 5 minutes, in the background |
+/// | longest use of an instance while lookups fail | 1 hour |
+/// | cache of `None` | 60 seconds: tokens with the issuer are rejected (401) without a call |
+/// | cache of an error | none: the request gets 503, the next one causes another call |
+///
+/// A removed tenant is thus rejected after about 5 minutes, and a new one accepted after at most one. The request that
+/// starts a background lookup still uses the old instance.
+///
+/// # Return the same instance
+///
+/// The keys of an instance are kept if the next lookup returns an equal configuration with the same key source.
+/// Otherwise they are fetched again. So return an equal `ClerkConfig` as long as nothing has changed, and clones of
+/// one [`Instance`] if it has a [`key_source`](Instance::key_source).
+///
+/// # Example
 ///
 /// ```
 /// # #[cfg(feature = "testing")]
@@ -54,11 +74,13 @@ use crate::config::IssuerUrl;
     note = "a closure is one if it returns a future of `Result<Option<ClerkConfig>, ResolveError>`: `|issuer: IssuerUrl| async {{ … }}`"
 )]
 pub trait InstanceResolver: Send + Sync {
-    /// The instance with this issuer, if it is one of the application's.
+    /// Returns the instance with this issuer, or `None` if the application has no such tenant.
+    ///
+    /// One of the instance's issuers must equal `issuer`; otherwise the lookup counts as failed.
     ///
     /// # Errors
     ///
-    /// [`ResolveError`] if that cannot be told now.
+    /// [`ResolveError`] if the records cannot be read now. Requests then get 503, and a cached instance stays in use.
     fn resolve(
         &self,
         issuer: IssuerUrl,
@@ -80,14 +102,16 @@ where
     }
 }
 
-/// An [`InstanceResolver`] cannot tell now whether there is such an instance.
+/// The records of an [`InstanceResolver`] could not be read.
+///
+/// The source appears in the log, not in the response.
 #[derive(Debug)]
 pub struct ResolveError {
     source: Box<dyn Error + Send + Sync>,
 }
 
 impl ResolveError {
-    /// A failure of the application's records.
+    /// Makes an error from its cause, such as the error of a database.
     pub fn new(source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self { source: source.into() }
     }

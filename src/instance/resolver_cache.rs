@@ -1,4 +1,17 @@
-//! Instances that a resolver knows, looked up by issuer and kept for a while.
+//! The cache of instances that a resolver returns, and the limits on calls of the resolver.
+//!
+//! The issuer of a token is not verified when it is looked up here, so a client can send any number of made-up issuers.
+//! Every rule of this file keeps them from harming tenants that exist:
+//!
+//! - One call at once for an issuer: a herd of requests of one tenant costs one lookup.
+//! - A rate limit for issuers that are not cached: made-up ones cannot flood the application's database.
+//! - [`RESERVED_CALLS`] for refreshes of cached instances: slow lookups of made-up issuers cannot delay them.
+//! - A negative cache: an issuer that is not known costs one lookup a minute.
+//! - Separate, bounded caches for known and unknown issuers: made-up ones cannot evict an instance and its keys.
+//!
+//! One mutex guards the calls in flight, the rate limit, and the writes to both caches. Under it a request finds a call
+//! either in flight or with its outcome in a cache, so no second call starts in between. No user code runs under it:
+//! the resolver runs in a task, and the log is written after the lock is released.
 
 use std::{
     collections::HashMap,
@@ -17,18 +30,19 @@ use crate::{
     clock::nanos,
     config::IssuerUrl,
     rate_limit::{RateLimit, Throttle},
-    single_flight::{Announcer, Completion, Flight, FlightWait, Lookup, WaitEnd},
-    telemetry::{self, Span},
+    single_flight::{Announcer, Completion, Flight, FlightWait, Lookup, MAX_WAITING, WaitEnd},
+    telemetry::{self, Span, WARNING_INTERVAL},
 };
 
-/// Answers of a resolver by issuer, and the calls that bring them: at most one at once for an issuer.
+/// The instances that a resolver returned, by issuer, and the calls in flight.
 ///
-/// Dropping it stops the calls.
+/// Dropping it stops the calls: nothing of a verifier outlives its last handle.
 pub(crate) struct ResolverCache {
     shared: Arc<Shared>,
 }
 
-/// Why an issuer has no instance now.
+/// Why an issuer has no instance now. Only [`UnknownIssuer`](Self::UnknownIssuer) says something about the token; the
+/// others are temporary.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum ResolveFailure {
     NoRuntime,
@@ -37,11 +51,11 @@ pub(crate) enum ResolveFailure {
     ResolverTimeout,
     TooManyLookups,
     TooManyWaiting,
-    /// The resolver knows no such instance, or none could have that issuer.
+    /// The resolver returned `None`, or the text is not a valid [`IssuerUrl`].
     UnknownIssuer,
 }
 
-/// Waiting for the resolver.
+/// A request that waits for a call of the resolver.
 pub(crate) struct ResolveWait {
     shared: Arc<Shared>,
     issuer: IssuerUrl,
@@ -55,36 +69,40 @@ struct Shared {
     allow_local_issuers: bool,
     resources: Arc<InstanceResources>,
     known: Cache<IssuerUrl, Arc<CachedInstance>>,
-    /// The negative cache: issuers that the resolver does not know, and since when.
+    /// The negative cache: issuers for which the resolver returned `None`, and when it did.
     unknown: Cache<IssuerUrl, Duration>,
     calls: Mutex<Calls>,
     /// Places for requests that wait.
     places: Arc<Semaphore>,
 }
 
-/// An instance as the resolver returned it. Times are those of the monotonic clock.
+/// An instance as the resolver returned it. All times are monotonic.
 struct CachedInstance {
+    /// To compare the next one with: an equal instance keeps the keys.
     instance: Instance,
     trusted: Arc<TrustedInstance>,
     resolved_at: Duration,
-    /// When the resolver is called again, in nanoseconds.
+    /// When the resolver is called again, in nanoseconds. Atomic, so that a failed refresh moves it without a new
+    /// entry.
     refresh_at: AtomicU64,
 }
 
+/// The calls in flight and the limits on new ones.
 struct Calls {
     in_flight: HashMap<IssuerUrl, Flight<Resolution>>,
-    /// The id of the last call.
+    /// The number of calls so far, which is the id of the last one.
     count: u64,
+    /// For [`CallKind::Initial`] only.
     limit: RateLimit,
     warnings: Throttle,
 }
 
-/// For whom the resolver is called.
+/// Why the resolver is called. It decides which limits apply.
 #[derive(Clone, Copy, Eq, PartialEq)]
 enum CallKind {
-    /// An issuer that is not known, and that anyone may have made up.
+    /// The issuer is not cached, so a client may have made it up. A request waits for the call.
     Initial,
-    /// A known instance, in the background.
+    /// A cached instance has the issuer, so clients cannot cause more of these calls. No request waits for the call.
     Refresh,
 }
 
@@ -99,7 +117,8 @@ impl ResolverCache {
             resolver,
             allow_local_issuers,
             resources,
-            // moka frees what is past its age, and the keys with it.
+            // Entries past `MAX_AGE` are never used. moka frees them, and their keys, at twice that age: its clock
+            // cannot be injected, so it must not decide what may be used.
             known: Cache::builder()
                 .max_capacity(places)
                 .eviction_policy(EvictionPolicy::lru())
@@ -118,6 +137,9 @@ impl ResolverCache {
     }
 
     /// Looks up the issuer that a token claims, which is not verified yet.
+    ///
+    /// A cached instance is returned at once, even if a refresh is due: the refresh runs in the background. Otherwise
+    /// the request waits for the call, one of its own or one in flight.
     pub(crate) fn find(&self, issuer: &str) -> Lookup<Arc<TrustedInstance>, ResolveFailure, ResolveWait> {
         let shared = &self.shared;
         let Some(issuer) = IssuerUrl::parse(issuer, shared.allow_local_issuers) else {
@@ -126,7 +148,7 @@ impl ResolverCache {
         let now = shared.now();
         if let Some(known) = shared.known(&issuer, now) {
             if known.is_refresh_due(now) {
-                // Whether that succeeds does not matter to this request.
+                // Ignored: a refresh that cannot start now is tried again by a later request.
                 let _ = Shared::call(shared, &issuer, now, CallKind::Refresh);
             }
             return Lookup::Found(Arc::clone(&known.trusted));
@@ -139,14 +161,15 @@ impl ResolverCache {
             Lookup::Found(trusted) => return Lookup::Found(trusted),
             Lookup::Wait(flight) => flight,
         };
-        // Whether the call was started for this request makes no difference: an issuer is known or it is not.
+        // `is_own` is of no use here. A `None` from a call that was joined is cached for a minute anyway, so a new
+        // tenant gains nothing from one more call.
         match flight.wait(&shared.places, true) {
             Some(wait) => Lookup::Wait(ResolveWait { shared: Arc::clone(shared), issuer, wait }),
             None => Lookup::Failed(ResolveFailure::TooManyWaiting),
         }
     }
 
-    /// The instances that were resolved and are not too old.
+    /// The instances that may be used now, for warm-up, status and refresh.
     pub(crate) fn all(&self) -> Vec<Arc<TrustedInstance>> {
         let now = self.shared.now();
         let known = self.shared.known.iter().filter(|(_, known)| known.is_usable(now));
@@ -163,6 +186,10 @@ impl Drop for ResolverCache {
 }
 
 impl ResolveWait {
+    /// Waits for the outcome of the call.
+    ///
+    /// A lost flight counts as a panic and is not started again, unlike a fetch of keys: its runtime has ended, or
+    /// another waiter has given it up. The 503 makes the client try again.
     pub(crate) async fn end(mut self) -> Resolution {
         match self.wait.end().await {
             WaitEnd::Announced(resolution) => resolution,
@@ -176,7 +203,9 @@ impl ResolveWait {
 }
 
 impl Shared {
-    /// Joins the call for `issuer` or makes one, if one may be made; otherwise what is known without.
+    /// Joins the call in flight for `issuer`, or starts one if the limits allow it.
+    ///
+    /// It returns `Found` if a call ended since the caller looked into the caches.
     fn call(
         shared: &Arc<Self>,
         issuer: &IssuerUrl,
@@ -188,11 +217,13 @@ impl Shared {
             Some(flight) if flight.is_live(now) => return Lookup::Wait(flight.clone()),
             _ => {}
         }
-        // A call may have ended since the caches were looked at.
+        // A call may have ended since the caller looked into the caches, without this lock. Outcomes are stored under
+        // it, so what the caches hold now is final.
         match shared.known(issuer, now) {
             Some(known) if kind == CallKind::Initial || !known.is_refresh_due(now) => {
                 return Lookup::Found(Arc::clone(&known.trusted));
             }
+            // Before the call, not after its failure: neither a failure nor a lack of places causes a call per request.
             Some(known) => known.defer_refresh(now),
             None if shared.is_unknown(issuer, now) => return Lookup::Failed(ResolveFailure::UnknownIssuer),
             None => {}
@@ -218,11 +249,12 @@ impl Shared {
         Lookup::Wait(flight)
     }
 
-    /// Starts a call; `None` without a runtime.
+    /// Starts a call; `None` outside a Tokio runtime.
     fn start(shared: &Arc<Self>, issuer: &IssuerUrl, id: u64, now: Duration) -> Option<Flight<Resolution>> {
         let (resolver, asked) = (Arc::clone(&shared.resolver), issuer.clone());
         let call = async move { resolver.resolve(asked).await };
-        // Weak, so that the last handle to a verifier stops its calls.
+        // Weak, because the task would otherwise keep the cache alive, and dropping the verifier would not stop the
+        // call.
         let (cache, issuer) = (Arc::downgrade(shared), issuer.clone());
         let on_done = move |resolved: Completion<_>, waiters: Announcer<Resolution>| {
             if let Some(cache) = cache.upgrade() {
@@ -232,9 +264,14 @@ impl Shared {
         Flight::start(id, now, TIMEOUT, Span::resolve_instance, call, on_done)
     }
 
-    /// Takes in what a call brought, unless it was given up before.
+    /// Stores the outcome of a call, unless another call has taken its place, and announces it.
     ///
-    /// Whoever waits is told before anything is logged: a subscriber that panics is no reason for them to go without.
+    /// An overdue call is replaced, but its task may still end. Its id then differs from the one in flight, and its
+    /// outcome is dropped: the newer call has read the records later.
+    ///
+    /// The announcement comes before the log, because a subscriber is user code: if it panics or blocks, the waiters
+    /// have their outcome all the same. A failure changes neither cache, so a cached instance stays in use up to
+    /// [`MAX_AGE`].
     fn finish(
         &self,
         issuer: &IssuerUrl,
@@ -284,7 +321,10 @@ impl Shared {
         }
     }
 
-    /// Makes an instance ready for use, with the keys that it has if it is the one that was known.
+    /// Makes an instance ready for use. If it equals the cached one, its keys are kept.
+    ///
+    /// The instance must have the issuer that was asked for. Otherwise a mistake in the records, such as a wrong join,
+    /// would let the keys of one tenant verify the tokens of another.
     fn trust(
         &self,
         issuer: &IssuerUrl,
@@ -303,7 +343,8 @@ impl Shared {
         Ok(Arc::new(CachedInstance { instance, trusted, resolved_at: now, refresh_at }))
     }
 
-    /// Ends a call whose runtime is not polled.
+    /// Ends a call whose runtime is not polled, so that the next request starts another. The id keeps a late waiter
+    /// from ending a newer call.
     fn give_up(&self, issuer: &IssuerUrl, flight: &Flight<Resolution>) {
         let mut calls = self.calls();
         if calls.in_flight.get(issuer).is_some_and(|current| current.id() == flight.id()) {
@@ -338,33 +379,31 @@ impl CachedInstance {
         self.refresh_at.load(Ordering::Relaxed) <= nanos(now)
     }
 
-    /// Backs off: a resolver that fails for one instance is not called again at once.
+    /// Sets the next refresh to [`RETRY_INTERVAL`] from now. A success replaces the whole entry.
     fn defer_refresh(&self, now: Duration) {
         self.refresh_at.store(nanos(now.saturating_add(RETRY_INTERVAL)), Ordering::Relaxed);
     }
 }
 
-/// Instances that are kept, and as many issuers that are unknown: a bound on what made-up issuers take of memory.
+/// Cached instances, and as many unknown issuers: at 255 bytes each, made-up issuers take a few megabytes at most.
 pub(crate) const MAX_RESOLVED: usize = 10_000;
-/// Calls of the resolver at once: what a small pool of database connections can serve.
+/// Calls of the resolver at once: a small pool of database connections serves as many.
 const MAX_CALLS: usize = 16;
-/// Of those, for known instances: issuers that anyone may have made up never take all places.
+/// Calls of those 16 that only refreshes may use. Four are enough for the refreshes of all instances: a lookup takes
+/// milliseconds, and each instance needs one in five minutes.
 const RESERVED_CALLS: usize = 4;
-/// Calls for issuers that are not known: a burst that a start with many tenants needs, and ten a second more, which a
-/// database does not notice.
+/// Calls for issuers that are not cached. A service that starts in front of many tenants needs the burst; ten more a
+/// second are a load that a database does not notice.
 const INITIAL_BURST: u32 = 64;
 const INITIAL_INTERVAL: Duration = Duration::from_millis(100);
-/// The time limit of a call: a lookup in a table, not a page that a user waits for.
+/// The time limit of a call. A lookup in a table takes milliseconds, and a request waits for it.
 const TIMEOUT: Duration = Duration::from_secs(2);
-/// How old an answer is when the resolver is called again, as for keys.
+/// The age at which an instance is looked up again: as for keys, this is how long a removed tenant stays accepted.
 const REFRESH_INTERVAL: Duration = Duration::from_secs(5 * 60);
-/// How old an answer may be while calling again fails: an outage of the application's own database of up to an hour.
+/// The longest use of an instance while lookups fail: the application's database may be down for an hour.
 const MAX_AGE: Duration = Duration::from_secs(60 * 60);
-/// How soon the resolver is called again for a known instance where that failed.
+/// The time to the next lookup of an instance after one that failed: soon after an outage, and no call per request in
+/// it.
 const RETRY_INTERVAL: Duration = Duration::from_secs(10);
-/// How long an unknown issuer is rejected without a call: a new tenant waits no longer than that.
+/// How long an unknown issuer is rejected without a call. A tenant that signs up waits no longer than this.
 const NEGATIVE_TTL: Duration = Duration::from_secs(60);
-/// Requests that wait for the resolver, as for keys.
-const MAX_WAITING: usize = 16_384;
-/// A failure that repeats is logged as a warning once a minute.
-const WARNING_INTERVAL: Duration = Duration::from_secs(60);

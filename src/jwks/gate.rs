@@ -1,6 +1,18 @@
-//! Whether a request may start a fetch of keys: at most one at once, within budgets and back-offs.
+//! Which requests may start a fetch of keys: at most one fetch at once, within budgets and back-offs.
 //!
-//! Knows no key, no clock and no runtime, so that every interleaving can be model-checked.
+//! Many requests can miss a key at the same moment, and a fetch can end between the moment a request looks at the set
+//! and the moment it asks for a fetch. The gate decides all of this under one lock:
+//!
+//! - Sets are numbered in the order in which they arrive: the *generation*. A request names the generation in which it
+//!   missed its key. If the set has changed since, it has to look again: otherwise a herd of requests that all missed
+//!   one key would start a second fetch after the first has fetched it. The numbers go on after
+//!   [`reset`](FetchGate::reset), so the generation that a cached token remembers never matches a later set by
+//!   accident.
+//! - Flights are numbered too. Only the current flight may store a set or count as a failure. A flight that was stopped
+//!   or replaced may still end, with an older document than the set in use.
+//! - A fetch that is in flight is joined before budgets are looked at: it costs nothing more.
+//!
+//! The gate knows no key, no clock and no runtime, so that every interleaving can be model-checked with loom.
 
 #[cfg(not(tower_clerk_loom))]
 use std::sync::{Mutex, MutexGuard};
@@ -11,44 +23,45 @@ use loom::sync::{Mutex, MutexGuard};
 
 use super::schedule::{FetchReason, Schedule};
 
-/// A fetch in flight, as far as the gate is concerned.
+/// A fetch in flight. A trait, so that the model checker can supply one without a runtime.
 pub(super) trait InFlight: Clone {
-    /// Whether it may still bring something.
+    /// Whether it may still end with an outcome.
     fn is_live(&self, now: Duration) -> bool;
 
     fn stop(&self);
 }
 
-/// Decides which requests start a fetch of keys.
+/// Decides which requests start a fetch of keys; see the module docs.
 ///
-/// Sets are numbered in the order in which they came: their *generation*. The argument `current` reads the generation
-/// of the set that may be used now; it is called while no fetch can land.
+/// The argument `current` of its methods reads the generation of the set that may be used now. It is called under the
+/// lock, so no fetch can store a set between that and the decision.
 pub(super) struct FetchGate<F> {
     state: Mutex<State<F>>,
 }
 
 struct State<F> {
     schedule: Schedule,
+    /// The current flight with its id. It may be overdue; see [`InFlight::is_live`].
     flight: Option<(u64, F)>,
-    /// The id of the last flight.
+    /// The number of flights so far, which is the id of the last one.
     flights: u64,
-    /// The generation of the last set.
+    /// The number of sets so far, which is the generation of the last one.
     sets: u64,
 }
 
-/// What a request is to do.
+/// What a request that asked for a fetch should do.
 pub(super) enum Entry<F> {
-    /// Nothing before this long: the last fetch failed.
+    /// The last fetch failed, and the next may start after this delay.
     Backoff(Duration),
-    /// Nothing: the budget for its reason is used up.
+    /// The budget for the reason is used up: no fetch, and none to wait for.
     BudgetExhausted,
-    /// Wait for a fetch that another request started.
+    /// Wait for a fetch that was in flight.
     Joined(F),
-    /// Nothing: there is no runtime to fetch on.
+    /// The request is outside a runtime on which to fetch.
     NoRuntime,
-    /// Look again: the set is no longer the one that it looked at.
+    /// Look again: the set has changed since the request looked at it.
     SetChanged,
-    /// Wait for the fetch that it started.
+    /// Wait for the fetch that was started for this request.
     Started(F),
 }
 
@@ -57,7 +70,11 @@ impl<F: InFlight> FetchGate<F> {
         Self { state: Mutex::new(State { schedule: Schedule::new(), flight: None, flights: 0, sets: 0 }) }
     }
 
-    /// Requests a fetch on behalf of a token that was looked for in the set of generation `seen`.
+    /// Requests a fetch for a token whose key was missing from the set of generation `seen`.
+    ///
+    /// The budget comes before the back-off. A token without a budget is then rejected (401) during an outage as well:
+    /// even if fetches worked, none would start for it. With a budget, a back-off makes it 503, because a fetch that
+    /// failed says nothing about the token.
     pub(super) fn request(
         &self,
         reason: FetchReason,
@@ -85,7 +102,8 @@ impl<F: InFlight> FetchGate<F> {
         Entry::Started(flight)
     }
 
-    /// Whether [`request`](Self::request) would return [`Entry::BudgetExhausted`]. Takes nothing from the budget.
+    /// Whether [`request`](Self::request) would return [`Entry::BudgetExhausted`]. It starts nothing, so a token can be
+    /// rejected by its header alone.
     pub(super) fn is_exhausted(
         &self,
         reason: FetchReason,
@@ -97,16 +115,19 @@ impl<F: InFlight> FetchGate<F> {
         current() == seen && state.live_flight(now).is_none() && !state.schedule.has_capacity(reason, now)
     }
 
-    /// Starts a fetch that no request waits for, unless one is in flight or the last one has just failed.
+    /// Starts a fetch that no request waits for, unless one is in flight or a back-off forbids it.
+    ///
+    /// It takes nothing from the budgets: clients cannot cause more refreshes than the interval allows.
     pub(super) fn refresh_if_idle(&self, now: Duration, start: impl FnOnce(u64) -> Option<F>) {
-        // Not worth waiting for the lock: the next use tries again.
+        // Valid tokens come this way, and must not wait for the lock. The next one tries again.
         let Ok(mut state) = self.state.try_lock() else { return };
         if state.live_flight(now).is_none() && state.schedule.delay(now, true).is_zero() {
             let _ = state.start(start);
         }
     }
 
-    /// Starts a fetch whatever the budgets and the back-off say, or joins the one in flight.
+    /// Starts a fetch whatever the budgets and the back-off say, or joins the one in flight. For operators, not for
+    /// tokens.
     pub(super) fn force(&self, now: Duration, start: impl FnOnce(u64) -> Option<F>) -> Entry<F> {
         let mut state = self.lock();
         match state.live_flight(now) {
@@ -115,8 +136,11 @@ impl<F: InFlight> FetchGate<F> {
         }
     }
 
-    /// Ends the flight of this id with a set, which `keep` stores under its generation; `false` if the flight was ended
-    /// before.
+    /// Ends the flight with this id with a set, which `keep` stores under its generation; `false` if it is not the
+    /// current flight.
+    ///
+    /// `keep` runs under the lock: a request then never sees the flight ended and the set not yet stored, which would
+    /// make it start another fetch.
     pub(super) fn succeed(&self, flight: u64, keep: impl FnOnce(u64)) -> bool {
         let mut state = self.lock();
         let is_current = state.end(flight);
@@ -128,7 +152,7 @@ impl<F: InFlight> FetchGate<F> {
         is_current
     }
 
-    /// Ends the flight of this id without a set; `false` if it was ended before.
+    /// Ends the flight with this id without a set; `false` if it is not the current flight.
     pub(super) fn fail(&self, flight: u64, now: Duration, retry_after: Option<Duration>) -> bool {
         let mut state = self.lock();
         let is_current = state.end(flight);
@@ -138,7 +162,8 @@ impl<F: InFlight> FetchGate<F> {
         is_current
     }
 
-    /// Stops any flight; `forget` drops the set while no fetch can land.
+    /// Stops the flight, if any, and drops the set with `forget`, under the lock so that no flight stores a set in
+    /// between. The back-off and the budgets stay: dropping keys must not be a way around them.
     pub(super) fn reset(&self, forget: impl FnOnce()) {
         let mut state = self.lock();
         if let Some((_, flight)) = state.flight.take() {
@@ -162,8 +187,10 @@ impl<F: InFlight> State<F> {
         self.flight.as_ref().map(|(_, flight)| flight).filter(|flight| flight.is_live(now))
     }
 
+    /// Starts a flight in place of an overdue one. Callers have checked that none is live.
     fn start(&mut self, start: impl FnOnce(u64) -> Option<F>) -> Option<F> {
         self.flights += 1;
+        // If none can be started, the overdue flight stays: its runtime may be polled again, and its set is welcome.
         let flight = start(self.flights)?;
         if let Some((_, overdue)) = self.flight.take() {
             overdue.stop();
@@ -172,6 +199,7 @@ impl<F: InFlight> State<F> {
         Some(flight)
     }
 
+    /// Ends the flight with this id; `false` if it was stopped or replaced, so that its outcome does not count.
     fn end(&mut self, id: u64) -> bool {
         self.flight.take_if(|(current, _)| *current == id).is_some()
     }

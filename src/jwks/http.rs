@@ -1,4 +1,6 @@
-//! The only file that names `reqwest`, but for the client that is handed to the builder.
+//! Fetching a JWKS document with `reqwest`.
+//!
+//! No other file names `reqwest`, except for the client that the application supplies to the builder.
 
 use std::{
     future::Future,
@@ -20,18 +22,18 @@ use crate::{
     jwt::MAX_DOCUMENT,
 };
 
-/// Fetches a JWKS document over HTTP.
+/// Fetches a JWKS document over HTTP, from the Frontend API or, with a secret key, from the Backend API.
 pub(crate) struct HttpKeySource {
     authorization: Option<HeaderValue>,
     client: Client,
     url: reqwest::Url,
 }
 
-/// Clients for all the sources of a verifier, made when they are first needed: making one reads the system's
-/// certificates.
+/// The clients of all sources of a verifier. They are made when they are first needed, because making one reads the
+/// certificates of the system.
 ///
-/// There are two since reqwest decides by client, not by URL, whether `HTTP_PROXY` applies, and a proxy must not be asked
-/// for loopback addresses, which mean this machine.
+/// There are two, because reqwest decides by client and not by URL whether `HTTP_PROXY` applies. A request to a
+/// loopback address must not go to a proxy, for which the address is another machine.
 pub(crate) struct HttpClients {
     direct: Mutex<Option<Client>>,
     proxied: Mutex<Option<Client>>,
@@ -53,6 +55,7 @@ impl HttpKeySource {
         Ok(Self { authorization, client, url })
     }
 
+    /// Fetches the document. The caller limits the time, from the connection to the last byte.
     async fn document(&self) -> Result<Bytes, FetchError> {
         let mut request = self.client.get(self.url.clone()).header(ACCEPT, "application/json");
         if let Some(authorization) = &self.authorization {
@@ -90,7 +93,7 @@ impl KeySource for HttpKeySource {
 }
 
 impl HttpClients {
-    /// The user's own client, or ones made when they are first needed.
+    /// Uses `own` for all URLs if there is one: its proxy settings are the application's choice.
     pub(crate) fn new(own: Option<Client>) -> Self {
         Self { direct: Mutex::new(own.clone()), proxied: Mutex::new(own) }
     }
@@ -106,8 +109,11 @@ impl HttpClients {
     }
 }
 
-/// A client that sends one request and takes the response as it is: no redirect can point it at another server's keys,
-/// no compressed response can outgrow the limit unseen, and no broken connection is used again.
+/// Makes a client that sends one request and takes the response as it is.
+///
+/// A redirect could point it at the keys of another server. A compressed response could outgrow the size limit while it
+/// is decoded. A retry would not obey the back-off. An idle connection would be minutes old at the next fetch, and may
+/// be broken.
 fn make_client(is_loopback: bool) -> Result<Client, ConfigError> {
     let mut builder = Client::builder()
         .no_brotli()
@@ -128,6 +134,7 @@ fn is_loopback(url: &reqwest::Url) -> bool {
     Host::of_authority(url.host_str().unwrap_or_default()).is_some_and(Host::is_loopback)
 }
 
+/// Makes the error of a request without a response. The URL is left out, because errors are logged.
 fn unreachable(error: reqwest::Error) -> FetchError {
     if error.is_timeout() {
         return FetchError::of_kind(FetchErrorKind::Timeout);
@@ -135,8 +142,8 @@ fn unreachable(error: reqwest::Error) -> FetchError {
     FetchError::new(error.without_url())
 }
 
-/// The delay that a `Retry-After` asks for (RFC 9110, section 10.2.3). A date is compared with the server's own `Date`,
-/// so that the clocks need not agree.
+/// The delay of a `Retry-After`, in seconds or as a date (RFC 9110, section 10.2.3). A date is compared with the `Date`
+/// of the same response, so that the clocks of the two machines need not agree. A value that is neither is ignored.
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let text = |name| headers.get(name)?.to_str().ok().map(str::trim);
     let asked = text(RETRY_AFTER)?;

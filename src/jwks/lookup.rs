@@ -1,4 +1,16 @@
-//! Which key verifies a token, and when a key that is missing may be fetched.
+//! Which key verifies a token, and what to do if it is missing.
+//!
+//! A missing key does not yet make a token invalid: it may have been published a moment ago. So a token may cause a
+//! fetch and is then tried again. Three things bound how often:
+//!
+//! - The gate bounds how many fetches all tokens cause together.
+//! - [`LookupAttempts`] bounds how many fetches one token waits for: one that was started for it, or two that it
+//!   joined. A fetch that was in flight may have read the document before the key was published; the second of two
+//!   started after the token arrived, so it did not.
+//! - [`MAX_LOOKS`] bounds how often a token looks again because the set changed under it.
+//!
+//! A token with a bad signature remembers the thumbprints of the keys it was tried with. After a fetch it is verified
+//! again only if the keys of its `kid` have changed, so a forgery costs no second verification.
 
 use std::{sync::Arc, time::Duration};
 
@@ -16,30 +28,29 @@ use crate::{
 pub(crate) enum InstanceKeys {
     /// A set that is fetched and refreshed.
     Fetched(KeyStore),
-    /// One key, whatever `kid` a token names.
+    /// One key, from a PEM. It verifies tokens with any `kid`, because a PEM has none.
     One(Arc<VerifyingKey>),
-    /// A set that never changes.
+    /// A set from a document in the configuration. It never changes.
     Set(Arc<KeySet>),
 }
 
-/// The keys that may have signed a token.
+/// The keys that may have signed a token, before its signature is looked at.
 pub(crate) enum Candidates<'k> {
-    /// The set of a store as it was `looked_at` that time.
-    Fetched {
-        store: &'k KeyStore,
-        set: Option<Arc<CachedKeySet>>,
-        looked_at: Duration,
-    },
+    /// The set of a store, or `None` without one, at the time of the look. That time decides whether a refresh is due.
+    Fetched { store: &'k KeyStore, set: Option<Arc<CachedKeySet>>, looked_at: Duration },
+    /// Keys that never change.
     Keys(&'k [VerifyingKey]),
 }
 
-/// A payload whose signature was verified, and the key that did it.
+/// A payload whose signature was verified, with the key that verified it.
 pub(crate) struct SignedPayload<'p> {
     pub(crate) payload: VerifiedPayload<'p>,
     pub(crate) signed_by: SignedBy,
 }
 
-/// The key that signed a token.
+/// The key that signed a token, to find it again in a later set.
+///
+/// `kid` alone is not enough: a rotation may put another key under it. The thumbprint identifies the key (RFC 7638).
 #[derive(Debug)]
 pub(crate) struct SignedBy {
     kid: Arc<str>,
@@ -55,30 +66,34 @@ pub(crate) enum KeyError {
     AlgorithmMismatch,
     InvalidKeyId,
     InvalidSignature,
-    /// Nothing is known of the token.
+    /// No fetch is possible now, which says nothing about the token.
     Unavailable(FetchUnavailable),
     UnknownKid,
 }
 
-/// Waiting for a fetch that may bring the key of a token.
+/// A token that waits for a fetch which may bring its key.
 pub(crate) struct KeyWait {
+    /// Why it waits, which decides what a failed fetch means for it.
     reason: FetchReason,
     wait: FetchWait,
 }
 
-/// What was tried for one token so far.
+/// The fetches and verifications that one token has caused so far.
 #[derive(Default)]
 pub(crate) struct LookupAttempts {
     /// The thumbprints of the keys that did not verify its signature.
     rejected_keys: Vec<[u8; 32]>,
-    /// Fetches that ended without its key.
+    /// Fetches that it waited for.
     fetches: u32,
-    /// No further fetch can bring its key: one that started after the token came has succeeded.
+    /// Whether no further fetch can bring its key: one that started after the token arrived has succeeded.
     is_exhausted: bool,
 }
 
 impl InstanceKeys {
-    /// Looks for the keys that a header names. Starts no refresh; an error is one that no payload could avert.
+    /// Looks up the keys that a header names, and starts no refresh.
+    ///
+    /// An error is final: no payload and no fetch could make the token valid. A pipeline that knows the instance early
+    /// can therefore reject the token before it decodes the payload.
     pub(crate) fn candidates(&self, header: &CheckedHeader<'_>) -> Result<Candidates<'_>, KeyError> {
         let kid = || header.key_id().ok_or(KeyError::InvalidKeyId);
         match self {
@@ -98,8 +113,11 @@ impl InstanceKeys {
         }
     }
 
-    /// Whether the key that signed a token may still be used, and in which generation of the set it now is. Starts a
-    /// refresh that is due.
+    /// The generation in which the key that signed a token is found now; `None` if it was withdrawn or there is no set.
+    /// Starts a refresh that is due.
+    ///
+    /// While the generation `seen` is fresh, this costs three atomic loads and a clock reading. Otherwise it searches
+    /// the set for the same key under the same `kid`.
     pub(crate) fn current_generation(&self, signed_by: &SignedBy, seen: u64) -> Option<u64> {
         let Self::Fetched(store) = self else { return Some(seen) };
         if store.is_fresh(seen) {
@@ -111,7 +129,11 @@ impl InstanceKeys {
         is_there.then_some(set.generation)
     }
 
-    /// Waits for the key of a token; afterwards its signature is worth another try.
+    /// Waits for a fetch that may bring the key of a token. After `Ok` the token is tried again.
+    ///
+    /// If the fetch fails, a token with a bad signature is rejected: a key with its `kid` exists. All others are
+    /// unavailable, since a key that nobody could fetch may exist. If the fetch was stopped, for example because keys
+    /// were forgotten, the token may start another.
     pub(crate) async fn wait(&self, wait: KeyWait, attempts: &mut LookupAttempts) -> Result<(), KeyError> {
         let KeyWait { reason, wait } = wait;
         let is_own = wait.is_own();
@@ -131,7 +153,7 @@ impl InstanceKeys {
         }
     }
 
-    /// Fetches the keys unless they are there.
+    /// Fetches the keys if there is no set.
     pub(crate) async fn warm_up(&self) -> Result<(), KeyError> {
         match self {
             Self::Fetched(store) if store.current().is_none() => {
@@ -141,13 +163,13 @@ impl InstanceKeys {
         }
     }
 
-    /// Fetches the keys, whatever their age and the budgets.
+    /// Fetches the keys, whatever their age, the budgets and the back-off.
     pub(crate) async fn refresh(&self) -> Result<(), KeyError> {
         let Self::Fetched(store) = self else { return Ok(()) };
         let fetch = store.force();
         let has_joined = matches!(&fetch, Fetch::Wait(wait) if !wait.is_own());
         let fetched = self.fetched(fetch).await;
-        // A fetch that was under way may have been answered before whatever the caller knows of.
+        // A fetch that was in flight may have read the document before the change that the caller knows of.
         if has_joined { self.fetched(store.force()).await } else { fetched }
     }
 
@@ -165,8 +187,10 @@ impl InstanceKeys {
         }
     }
 
+    /// Waits for a fetch that serves no token, for warm-up and refresh.
     async fn fetched(&self, fetch: Fetch) -> Result<(), KeyError> {
         match fetch {
+            // The set that was missing has been fetched meanwhile.
             Fetch::Denied | Fetch::SetChanged => Ok(()),
             Fetch::Unavailable(unavailable) => Err(KeyError::Unavailable(unavailable)),
             Fetch::Wait(wait) => match wait.end().await {
@@ -187,7 +211,10 @@ impl InstanceKeys {
 }
 
 impl Candidates<'_> {
-    /// Verifies the token's signature, or says what is missing.
+    /// Verifies the signature of the token, or returns the fetch to wait for.
+    ///
+    /// A refresh that is due starts here and not in [`InstanceKeys::candidates`]: by now the token is well-formed, so a
+    /// flood of garbage does not keep an unused set fresh.
     pub(crate) fn verify<'p>(
         self,
         token: Compact<'p>,
@@ -209,6 +236,10 @@ impl Candidates<'_> {
     }
 }
 
+/// Verifies the signature with the set of a store, and requests a fetch if a key is missing.
+///
+/// It looks again if the set changed between the look and the request: the new set may have the key. `kid` is
+/// present here, since [`InstanceKeys::candidates`] has rejected headers without one.
 fn verify_with_store<'p>(
     store: &KeyStore,
     mut set: Option<Arc<CachedKeySet>>,
@@ -253,6 +284,9 @@ fn verify_with_store<'p>(
 }
 
 /// Tries the keys of one `kid` in turn; hands the token back if none verifies it.
+///
+/// Keys of another algorithm are not tried: `alg` must be the one algorithm of the key (RFC 8725, section 3.1). The
+/// error is a bad signature if at least one key was tried, since a mismatch of `alg` is worth no fetch.
 #[expect(clippy::result_large_err, reason = "the token is handed back, it is no error to carry")]
 fn verify_with<'p>(
     keys: &[VerifyingKey],
@@ -278,16 +312,16 @@ impl SignedBy {
 }
 
 impl LookupAttempts {
-    /// Whether exactly these keys did not verify the signature before.
+    /// Whether exactly these keys failed to verify the signature before: then they would fail again.
     fn have_rejected(&self, keys: &[VerifyingKey]) -> bool {
         self.rejected_keys.len() == keys.len()
             && self.rejected_keys.iter().zip(keys).all(|(rejected, key)| rejected == key.thumbprint())
     }
 }
 
-/// The generation of a set that no other comes after.
+/// The generation of keys that never change. Fetched sets are numbered from 1.
 const UNCHANGING: u64 = 0;
-/// Two fetches that a token joined, or one of its own: the second of two started after the token came.
+/// Two fetches that a token joined are as good as one of its own: the second started after the token arrived.
 const MAX_FETCHES: u32 = 2;
-/// A set is replaced rarely; a token that finds another one at each look is not worth a fourth.
+/// Sets are minutes apart. Three looks allow for a fetch and a concurrent refresh; more would serve no real token.
 const MAX_LOOKS: u32 = 3;

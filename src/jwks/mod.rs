@@ -1,27 +1,58 @@
-//! Where keys come from and how they are kept.
+//! Keys: where they come from, and how they are fetched, refreshed and kept.
 //!
 //! A key set is fetched when the first token needs it and refreshed in the background while it is in use. Nothing is
 //! spawned before a request needs it, and the fetch in flight stops with the last handle to its verifier.
 //!
-//! | situation | what happens |
+//! A token whose key is in the set never waits.
+//!
+//! | situation | behaviour |
 //! |---|---|
 //! | the set is fresh | it is used |
-//! | 80 to 90 % of the refresh interval has passed, or of the stale limit if that is shorter | one refresh in the background, no request waits |
-//! | refreshing fails | the last good set is served up to the stale limit, 24 hours by default |
-//! | no set | requests wait for the one fetch in flight, at most its timeout, then 503 with `Retry-After`; one that joined it too late for its key waits for one more |
-//! | fetching fails | back-off from 0.25 s, doubling to 1 s without keys and 30 s with; `Retry-After` is honoured up to 5 s and 60 s |
-//! | unknown `kid` | a fetch from a budget: two at once, one more every 10 seconds |
-//! | bad signature under a known `kid` | one fetch a minute, if the set is older than 30 seconds |
-//! | a document without a usable key | a failure: the old set stays |
+//! | 80 to 90 % of the refresh interval has passed, or of the stale limit if that is shorter | one refresh in the background; no request waits |
+//! | a refresh fails | the last good set is used up to the stale limit, 24 hours by default |
+//! | there is no set | requests wait for the one fetch in flight, at most its timeout, then get 503 with `Retry-After`; a request that joined too late for its key waits for one more fetch |
+//! | fetches fail | back-off from 0.25 s, doubling to 1 s without keys and 30 s with keys; `Retry-After` is honoured up to 5 s and 60 s |
+//! | a `kid` is unknown | a fetch, from a budget: two at once, one more every 10 seconds |
+//! | a signature is bad under a known `kid` | one fetch a minute, if the set is older than 30 seconds |
+//! | a document has no usable key | a failed fetch: the old set stays |
 //!
-//! A token whose key is known never waits for any of it.
+//! [`Verifier::keys_status`](crate::Verifier::keys_status) reports the state. The guide has the
+//! [outages](crate::guide::outages) and a reason for [each number](crate::guide::defaults).
 //!
-//! Two things are read from the environment without being configured: the proxy through which addresses other than
-//! loopback are reached (`HTTPS_PROXY`, `ALL_PROXY`, `NO_PROXY`), and, on platforms that keep no certificate store of
-//! their own, the files of trusted certificate authorities (`SSL_CERT_FILE`, `SSL_CERT_DIR`).
+//! # Example
 //!
-//! Fetches run on the Tokio runtime of the request that needs them. Build it with `enable_all`: sockets need its I/O
-//! driver.
+//! ```
+//! # #[cfg(all(feature = "reqwest", feature = "testing"))]
+//! # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+//! use tower_clerk::{Verifier, testing::TestIssuer};
+//!
+//! let issuer = TestIssuer::start().await?;
+//! let verifier = Verifier::new(issuer.config())?;
+//! assert_eq!(issuer.fetches(), 0);
+//!
+//! // Many tokens, one fetch.
+//! for user in ["user_ada", "user_bob"] {
+//!     verifier.verify(&issuer.token(user).sign()).await?;
+//! }
+//! assert_eq!(issuer.fetches(), 1);
+//!
+//! // A token with a new `kid` starts a fetch and waits for it.
+//! issuer.rotate();
+//! verifier.verify(&issuer.token("user_ada").sign()).await?;
+//! assert_eq!(issuer.fetches(), 2);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! # })?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Environment
+//!
+//! The HTTP client reads two things from the environment by itself: the proxy for addresses other than loopback
+//! (`HTTPS_PROXY`, `ALL_PROXY`, `NO_PROXY`), and, on platforms without a certificate store of their own, the files of
+//! trusted certificate authorities (`SSL_CERT_FILE`, `SSL_CERT_DIR`).
+//!
+//! Fetches run on the Tokio runtime of the request that needs them. Build it with `enable_all`, because sockets need
+//! its I/O driver.
 
 mod gate;
 #[cfg(feature = "reqwest")]

@@ -1,4 +1,10 @@
-//! When a fetch of keys may start: back-off and budgets, without a clock of their own.
+//! When a fetch of keys may start: the back-off after failures, and the budgets.
+//!
+//! Two rules, because two parties have to be protected. The back-off protects the server that fails, and every reason
+//! obeys it. The budgets protect the server from clients: a forged token with a made-up `kid` or signature would
+//! otherwise cause a fetch. Without keys there is no budget, because no token can then be verified anyway.
+//!
+//! Times are handed in, so that tests need no clock.
 
 use std::time::Duration;
 
@@ -7,26 +13,28 @@ use crate::rate_limit::RateLimit;
 /// Why a request asks for a fetch of keys.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum FetchReason {
-    /// A key with the token's `kid` is there, but it did not make the signature: a rotation may have reused the `kid`.
+    /// A key has the token's `kid` but does not verify the signature: a rotation may have reused the `kid`.
     BadSignature,
-    /// There are no keys at all.
+    /// There is no set that may be used.
     NoKeys,
-    /// No key has the token's `kid`.
+    /// No key has the token's `kid`: a rotation may have added one.
     UnknownKid,
 }
 
 /// Back-off after failures, and a budget for each reason that forged tokens can give.
 ///
-/// Times are those of the monotonic clock.
+/// All times are monotonic.
 #[derive(Debug)]
 pub(super) struct Schedule {
     unknown_kid: RateLimit,
     bad_signature: RateLimit,
-    /// Failed fetches in a row.
+    /// Failed fetches since the last success.
     failures: u32,
     failed_at: Duration,
+    /// The delay that the server asked for; zero if none.
     retry_after: Duration,
-    /// How much shorter than its full length the current back-off is, in percent.
+    /// How much shorter than its full length the current back-off is, in percent. Drawn once for each failure, so that
+    /// the delay does not change between two questions.
     jitter: u32,
 }
 
@@ -54,6 +62,9 @@ impl Schedule {
     }
 
     /// How long until the next attempt; zero if it may start now.
+    ///
+    /// `has_keys` selects the limits at the time of the question: if the set passes the stale limit during a long
+    /// back-off, the shorter limits apply at once.
     pub(super) fn delay(&self, now: Duration, has_keys: bool) -> Duration {
         if self.failures == 0 {
             return Duration::ZERO;
@@ -86,20 +97,24 @@ impl Schedule {
     }
 }
 
-// Why each number: a rotation publishes one new key and is seen by every replica at once, so two fetches at once and one
-// more each ten seconds find it, while a flood of made-up kids costs Clerk six requests a minute.
+/// Two fetches at once: a made-up `kid` may have taken the first just before a rotation.
 const UNKNOWN_KID_BURST: u32 = 2;
+/// A flood of made-up `kid`s costs Clerk six requests a minute, and even then a rotated key is found within ten
+/// seconds.
 const UNKNOWN_KID_INTERVAL: Duration = Duration::from_secs(10);
-// A key replaced under its own kid is rare, and a forged signature is the cheapest token to make: one fetch a minute.
+/// One fetch is enough: a key that is replaced under its own `kid` is rare.
 const BAD_SIGNATURE_BURST: u32 = 1;
+/// A bad signature is the cheapest forgery, since every token shows a valid `kid`. So this budget is the smaller one.
 const BAD_SIGNATURE_INTERVAL: Duration = Duration::from_secs(60);
-/// One lost packet is made up for before a user notices.
+/// The first retry makes up for a lost packet before a user notices.
 const FIRST_DELAY: Duration = Duration::from_millis(250);
-/// With keys nobody waits; without, everyone does, and recovery within a second matters more than politeness.
+/// With keys no request waits, so a server that fails gets time to recover.
 const MAX_DELAY_WITH_KEYS: Duration = Duration::from_secs(30);
+/// Without keys every request waits or gets 503, so the service has to recover within a second of Clerk.
 const MAX_DELAY_WITHOUT_KEYS: Duration = Duration::from_secs(1);
-/// A server that asks for more time gets it, up to what an outage may cost.
+/// A server that asks for a minute gets it. Longer delays would let keys go stale because of one header.
 const MAX_RETRY_AFTER_WITH_KEYS: Duration = Duration::from_secs(60);
+/// Without keys the service is down, so even a server that asks for more is tried again after this.
 const MAX_RETRY_AFTER_WITHOUT_KEYS: Duration = Duration::from_secs(5);
 /// In percent: enough to spread replicas that failed together. Jitter only shortens, so the limits above hold.
 const MAX_JITTER: u32 = 25;

@@ -4,10 +4,19 @@ use bytes::Bytes;
 
 use crate::jwt::KeySetError;
 
-/// A source of JWKS documents, for keys that are not fetched from Clerk directly.
+/// A source of JWKS documents (RFC 7517, section 5), for keys that are not fetched from Clerk directly.
 ///
-/// An `async` closure without arguments is one. It returns the raw document: parsing it, limiting its size to 512 KiB,
-/// the deadline and the single flight are taken care of.
+/// A closure without arguments that returns a future of `Result<Bytes, FetchError>` is one. Use it to read keys from a
+/// shared cache, a file or a secret store, or to fetch them with an HTTP client other than reqwest. Set it with
+/// [`Instance::key_source`](crate::verify::Instance::key_source).
+///
+/// The source returns the document as it is. Refresh, back-off and the stale limit work as for keys from Clerk:
+///
+/// - At most one call runs at a time for an instance, in a task on the Tokio runtime of a request.
+/// - It is dropped after [`jwks_timeout`](crate::ClerkConfig::jwks_timeout), 3 seconds by default. A source that
+///   [panics](FetchErrorKind::Panicked) fails only this fetch.
+/// - The document is parsed and its size is limited to 512 KiB. A source that reads from the network should limit what
+///   it reads.
 ///
 /// ```
 /// # #[cfg(feature = "testing")]
@@ -40,7 +49,7 @@ pub trait KeySource: Send + Sync {
     ///
     /// # Errors
     ///
-    /// [`FetchError`] if the document cannot be had now.
+    /// [`FetchError::new`] with the cause if the document is not available now. The last good key set stays in use.
     fn fetch(&self) -> Pin<Box<dyn Future<Output = Result<Bytes, FetchError>> + Send + '_>>;
 }
 
@@ -54,7 +63,10 @@ where
     }
 }
 
-/// A JWKS document could not be fetched.
+/// Why a JWKS document could not be fetched.
+///
+/// A [`KeySource`] makes one with [`new`](Self::new), of the kind [`Transport`](FetchErrorKind::Transport). The cause
+/// appears in the log and as [`source`](Error::source), not in responses.
 #[derive(Debug)]
 pub struct FetchError {
     kind: FetchErrorKind,
@@ -62,44 +74,68 @@ pub struct FetchError {
     retry_after: Option<Duration>,
 }
 
-/// What was wrong with a fetch of keys.
+/// The kind of a [`FetchError`]. A fetch that fails leaves the last good key set in use.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum FetchErrorKind {
     /// The document is not a JWK Set (RFC 7517, section 5).
     InvalidDocument,
-    /// The document has no key that can be used.
+    /// The document has no RSA key of 2048 to 8192 bits with a `kid`, for verifying RS256, RS384 or RS512.
     NoUsableKey,
     /// The key source panicked.
     Panicked,
-    /// The document did not arrive in time.
+    /// The document did not arrive within [`jwks_timeout`](crate::ClerkConfig::jwks_timeout).
     Timeout,
     /// The document is larger than 512 KiB or has more than 1024 keys.
     TooLarge,
-    /// The server could not be reached, or the key source failed.
+    /// The server could not be reached, or the key source returned an error.
     Transport,
-    /// The response has a `Content-Encoding` that was not asked for.
+    /// The response has a `Content-Encoding`, although none was asked for. It could grow past the size limit.
     UnexpectedEncoding,
-    /// The HTTP client that the application handed in followed a redirect.
+    /// The HTTP client that the application supplied followed a redirect. Another server must not supply the keys.
     UnexpectedRedirect,
-    /// The server responded with another status than 200.
+    /// The server responded with a status other than 200.
     UnexpectedStatus,
 }
 
 impl FetchError {
-    /// Makes the error of a key source that failed.
+    /// Makes an error from its cause, of the kind [`Transport`](FetchErrorKind::Transport).
     pub fn new(source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self { source: Some(source.into()), ..Self::of_kind(FetchErrorKind::Transport) }
     }
 
-    /// Asks for no other attempt before `delay` has passed; honoured up to a minute, and up to 5 seconds while there
-    /// are no keys at all.
+    /// Sets the delay before the next fetch, as the HTTP header `Retry-After` does (RFC 9110, section 10.2.3).
+    ///
+    /// It is honoured up to 60 seconds, and up to 5 seconds if there is no key set in use. It only lengthens the
+    /// back-off.
+    ///
+    /// ```
+    /// # #[cfg(feature = "testing")]
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+    /// use std::time::Duration;
+    ///
+    /// use bytes::Bytes;
+    /// use tower_clerk::{ClerkConfig, Verifier, jwks::FetchError, testing::ManualClock, verify::Instance};
+    ///
+    /// let source = || async {
+    ///     Err::<Bytes, _>(FetchError::new("the store is being restored").retry_after(Duration::from_secs(3)))
+    /// };
+    /// let config = ClerkConfig::from_frontend_api_url("https://clerk.example.com")?;
+    /// let instance = Instance::new(config).key_source(source);
+    /// let verifier = Verifier::builder(instance).clock(ManualClock::new()).build()?;
+    ///
+    /// let error = verifier.warm_up().await.unwrap_err();
+    /// assert_eq!(error.retry_after(), Some(Duration::from_secs(3)));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn retry_after(self, delay: Duration) -> Self {
         Self { retry_after: Some(delay), ..self }
     }
 
-    /// What was wrong.
+    /// Returns the kind of the error.
     #[must_use]
     pub fn kind(&self) -> FetchErrorKind {
         self.kind
@@ -132,7 +168,7 @@ impl Error for FetchError {
 }
 
 impl FetchErrorKind {
-    /// A name for metrics and logs, such as `no_usable_key`.
+    /// Returns a stable name for metrics and logs, such as `no_usable_key`.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {

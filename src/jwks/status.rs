@@ -2,27 +2,35 @@ use std::time::Duration;
 
 use super::FetchErrorKind;
 
-/// The state of the keys of a verifier, for health endpoints.
+/// The state of the keys of an instance, for health endpoints and metrics.
+///
+/// [`Verifier::keys_status`](crate::Verifier::keys_status) returns it, and has an example. A readiness endpoint may
+/// require that [`keys`](Self::keys) is not zero, if [`warm_up`](crate::Verifier::warm_up) fetches keys at start; a
+/// liveness endpoint should not. A [`last_error`](Self::last_error) alone is a warning, because the last good set stays
+/// in use. Times are measured with the monotonic clock.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct KeysStatus {
-    /// How many keys are in use; zero if there are none, or none that may still be used.
+    /// The number of keys in use. Zero if there is no key set, or the set is past the
+    /// [`jwks_stale_limit`](crate::ClerkConfig::jwks_stale_limit): tokens then get 503.
     pub keys: usize,
-    /// How long ago the set in use was fetched; `None` without one, and for keys that are not fetched.
+    /// The time since the key set in use was fetched; `None` without one, and for keys that are not fetched.
     pub age: Option<Duration>,
-    /// How long ago a fetch last succeeded.
+    /// The time since a fetch last succeeded; `None` if none has. It outlives the key set.
     pub last_success: Option<Duration>,
-    /// What was wrong with the last fetch, if it failed.
+    /// The kind of error of the last fetch; `None` if it succeeded, or there was none.
     pub last_error: Option<FetchErrorKind>,
 }
 
 impl KeysStatus {
-    /// Of keys that are not fetched.
+    /// The state of keys that are not fetched: they have no age and cannot fail.
     pub(crate) fn fixed(keys: usize) -> Self {
         Self { keys, age: None, last_success: None, last_error: None }
     }
 
-    /// Whether this instance is worse off than the other: it has no keys, its last fetch failed, or its keys are older.
+    /// Whether this state is worse than the other: no keys, else a failed fetch, else older keys.
+    ///
+    /// `None < Some(_)`, so keys that are not fetched count as the best.
     pub(crate) fn is_worse_than(&self, other: &Self) -> bool {
         let badness = |status: &Self| (status.keys == 0, status.last_error.is_some(), status.age);
         badness(self) > badness(other)

@@ -1,4 +1,10 @@
-//! The key set of one instance over time.
+//! The key set of one instance over time: fetched, used, refreshed, stale, forgotten.
+//!
+//! Three parts work together. The [`FetchGate`] decides which request starts a fetch. A [`Flight`] runs it. The
+//! [`KeyCache`] holds the set. The [`KeyStore`] connects them, and is the only one of them that reads the clock.
+//!
+//! A cache hit of a token only needs to know that its generation is still current and fresh. Two atomics say so without
+//! a lock; see [`KeyStore::is_fresh`]. All other paths read the set itself.
 
 use std::{
     sync::{
@@ -20,27 +26,28 @@ use crate::{
     clock::{Clock, nanos},
     jwt::KeySet,
     rate_limit::Throttle,
-    single_flight::{Announcer, Completion, Flight, FlightWait, WaitEnd},
-    telemetry::{self, Span},
+    single_flight::{Announcer, Completion, Flight, FlightWait, MAX_WAITING, WaitEnd},
+    telemetry::{self, Span, WARNING_INTERVAL},
 };
 
-/// The key sets of one verifier, each under the number of its store.
+/// The key sets of one verifier, each under the number of its store. One cache bounds the memory of all of them.
 ///
-/// It only holds them: moka's clock cannot be injected, so timestamps of our own decide what is fresh, and moka's expiry
-/// is a second net.
+/// It decides nothing about age: the clock of moka cannot be injected, so the timestamps of a set say whether it may be
+/// used. The expiry of moka only frees memory, at twice the stale limit.
 #[derive(Clone)]
 pub(crate) struct KeyCache(Cache<u64, Arc<CachedKeySet>>);
 
-/// A key set as it was fetched. Times are those of the monotonic clock.
+/// A key set as it was fetched. All times are monotonic.
 pub(crate) struct CachedKeySet {
     pub(crate) keys: KeySet,
-    /// Counts the sets of a store in the order in which they came.
+    /// The number of the set among the sets of its store, from 1.
     pub(crate) generation: u64,
     fetched_at: Duration,
+    /// Fixed when the set is stored, so that its jitter is drawn once.
     refresh_at: Duration,
 }
 
-/// When a set is refreshed and how long it is served.
+/// When a set is refreshed, how long it may be used, and how long a fetch may take.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RefreshPolicy {
     pub(crate) interval: Duration,
@@ -50,17 +57,18 @@ pub(crate) struct RefreshPolicy {
 
 /// The key set of one instance: held in the cache, refreshed by at most one fetch at once.
 ///
-/// Dropping it stops the fetch in flight.
+/// Dropping it stops the fetch in flight, unless a request still waits for it.
 pub(crate) struct KeyStore {
     shared: Arc<Shared>,
 }
 
-/// What a request for a fetch got.
+/// The result of a request for a fetch.
 pub(super) enum Fetch {
-    /// No fetch for this reason: what is missing is missing.
+    /// No fetch is allowed for this reason. The token is rejected: its key counts as unknown, or its signature as bad.
     Denied,
-    /// The set is no longer the one that was looked at.
+    /// The set has changed since it was looked at: look again.
     SetChanged,
+    /// No fetch is possible now, which says nothing about the token.
     Unavailable(FetchUnavailable),
     Wait(FetchWait),
 }
@@ -78,13 +86,13 @@ pub(crate) enum FetchUnavailable {
     TooManyWaiting,
 }
 
-/// Waiting for the fetch in flight.
+/// A request that waits for the fetch in flight. It keeps the store alive, and with it the fetch.
 pub(crate) struct FetchWait {
     shared: Arc<Shared>,
     wait: FlightWait<Outcome>,
 }
 
-/// How a fetch ended.
+/// How a fetch ended. A success carries no set: waiters read the newest one, which may be newer still.
 pub(super) type Outcome = Result<(), FetchErrorKind>;
 
 struct Shared {
@@ -92,32 +100,33 @@ struct Shared {
     policy: RefreshPolicy,
     clock: Arc<dyn Clock>,
     cache: KeyCache,
-    /// The store's number in the cache.
+    /// The number of the store, its key in the cache.
     number: u64,
     gate: FetchGate<Flight<Outcome>>,
     /// Places for requests that wait.
     places: Arc<Semaphore>,
-    /// The generation of the newest set, zero if it was dropped.
+    /// The generation of the newest set; zero if it was dropped or is being replaced.
     newest: AtomicU64,
-    /// When the newest set is due for a refresh, in nanoseconds.
+    /// When the newest set is due for a refresh, in nanoseconds of the monotonic clock.
     fresh_until: AtomicU64,
     history: Mutex<History>,
 }
 
-/// What operators are told about past fetches.
+/// Past fetches, for status and log.
 struct History {
     last_error: Option<FetchErrorKind>,
     last_success: Option<Duration>,
+    /// Replaced by a new one after a success, so that the first failure of the next outage is logged at once.
     warnings: Throttle,
 }
 
 impl KeyCache {
-    /// For so many instances, whose sets are served for `stale_limit` at most.
+    /// Makes a cache for so many instances, whose sets may be used for `stale_limit` at most.
     pub(crate) fn new(instances: usize, stale_limit: Duration) -> Self {
         let instances = u64::try_from(instances).unwrap_or(u64::MAX);
         let cache = Cache::builder()
             .max_capacity(instances.saturating_add(SPARE_CAPACITY))
-            // moka's default policy may refuse a new set where there is no room for it.
+            // The default policy of moka may not admit a new entry to a full cache. A fetched set must be stored.
             .eviction_policy(EvictionPolicy::lru())
             .time_to_live(stale_limit * 2);
         Self(cache.build())
@@ -125,8 +134,9 @@ impl KeyCache {
 }
 
 impl RefreshPolicy {
-    /// Nine tenths of the interval, up to a tenth of it earlier so that many processes do not fetch at once. In time,
-    /// too, for a set that may not be served for as long as that.
+    /// The age at which a set is refreshed: nine tenths of the interval, or up to a tenth of it earlier, so that many
+    /// processes do not fetch at once. If the stale limit is shorter than the interval, it counts instead: the set has
+    /// to be replaced before it may no longer be used.
     fn refresh_due(&self) -> Duration {
         let permille = REFRESH_AT - fastrand::u32(0..=REFRESH_JITTER);
         self.interval.min(self.stale_limit) * permille / 1000
@@ -134,7 +144,7 @@ impl RefreshPolicy {
 }
 
 impl KeyStore {
-    /// `number` is unique among the stores that share `cache`.
+    /// Makes a store without a set. `number` must be unique among the stores that share `cache`.
     pub(crate) fn new(
         cache: KeyCache,
         number: u64,
@@ -161,22 +171,28 @@ impl KeyStore {
         Self { shared: Arc::new(shared) }
     }
 
-    /// Whether `generation` is current and neither due for a refresh nor stale.
+    /// Whether `generation` is current and neither due for a refresh nor stale. Without a lock: every cache hit of a
+    /// token calls it.
+    ///
+    /// The stale limit needs no check of its own: a set is due for a refresh before it is stale.
     pub(super) fn is_fresh(&self, generation: u64) -> bool {
         let is_newest = || self.shared.newest.load(Ordering::Acquire) == generation;
-        // Checked again after the time, which otherwise could be that of a set that has just replaced this one.
+        // The generation is read again after the time: the time could be that of a set which has just replaced this
+        // one. No generation is used twice, so equal readings mean that the set did not change in between.
         is_newest()
             && nanos(self.shared.clock.monotonic()) < self.shared.fresh_until.load(Ordering::Acquire)
             && is_newest()
     }
 
-    /// The set to verify with, unless there is none or it is past the stale limit, and when it was looked at.
+    /// The set to verify with, unless there is none or it is past the stale limit, and the time of this look.
+    ///
+    /// It starts no refresh: a token that is rejected by its header or its form must not cause a fetch.
     pub(super) fn peek(&self) -> (Option<Arc<CachedKeySet>>, Duration) {
         let now = self.shared.clock.monotonic();
         (self.shared.usable(now), now)
     }
 
-    /// As [`peek`](Self::peek), and starts the refresh that is due.
+    /// As [`peek`](Self::peek), and starts a refresh that is due.
     pub(super) fn current(&self) -> Option<Arc<CachedKeySet>> {
         let (set, now) = self.peek();
         let set = set?;
@@ -184,14 +200,17 @@ impl KeyStore {
         Some(set)
     }
 
-    /// Starts the refresh of a set that is in use, if it is due.
+    /// Starts a refresh of a set in use, if it is due. A set that nobody uses is not refreshed.
     pub(super) fn refresh_if_due(&self, set: &CachedKeySet, now: Duration) {
         if now >= set.refresh_at {
             self.shared.gate.refresh_if_idle(now, |id| Shared::start(&self.shared, id, now));
         }
     }
 
-    /// Requests a fetch on behalf of a token that was looked for in the set `seen`.
+    /// Requests a fetch for a token whose key was missing from the set `seen`; `None` if there was no set.
+    ///
+    /// A bad signature is special: a key with the `kid` exists, so most such tokens are forged. It starts no fetch if
+    /// the set is young, and where no fetch is possible the token is rejected (401) and not postponed (503).
     pub(super) fn request(&self, reason: FetchReason, seen: Option<&CachedKeySet>) -> Fetch {
         let now = self.shared.clock.monotonic();
         let generation = |set: &CachedKeySet| set.generation;
@@ -213,20 +232,24 @@ impl KeyStore {
             Entry::Started(flight) => Shared::wait(&self.shared, flight, true),
         };
         match fetch {
-            // A key with that `kid` is there and rejects the token: only another key could accept it.
+            // A 503 makes clients try again. A key with that `kid` exists and does not verify the token, so the token
+            // is most likely forged: reject it.
             Fetch::Unavailable(_) if reason == FetchReason::BadSignature => Fetch::Denied,
             fetch => fetch,
         }
     }
 
-    /// Whether a token whose `kid` is not in the set `seen` is rejected without a fetch.
+    /// Whether a token whose `kid` is not in the set `seen` can be rejected without a fetch, by its header alone.
+    ///
+    /// Not if a refresh is due. The token then goes through [`request`](Self::request), after the refresh has started,
+    /// and joins it: the refresh may bring its key.
     pub(super) fn is_unknown_kid_final(&self, seen: &CachedKeySet, now: Duration) -> bool {
         let current = || self.shared.usable(now).map(|set| set.generation);
         now < seen.refresh_at
             && self.shared.gate.is_exhausted(FetchReason::UnknownKid, Some(seen.generation), now, current)
     }
 
-    /// Fetches now, whatever the budgets say, or joins the fetch in flight.
+    /// Fetches now, whatever the budgets and the back-off say, or joins the fetch in flight.
     pub(super) fn force(&self) -> Fetch {
         let now = self.shared.clock.monotonic();
         match self.shared.gate.force(now, |id| Shared::start(&self.shared, id, now)) {
@@ -236,7 +259,8 @@ impl KeyStore {
         }
     }
 
-    /// Drops the set, and the fetch in flight with it.
+    /// Drops the set and stops the fetch in flight, which may have read its document before the caller's reason to call
+    /// this. Requests that wait for it start another.
     pub(super) fn forget(&self) {
         self.shared.gate.reset(|| {
             self.shared.newest.store(0, Ordering::Release);
@@ -256,7 +280,7 @@ impl KeyStore {
         }
     }
 
-    /// How long until the next attempt to fetch.
+    /// How long until the next attempt to fetch, for `Retry-After`.
     pub(super) fn retry_after(&self) -> Duration {
         let now = self.shared.clock.monotonic();
         self.shared.gate.delay(now, self.shared.usable(now).is_some())
@@ -269,7 +293,10 @@ impl FetchWait {
         self.wait.is_own()
     }
 
-    /// Waits for the end; `None` if the fetch was stopped.
+    /// Waits for the outcome; `None` if the fetch was stopped or its runtime ended.
+    ///
+    /// A waiter that times out ends the flight as failed: its runtime is not polled. The next request is then not made
+    /// to wait for the same flight.
     pub(super) async fn end(mut self) -> Option<Outcome> {
         match self.wait.end().await {
             WaitEnd::Announced(outcome) => Some(outcome),
@@ -284,14 +311,16 @@ impl FetchWait {
 }
 
 impl Shared {
-    /// Starts a fetch; `None` without a runtime.
+    /// Starts a fetch; `None` outside a Tokio runtime.
     fn start(shared: &Arc<Self>, id: u64, now: Duration) -> Option<Flight<Outcome>> {
         let source = Arc::clone(&shared.source);
+        // Parsing is part of the work: its time counts, and a document without a usable key is a failed fetch.
         let fetch = async move {
             let document = source.fetch().await?;
             KeySet::parse(&document).map_err(|error| FetchError::of_kind(error.into()))
         };
-        // Weak, so that the last handle to a verifier stops its fetch.
+        // Weak, because the task would otherwise keep the store alive, and dropping the verifier would not stop the
+        // fetch.
         let store = Arc::downgrade(shared);
         let on_done = move |fetched: Completion<Result<KeySet, FetchError>>, waiters: Announcer<Outcome>| {
             if let Some(store) = store.upgrade() {
@@ -308,9 +337,10 @@ impl Shared {
         }
     }
 
-    /// Takes in what a fetch brought, unless it was given up before.
+    /// Stores the set that a fetch returned, unless the flight was stopped or replaced, and announces the outcome.
     ///
-    /// Whoever waits is told before anything is logged: a subscriber that panics is no reason for them to go without.
+    /// The set is stored before the announcement, so that every waiter finds it. The announcement comes before the log:
+    /// a subscriber is user code, and if it panics or blocks, the waiters have their outcome all the same.
     fn finish(&self, flight: u64, fetched: Completion<Result<KeySet, FetchError>>, waiters: &Announcer<Outcome>) {
         let fetched = match fetched {
             Completion::Finished(fetched) => fetched,
@@ -327,6 +357,7 @@ impl Shared {
             let refresh_at = now.saturating_add(self.policy.refresh_due());
             let set = CachedKeySet { keys, generation, fetched_at: now, refresh_at };
             self.cache.0.insert(self.number, Arc::new(set));
+            // Zero in between: `is_fresh` must not combine the old generation with the new time.
             self.newest.store(0, Ordering::Release);
             self.fresh_until.store(nanos(refresh_at), Ordering::Release);
             self.newest.store(generation, Ordering::Release);
@@ -343,13 +374,14 @@ impl Shared {
         }
     }
 
-    /// Ends a flight that brought nothing, unless it was given up before.
+    /// Ends a flight without a set, unless it was stopped or replaced. The set in use stays.
     fn fail(&self, flight: u64, error: &FetchError, announce: impl FnOnce(FetchErrorKind)) {
         let now = self.clock.monotonic();
         if !self.gate.fail(flight, now, error.delay()) {
             return;
         }
         let age = self.usable(now).map(|set| now.saturating_sub(set.fetched_at));
+        // The throttle is asked last, and under the lock: a failure that is no warning must not use up the interval.
         let is_due = {
             let mut history = self.history();
             history.last_error = Some(error.kind());
@@ -359,7 +391,7 @@ impl Shared {
         telemetry::fetch_failed(error, age, is_due);
     }
 
-    /// The set, unless there is none or it is past the stale limit.
+    /// The set, unless there is none or it is past the stale limit. A stale set is never used, whatever the outage.
     fn usable(&self, now: Duration) -> Option<Arc<CachedKeySet>> {
         let set = self.cache.0.get(&self.number)?;
         (now.saturating_sub(set.fetched_at) < self.policy.stale_limit).then_some(set)
@@ -371,6 +403,7 @@ impl Shared {
 }
 
 impl Drop for Shared {
+    /// Stops the fetch in flight, and frees the set at once: in a verifier with a resolver, stores come and go.
     fn drop(&mut self) {
         self.gate.reset(|| self.cache.0.invalidate(&self.number));
     }
@@ -386,16 +419,12 @@ impl InFlight for Flight<Outcome> {
     }
 }
 
-/// In thousandths of the refresh interval. A tenth is left for the fetch and its retries before the interval is over.
+/// In thousandths of the refresh interval. A tenth remains for the fetch and its retries before the interval is over.
 const REFRESH_AT: u32 = 900;
-/// In thousandths of the refresh interval: replicas that were started together spread their fetches over this much.
+/// In thousandths of the refresh interval: replicas that started together spread their fetches over this much of it.
 const REFRESH_JITTER: u32 = 100;
-/// Sets of stores that were dropped count until moka's next maintenance, which comes after 64 operations at the latest.
+/// Sets of dropped stores count until the next maintenance of moka, which comes after 64 operations at the latest.
+/// Without room for them, moka would evict a set that is in use.
 const SPARE_CAPACITY: u64 = 64;
-/// Requests that wait for the keys of one instance: a burst that a server could hold anyway, a bound on what a herd holds
-/// in memory.
-const MAX_WAITING: usize = 16_384;
-/// A younger set is not fetched anew because of a bad signature: Clerk was asked just now.
+/// A bad signature starts no fetch while the set is younger: Clerk has just been asked, so another key is unlikely.
 const MIN_AGE_FOR_BAD_SIGNATURE: Duration = Duration::from_secs(30);
-/// A failure that repeats is logged as a warning once a minute.
-const WARNING_INTERVAL: Duration = Duration::from_secs(60);

@@ -1,3 +1,9 @@
+//! A token in compact serialization (RFC 7515, section 7.1), decoded in steps.
+//!
+//! The steps are separate types so that a token can be rejected by its header before the rest is decoded. The caller
+//! supplies the buffers: on its stack they outlive the borrowed segments, and a usual token is decoded without the
+//! heap.
+
 use std::{borrow::Cow, str};
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
@@ -10,10 +16,11 @@ pub(crate) struct Segments<'t, 'b> {
     header: Cow<'b, [u8]>,
     payload: &'t str,
     signature: &'t str,
+    /// The first two segments with their dot, as they are in the token (RFC 7515, section 5.2).
     signing_input: &'t str,
 }
 
-/// The payload and the signature of a token, decoded.
+/// The payload and the signature of a token, decoded but not parsed.
 pub(crate) struct DecodedSegments<'t, 'b> {
     payload: Cow<'b, [u8]>,
     signature: Cow<'b, [u8]>,
@@ -22,14 +29,19 @@ pub(crate) struct DecodedSegments<'t, 'b> {
 
 /// A well-formed token whose signature has not been verified: a compact JWS (RFC 7515, section 7.1) with a JSON object
 /// as its payload.
+///
+/// It is consumed by `VerifyingKey::verify` and turned into a `VerifiedPayload`, so that no unverified copy of a
+/// verified payload remains.
 pub(crate) struct Compact<'p> {
     pub(super) payload: Payload<'p>,
     pub(super) signature: &'p [u8],
     pub(super) signing_input: &'p [u8],
 }
 
-/// The payload of a token: its text, and its members parsed. `act` and `o` are parsed too if they are objects, since
-/// their members must be unique as well.
+/// The payload of a token: its text, and its members parsed.
+///
+/// `act` and `o` are parsed too if they are objects: whether a user is impersonated, and what they may do, must not
+/// depend on which of two duplicate members a parser takes.
 pub(crate) struct Payload<'p> {
     pub(crate) text: &'p str,
     pub(crate) members: Object<'p>,
@@ -37,13 +49,17 @@ pub(crate) struct Payload<'p> {
     pub(crate) organization: Option<Object<'p>>,
 }
 
-/// Not three segments of canonical base64url, the first two of them JSON objects in UTF-8 with unique members (RFC 7515,
-/// section 5.2; RFC 7519, section 7.2).
+/// The token is not three segments of canonical base64url, the first two of them JSON objects in UTF-8 with unique
+/// members (RFC 7515, section 5.2; RFC 7519, section 7.2).
+///
+/// It says no more, because a client learns nothing but that its token is malformed.
 #[derive(Debug)]
 pub(crate) struct MalformedToken;
 
 impl<'t, 'b> Segments<'t, 'b> {
     /// Splits `token` and decodes its header, into `buffer` if it fits.
+    ///
+    /// The signature is limited here: it need not be decoded to see that no key made it.
     pub(crate) fn parse(token: &'t str, buffer: &'b mut [u8]) -> Result<Self, MalformedToken> {
         let mut dots = memchr_iter(b'.', token.as_bytes());
         let (Some(first), Some(second), None) = (dots.next(), dots.next(), dots.next()) else {
@@ -63,7 +79,7 @@ impl<'t, 'b> Segments<'t, 'b> {
         Object::parse(text(&self.header)?).map_err(|_| MalformedToken)
     }
 
-    /// Decodes the rest, each into its buffer if it fits.
+    /// Decodes the payload and the signature, each into its buffer if it fits.
     pub(crate) fn decode<'d>(
         &self,
         for_payload: &'d mut [u8],
@@ -76,6 +92,7 @@ impl<'t, 'b> Segments<'t, 'b> {
 }
 
 impl DecodedSegments<'_, '_> {
+    /// Parses the payload. It borrows from `self`, which therefore has to live as long as the token is in use.
     pub(crate) fn parse(&self) -> Result<Compact<'_>, MalformedToken> {
         Ok(Compact {
             payload: Payload::parse(text(&self.payload)?)?,
@@ -86,14 +103,14 @@ impl DecodedSegments<'_, '_> {
 }
 
 impl<'p> Compact<'p> {
-    /// The issuer that the token claims to be from. Good for choosing the instance whose keys are tried, and for
-    /// nothing else.
+    /// The issuer that the token claims, unverified. Use it only to select the instance whose keys are tried.
     pub(crate) fn claimed_issuer(&self) -> Option<Cow<'p, str>> {
         self.payload.members.string("iss")
     }
 }
 
 impl<'p> Payload<'p> {
+    /// Parses the text of a payload.
     pub(crate) fn parse(text: &'p str) -> Result<Self, MalformedToken> {
         let members = Object::parse(text).map_err(|_| MalformedToken)?;
         let nested = |name| match members.get(name) {
@@ -109,9 +126,13 @@ fn text(bytes: &[u8]) -> Result<&str, MalformedToken> {
     str::from_utf8(bytes).map_err(|_| MalformedToken)
 }
 
-/// Decodes onto the heap what does not fit into `buffer`.
+/// Decodes canonical base64url without padding (RFC 7515, section 2): into `buffer` if it fits, else onto the heap.
+///
+/// Trailing bits must be zero (RFC 4648, section 3.5). Otherwise several texts would be one token, and the token cache
+/// could hold it several times.
 fn decode<'b>(segment: &str, buffer: &'b mut [u8]) -> Result<Cow<'b, [u8]>, MalformedToken> {
-    // Three bytes for each four characters; of one to three more, one byte less than characters.
+    // The exact length, so that the slice holds the decoded bytes and nothing else: three bytes for four characters,
+    // and for a rest of two or three characters one byte less.
     let length = segment.len() / 4 * 3 + (segment.len() % 4).saturating_sub(1);
     match buffer.get_mut(..length) {
         Some(buffer) => match BASE64_URL_SAFE_NO_PAD.decode_slice(segment, buffer) {
@@ -122,7 +143,7 @@ fn decode<'b>(segment: &str, buffer: &'b mut [u8]) -> Result<Cow<'b, [u8]>, Malf
     }
 }
 
-/// In base64url characters: the signature of an RSA key of 8192 bits, the longest that counts as a key.
+/// In base64url characters: the 1024 bytes that a key of 8192 bits signs with, the longest that is accepted.
 const MAX_SIGNATURE: usize = 1366;
 
 #[cfg(test)]

@@ -1,4 +1,8 @@
-//! The JOSE header (RFC 7515, section 4): what can be rejected before a key is looked for.
+//! The JOSE header (RFC 7515, section 4): what can be rejected before a key is looked up.
+//!
+//! Nothing of the header is trusted. It can only make a token invalid: `kid` selects one of the instance's own keys,
+//! and `alg` has to be the algorithm that this key has. Parameters that carry a key (`jwk`, `jku`, `x5c`, `x5u`) are
+//! ignored.
 
 use std::borrow::Cow;
 
@@ -7,12 +11,15 @@ use crate::json::{Object, Value};
 /// A header that passed the checks which need no key.
 pub(crate) struct CheckedHeader<'a> {
     pub(crate) algorithm: Algorithm,
-    /// Whether the token says that it was made from a JWT template (`cat`).
+    /// Whether `cat` marks a token that was made from a JWT template.
     pub(crate) is_template: bool,
+    /// Present or absent, but of the right type.
     kid: Option<Cow<'a, str>>,
 }
 
-/// A signature algorithm of RFC 7518, section 3.3, that Clerk uses.
+/// A signature algorithm: RSASSA-PKCS1-v1_5 with SHA-2 (RFC 7518, section 3.3). Clerk signs session tokens with RS256.
+///
+/// `none` and the HMAC algorithms have no variant, so a header that names one of them cannot be represented.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Algorithm {
     Rs256,
@@ -23,15 +30,23 @@ pub(crate) enum Algorithm {
 /// Why a header is rejected, in the order of the checks.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum HeaderError {
+    /// `crit` is present (RFC 7515, section 4.1.11).
     Critical,
+    /// `typ` is present and not `JWT` (RFC 7519, section 5.1). Tokens of other kinds name their own type here.
     Type,
+    /// `cat` is present and not a category that is accepted.
     Category,
+    /// `alg` is missing or none of [`Algorithm`] (RFC 7515, section 4.1.1).
     Algorithm,
+    /// `kid` is present and not a string (RFC 7515, section 4.1.4).
     KeyId,
 }
 
 impl<'a> CheckedHeader<'a> {
     /// Checks `crit`, `typ`, `cat`, `alg` and the type of `kid`. Other parameters are ignored, whatever their type.
+    ///
+    /// `typ` may be absent, because RFC 7519, section 5.1, makes it optional. A missing `kid` is no error here, because
+    /// a key from a PEM needs none. If several parameters are wrong, the first in the order above decides the error.
     pub(crate) fn check(header: &Object<'a>, allow_template_tokens: bool) -> Result<Self, HeaderError> {
         // Extensions that must be understood (RFC 7515, section 4.1.11); none are.
         if header.get("crit").is_some() {
@@ -59,15 +74,13 @@ impl<'a> CheckedHeader<'a> {
     }
 
     /// The `kid` by which a key is looked up in a set; `None` if it is missing, empty or longer than [`MAX_KID`].
-    ///
-    /// A key that stands alone needs none, and ignores whatever the token names.
     pub(crate) fn key_id(&self) -> Option<&str> {
         self.kid.as_deref().filter(|kid| is_key_id(kid))
     }
 }
 
 impl Algorithm {
-    /// The algorithm that `alg` names, compared exactly.
+    /// The algorithm with this name. Names are case-sensitive (RFC 7515, section 4.1.1).
     pub(crate) fn from_name(alg: &str) -> Option<Self> {
         match alg {
             "RS256" => Some(Self::Rs256),
@@ -78,15 +91,15 @@ impl Algorithm {
     }
 }
 
-/// Whether a key of a set may have this `kid`.
+/// Whether a key of a set may have this `kid`. The same rule holds for headers, so no header names a key in vain.
 pub(super) fn is_key_id(kid: &str) -> bool {
     !kid.is_empty() && kid.len() <= MAX_KID
 }
 
-/// In bytes; Clerk's are instance ids of about 30.
+/// In bytes. Clerk's are instance ids of about 30 bytes; a longer text is no key id but an attempt to waste work.
 const MAX_KID: usize = 255;
 
-// Categories as Clerk's SDKs spell them.
+// The values of `cat`, as Clerk's SDKs define them.
 const IGNORE: &str = "cl_I7d4PD111III";
 const SESSION: &str = "cl_B7d4PD111AAA";
 const TEMPLATE: &str = "cl_B7d4PD222AAA";

@@ -1,3 +1,13 @@
+//! Public RSA keys: which are usable, and verifying a signature with one.
+//!
+//! A member of a key set is usable if
+//!
+//! - it is a JSON object with unique member names (RFC 7517, section 4) and `kty` is `RSA`;
+//! - `use` is absent or `sig`, and `key_ops` is absent or contains `verify`;
+//! - `alg` is absent, RS256, RS384 or RS512;
+//! - `kid` is a string of 1 to 255 bytes;
+//! - the modulus is odd and has 2048 to 8192 bits, and the exponent is odd and has 2 to 33 bits.
+
 use std::{fmt, sync::Arc};
 
 use aws_lc_rs::{
@@ -19,26 +29,33 @@ use super::{
 };
 use crate::json::{Object, Value};
 
-/// A public RSA key, checked and parsed once, with the one algorithm it verifies (RFC 8725, section 3.1).
+/// A public RSA key, checked and parsed once, with the one algorithm that it verifies (RFC 8725, section 3.1).
+///
+/// A value of this type is strong enough and fit for signatures; there is no other constructor than the two that check.
 pub(crate) struct VerifyingKey {
     algorithm: Algorithm,
-    /// Whether the crypto library is its FIPS module.
+    /// Whether the crypto library is its FIPS module, asked once and not for each token.
     is_fips: bool,
     key: ParsedPublicKey,
+    /// Shared with the cached tokens that it signed.
     kid: Arc<str>,
+    /// The SHA-256 JWK thumbprint (RFC 7638).
     thumbprint: [u8; 32],
 }
 
-/// The payload of a token whose signature was verified: what may be believed.
+/// The payload of a token whose signature was verified.
 ///
-/// [`VerifyingKey::verify`] is the only place that makes one.
+/// [`VerifyingKey::verify`] is the only place that makes one: every decision to trust a payload can be found from
+/// there.
 pub(crate) struct VerifiedPayload<'p>(Payload<'p>);
 
-/// Why a member of a key set does not count as a key.
+/// Why a member of a key set, or a PEM, is no usable key. The text completes "jwt_key …" in a configuration error; in a
+/// fetched set the member is only counted.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct Unusable(pub(crate) &'static str);
 
 impl Algorithm {
+    /// Hashes a message for this algorithm.
     fn digest(self, message: &[u8]) -> Digest {
         let algorithm = match self {
             Self::Rs256 => &SHA256,
@@ -48,6 +65,7 @@ impl Algorithm {
         digest(algorithm, message)
     }
 
+    /// The parameters of aws-lc for this algorithm. They accept keys of 2048 to 8192 bits only.
     fn parameters(self) -> &'static RsaParameters {
         match self {
             Self::Rs256 => &RSA_PKCS1_2048_8192_SHA256,
@@ -58,7 +76,11 @@ impl Algorithm {
 }
 
 impl VerifyingKey {
-    /// Reads one member of a key set.
+    /// Parses one member of a key set (RFC 7517, section 4).
+    ///
+    /// `use`, `key_ops` and `alg` restrict a key, so a key whose restriction is of the wrong type is not usable. `null`
+    /// is checked separately: serde would read it as absent, and the key would lose its restriction. A key without
+    /// `alg` verifies RS256, the algorithm of Clerk's session tokens.
     pub(crate) fn from_jwk(text: &str) -> Result<Self, Unusable> {
         let members = Object::parse(text).map_err(|_| Unusable("not a JSON object with unique members"))?;
         if ["alg", "key_ops", "use"].iter().any(|name| matches!(members.get(name), Some(Value::Null))) {
@@ -88,7 +110,8 @@ impl VerifyingKey {
         Self::from_components(&decode(&rsa.n)?, &decode(&rsa.e)?, algorithm, kid.into())
     }
 
-    /// Reads a public key in DER, SPKI (RFC 5280) or PKCS#1 (RFC 8017); it verifies RS256.
+    /// Parses a public key in DER, SPKI (RFC 5280) or PKCS#1 (RFC 8017). DER names no algorithm of a JWS, so it is
+    /// RS256, the algorithm of Clerk's session tokens.
     pub(crate) fn from_der(der: &[u8]) -> Result<Self, Unusable> {
         let key = PublicKey::from_der(der).map_err(|_| Unusable("is not an RSA public key"))?;
         Self::from_components(
@@ -103,26 +126,29 @@ impl VerifyingKey {
         self.algorithm
     }
 
-    /// Its `kid` in the set; empty if it stands alone.
+    /// The `kid` of the key in its set; empty for a key from a PEM.
     pub(crate) fn kid(&self) -> &Arc<str> {
         &self.kid
     }
 
-    /// The key's JWK thumbprint (RFC 7638).
+    /// The SHA-256 JWK thumbprint (RFC 7638), which is the same in every document that has the key.
     pub(crate) fn thumbprint(&self) -> &[u8; 32] {
         &self.thumbprint
     }
 
-    /// Whether it is the same key for the same algorithm, under whatever `kid`.
+    /// Whether it is the same key for the same algorithm. The `kid` may differ: it is a name, not a part of the key.
     pub(crate) fn is_same(&self, thumbprint: &[u8; 32], algorithm: Algorithm) -> bool {
         self.thumbprint == *thumbprint && self.algorithm == algorithm
     }
 
-    /// Verifies the token's signature with this key; hands the token back if it is another's.
+    /// Verifies the signature of the token with this key; hands the token back for the next key if it does not fit.
+    ///
+    /// The caller has compared `alg` with [`algorithm`](Self::algorithm). Even if it had not, the header could not
+    /// choose: this verifies with the algorithm of the key.
     #[expect(clippy::result_large_err, reason = "the token is handed back for the next key, it is no error to carry")]
     pub(crate) fn verify<'p>(&self, token: Compact<'p>) -> Result<VerifiedPayload<'p>, Compact<'p>> {
         let (message, signature) = (token.signing_input, token.signature);
-        // Hashing first is cheaper to set up, but is no approved service of the FIPS module.
+        // Hashing the message first is cheaper, but verifying a digest is no approved service of the FIPS module.
         let verified = if self.is_fips {
             self.key.verify_sig(message, signature)
         } else {
@@ -134,7 +160,12 @@ impl VerifyingKey {
         }
     }
 
-    /// aws-lc rejects weak components only when it verifies, so they are checked here.
+    /// Checks the components and makes a key.
+    ///
+    /// aws-lc rejects weak components only when it verifies. They are checked here, so that a weak key is skipped in a
+    /// set, and fails at start if it is configured. RFC 7518, section 3.3, requires at least 2048 bits; the other
+    /// limits are those of aws-lc. Leading zeros do not count: otherwise one key would have several sizes and
+    /// thumbprints.
     fn from_components(n: &[u8], e: &[u8], algorithm: Algorithm, kid: Arc<str>) -> Result<Self, Unusable> {
         let (n, e) = (strip_leading_zeros(n), strip_leading_zeros(e));
         if !(2048..=8192).contains(&bit_length(n)) {
@@ -156,23 +187,26 @@ impl VerifyingKey {
 }
 
 impl<'p> VerifiedPayload<'p> {
+    /// The payload. Its claims are authentic but unchecked: the token may be expired, or meant for another service.
     pub(crate) fn payload(&self) -> &Payload<'p> {
         &self.0
     }
 }
 
+/// Shows the algorithm only. A public key is no secret, but too long for a log.
 impl fmt::Debug for VerifyingKey {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_struct("VerifyingKey").field("algorithm", &self.algorithm).finish_non_exhaustive()
     }
 }
 
+/// RFC 7518, section 6.3.1, forbids leading zero octets, but some issuers write one in front of a high first bit.
 fn strip_leading_zeros(bytes: &[u8]) -> &[u8] {
     let zeros = bytes.iter().take_while(|byte| **byte == 0).count();
     bytes.split_at_checked(zeros).map_or(bytes, |(_, rest)| rest)
 }
 
-/// Of a big-endian number without leading zero octets.
+/// The length in bits of a big-endian number without leading zero octets.
 fn bit_length(bytes: &[u8]) -> usize {
     let unused = bytes.first().map_or(0, |byte| usize::try_from(byte.leading_zeros()).unwrap_or(8));
     bytes.len() * 8 - unused

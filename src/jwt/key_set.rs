@@ -5,23 +5,30 @@ use serde_json::value::RawValue;
 
 use super::VerifyingKey;
 
-/// The keys of one instance by their `kid`: a JWK Set (RFC 7517, section 5) of which only usable keys are kept.
+/// The keys of one instance by their `kid`: the usable keys of a JWK Set (RFC 7517, section 5).
+///
+/// Members that are not usable are skipped, as the RFC recommends: an instance may publish keys for other purposes, and
+/// one bad member must not make the others unusable. A set without a usable key is an error, so that it never replaces
+/// one that has keys.
 #[derive(Debug)]
 pub(crate) struct KeySet {
     by_kid: HashMap<Arc<str>, Vec<VerifyingKey>>,
+    /// For the log: the number of members that are not usable.
     skipped: usize,
 }
 
-/// Why a document is no key set.
+/// Why a document cannot be used.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum KeySetError {
-    /// Not a JWK Set.
+    /// Not a JSON object with an array `keys`.
     InvalidDocument,
+    /// A JWK Set, but no member of it is a usable key.
     NoUsableKey,
-    /// Larger than [`MAX_DOCUMENT`] or more members than [`MAX_MEMBERS`].
+    /// Larger than [`MAX_DOCUMENT`], or with more members than [`MAX_MEMBERS`].
     TooLarge,
 }
 
+/// A JWK Set whose members stay text: each is parsed by itself, so that a bad one does not fail the document.
 #[derive(Deserialize)]
 struct Document<'a> {
     #[serde(borrow)]
@@ -29,14 +36,17 @@ struct Document<'a> {
 }
 
 impl KeySet {
-    /// Parses a document; members that are not usable keys are skipped.
+    /// Parses a document and each of its keys, so that verifying a token parses none.
+    ///
+    /// A byte order mark is skipped (RFC 8259, section 8.1, allows it). Other members of the document are ignored, as
+    /// RFC 7517, section 5, requires.
     pub(crate) fn parse(document: &[u8]) -> Result<Self, KeySetError> {
         if document.len() > MAX_DOCUMENT {
             return Err(KeySetError::TooLarge);
         }
         let text = std::str::from_utf8(document).map_err(|_| KeySetError::InvalidDocument)?;
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-        // A derived struct would read an array as well.
+        // serde reads a struct from an array as well, but a JWK Set is an object.
         if !text.trim_start().starts_with('{') {
             return Err(KeySetError::InvalidDocument);
         }
@@ -54,7 +64,7 @@ impl KeySet {
         if set.by_kid.is_empty() { Err(KeySetError::NoUsableKey) } else { Ok(set) }
     }
 
-    /// The keys with this `kid`, one to four of them.
+    /// The keys with this `kid`: one to [`MAX_KEYS_OF_A_KID`] of them, in the order of the document.
     pub(crate) fn get(&self, kid: &str) -> Option<&[VerifyingKey]> {
         self.by_kid.get(kid).map(Vec::as_slice)
     }
@@ -68,6 +78,7 @@ impl KeySet {
         self.skipped
     }
 
+    /// Adds a key, unless the set has it already or has enough keys with its `kid`.
     fn insert(&mut self, key: VerifyingKey) {
         let keys = self.by_kid.entry(Arc::clone(key.kid())).or_default();
         if keys.iter().any(|other| other.is_same(key.thumbprint(), key.algorithm())) {
@@ -81,12 +92,12 @@ impl KeySet {
     }
 }
 
-/// In bytes, decoded: a thousand times the half kilobyte of Clerk's own.
+/// In bytes: a thousand times a document of Clerk, which has about half a kilobyte.
 pub(crate) const MAX_DOCUMENT: usize = 512 * 1024;
-/// Far more keys than any instance has, few enough that parsing them holds up nothing.
+/// Far more keys than any instance has, and few enough that parsing them blocks a runtime thread for a moment only.
 const MAX_MEMBERS: usize = 1024;
-/// A Clerk kid is the instance's id, so a rotation may reuse it; each further key costs one more
-/// verification per forged token.
+/// A `kid` of Clerk is the id of the instance, so a rotation may reuse it and publish both keys for a while. Each
+/// further key costs one more verification for each forged token.
 const MAX_KEYS_OF_A_KID: usize = 4;
 
 #[cfg(test)]

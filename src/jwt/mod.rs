@@ -1,7 +1,11 @@
 //! Compact JWS (RFC 7515) and the keys that verify them: the code that untrusted bytes reach first.
 //!
-//! Pure: no clock, no I/O. `Segments` → `Compact` → `VerifiedPayload`: each can only be made from the one before, the
-//! last by [`VerifyingKey::verify`] alone.
+//! It has no clock and does no I/O, so the same input always gives the same result. `Segments` → `Compact` →
+//! `VerifiedPayload`: each can only be made from the one before, the last by [`VerifyingKey::verify`] alone. Code that
+//! takes a `VerifiedPayload` therefore cannot be called with an unverified token.
+//!
+//! Tokens and header parameters are parsed strictly. What two parsers may read in two ways is rejected: base64url that
+//! is not canonical, padding, duplicate member names, critical extensions.
 
 mod compact;
 mod digest;

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{
-    HeaderValue, Response, StatusCode,
-    header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE},
+    HeaderValue, Method, Response, StatusCode,
+    header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE},
 };
 
 use super::RejectionKind;
@@ -41,6 +41,17 @@ pub(super) fn response(
 pub(super) fn layer_missing() -> Response<Bytes> {
     let body = r#"{"type":"about:blank","title":"Internal Server Error","status":500}"#;
     problem(StatusCode::INTERNAL_SERVER_ERROR, body)
+}
+
+/// Removes the body from a response to a HEAD request (RFC 9110, section 9.3.2) and sets the `Content-Length` that it
+/// would have. Servers of HTTP/1 do so themselves, but an HTTP/2 client treats a body as a protocol error.
+pub(crate) fn for_method(mut response: Response<Bytes>, method: &Method) -> Response<Bytes> {
+    if method == Method::HEAD {
+        let length = HeaderValue::from(response.body().len());
+        response.headers_mut().entry(CONTENT_LENGTH).or_insert(length);
+        *response.body_mut() = Bytes::new();
+    }
+    response
 }
 
 /// `type` is `about:blank`: the status says all, and `title` is its phrase (RFC 9457, section 4.2.1).

@@ -74,13 +74,13 @@ mod kind;
 
 use std::{error::Error, fmt, sync::Arc, time::Duration};
 
-use ::http::{HeaderValue, Method, Request, Response, StatusCode, header::CONTENT_LENGTH, request::Parts};
+use ::http::{HeaderValue, Method, Request, Response, StatusCode, request::Parts};
 use bytes::Bytes;
 
 #[cfg(feature = "axum")]
 pub use self::extract::ClerkAuthRejection;
-pub(crate) use self::grpc::GrpcForm;
 pub use self::kind::{RejectionFormat, RejectionKind};
+pub(crate) use self::{grpc::GrpcForm, http::for_method};
 use self::{
     grpc::{message, response as grpc_response, retry_pushback},
     http::{layer_missing as layer_missing_response, response as http_response},
@@ -187,17 +187,6 @@ pub(crate) enum RejectionReason {
 /// Returns the response if a request needs a user but no layer has seen it.
 pub(crate) fn layer_missing(method: &Method) -> Response<Bytes> {
     for_method(layer_missing_response(), method)
-}
-
-/// Removes the body from a response to a HEAD request (RFC 9110, section 9.3.2) and sets the `Content-Length` that it
-/// would have. Servers of HTTP/1 do so themselves, but an HTTP/2 client treats a body as a protocol error.
-pub(crate) fn for_method(mut response: Response<Bytes>, method: &Method) -> Response<Bytes> {
-    if method == Method::HEAD {
-        let length = HeaderValue::from(response.body().len());
-        response.headers_mut().entry(CONTENT_LENGTH).or_insert(length);
-        *response.body_mut() = Bytes::new();
-    }
-    response
 }
 
 impl Rejection {

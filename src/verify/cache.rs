@@ -91,7 +91,7 @@ impl TokenCache {
 
     /// Returns the entry of exactly this token.
     ///
-    /// The comparison need not take constant time: whoever sends the token already knows it.
+    /// The comparison need not take constant time: the sender of a token already knows its digest.
     pub(super) fn get(&self, token: &str) -> Option<Arc<CachedToken>> {
         let found = self.cache.get()?.get(token.as_bytes().last_chunk::<TOKEN_END>()?)?;
         (found.digest == sha256(token.as_bytes())).then_some(found)

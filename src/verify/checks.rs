@@ -1,7 +1,7 @@
 //! The checks of the claims, in the order of the [module docs](super#checks). All of them follow the signature.
 //!
-//! The order is part of the API: the first check that fails gives the error its kind. Checks that say whose token it is
-//! come before the time, so `Expired` means that the token was valid in every other respect but its session status.
+//! The order is part of the API: the first check that fails gives the error its kind. The times come late, so that only
+//! a token whose user, issuer, party and audience are accepted is reported as expired, and clients may act on it.
 
 use std::{borrow::Cow, time::SystemTime};
 
@@ -53,9 +53,8 @@ fn session_id(sid: &RawClaim<Cow<'_, str>>, config: &ClerkConfig) -> Result<(), 
     }
 }
 
-/// The issuer (RFC 7519, section 4.1.1). It is compared although a key of the instance verified the signature:
-/// instances of one Clerk application may have several domains, and a resolver may return one configuration for several
-/// issuers.
+/// The issuer, compared byte by byte (RFC 8725, section 3.8). With one instance nothing has compared it before. If no
+/// issuer is configured, every one that is not empty is accepted.
 fn issuer<'p>(iss: RawClaim<Cow<'p, str>>, config: &ClerkConfig) -> Result<Cow<'p, str>, VerifyErrorKind> {
     match iss {
         RawClaim::Value(iss) if config.accepts_issuer(&iss) => Ok(iss),

@@ -1,4 +1,11 @@
 //! A token on its way through the checks: `Segments` → `Compact` → `VerifiedPayload` → `CheckedClaims` → [`Claims`].
+//!
+//! Each type can only be made from the one before, so no check can be skipped.
+//!
+//! The pipeline is synchronous. If a token needs keys that have to be fetched, or an instance that has to be resolved,
+//! the pipeline stops and returns what to wait for. After the wait it starts again from the text of the token. A
+//! request whose keys are present therefore needs no future and no allocation for one, and after a wait every decision
+//! is made with the keys, the instance and the time of that moment.
 
 use std::{
     future::Future,
@@ -34,25 +41,33 @@ pub(crate) struct PendingVerification {
 /// What a token waits for.
 enum Wait {
     Instance(ResolveWait),
+    /// The instance comes along because the attempts that follow count for it alone.
     Key(Arc<TrustedInstance>, KeyWait),
 }
 
-/// What was found out about a token before it had to wait.
+/// What is carried from one attempt at a token to the next. It bounds how often a token waits.
 #[derive(Default)]
 struct Progress {
+    /// The instance, once it is resolved: a token waits for the resolver at most once.
     instance: Option<Arc<TrustedInstance>>,
     attempts: LookupAttempts,
 }
 
 /// # Verifying tokens
 impl Verifier {
-    /// Verifies a token, waiting for keys if they have to be fetched: at most their timeout, and as long again where a
-    /// fetch that was under way has not brought its key.
+    /// Verifies a token and returns its claims. It waits if keys have to be fetched first.
+    ///
+    /// It waits for one fetch, at most [`jwks_timeout`](crate::ClerkConfig::jwks_timeout) (3 seconds by default). If it
+    /// joined a fetch that had started before, and that fetch did not bring the key, it waits for a second one. A call
+    /// of the resolver adds at most 2 seconds. Dropping the future stops none of these: other requests may wait for
+    /// them.
+    ///
+    /// See the [type](Self) for an example, and the [module docs](super#checks) for the checks.
     ///
     /// # Errors
     ///
-    /// [`VerifyError`], with the first check that failed as its kind;
-    /// [`KeysUnavailable`](VerifyErrorKind::KeysUnavailable) says nothing about the token.
+    /// [`VerifyError`] of the kind of the first check that failed. The kind
+    /// [`KeysUnavailable`](VerifyErrorKind::KeysUnavailable) says nothing about the token: respond with 503, not 401.
     pub async fn verify(&self, token: &str) -> Result<Claims, VerifyError> {
         match self.start(token) {
             Verification::Pending(pending) => pending.await,
@@ -60,12 +75,38 @@ impl Verifier {
         }
     }
 
-    /// Verifies a token with the keys at hand, without waiting; if they are not, a fetch is started.
+    /// Verifies a token without waiting, for synchronous code.
+    ///
+    /// If keys are missing it starts a fetch, as [`verify`](Self::verify) does, and returns at once. Fetches need a
+    /// Tokio runtime around the call. Keys from a PEM or a document need none.
+    ///
+    /// ```
+    /// # #[cfg(all(feature = "reqwest", feature = "testing"))]
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+    /// use tower_clerk::{Verifier, testing::TestIssuer, verify::UnavailableReason};
+    ///
+    /// let issuer = TestIssuer::start().await?;
+    /// let verifier = Verifier::new(issuer.config())?;
+    /// let token = issuer.token("user_ada").sign();
+    ///
+    /// // There are no keys yet, so this starts a fetch.
+    /// let error = verifier.try_verify(&token).unwrap_err();
+    /// assert_eq!(error.unavailable_reason(), Some(UnavailableReason::InProgress));
+    ///
+    /// // This waits for the same fetch.
+    /// verifier.warm_up().await?;
+    /// assert_eq!(verifier.try_verify(&token)?.user_id(), "user_ada");
+    /// assert_eq!(issuer.fetches(), 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     ///
-    /// As [`verify`](Self::verify), with [`KeysUnavailable`](VerifyErrorKind::KeysUnavailable) for all that
-    /// would have to wait.
+    /// As [`verify`](Self::verify). Where that would wait, the kind is
+    /// [`KeysUnavailable`](VerifyErrorKind::KeysUnavailable) and the reason
+    /// [`InProgress`](UnavailableReason::InProgress).
     pub fn try_verify(&self, token: &str) -> Result<Claims, VerifyError> {
         match self.start(token) {
             Verification::Pending(_) => {
@@ -75,7 +116,10 @@ impl Verifier {
         }
     }
 
-    /// Verifies a token, without waiting if its keys are there.
+    /// Verifies a token as far as possible without waiting.
+    ///
+    /// Only a token that has to wait is copied and boxed. Its future owns a clone of the verifier, so that a wait keeps
+    /// the fetch alive.
     pub(crate) fn start(&self, token: &str) -> Verification {
         if token.len() > self.inner.max_token_length {
             return Verification::Ready(Err(VerifyError::rejected(VerifyErrorKind::TooLong)));
@@ -102,11 +146,12 @@ impl Verifier {
                 Wait::Instance(wait) => progress.instance = Some(wait.end().await?),
                 Wait::Key(instance, wait) => {
                     instance.keys.wait(wait, &mut progress.attempts).await?;
-                    // The attempts are those of this instance; one that has come in its place would have none.
+                    // The attempts count for the keys of this instance. If the resolver has returned another one since,
+                    // the token would otherwise be tried with its keys under a budget that is used up.
                     progress.instance = Some(instance);
                 }
             }
-            // Another request may have verified it meanwhile.
+            // Requests that waited for the same keys often have the same token: one verification serves them all.
             if let Some(claims) = self.cached(token) {
                 return Ok(claims);
             }
@@ -118,7 +163,13 @@ impl Verifier {
         }
     }
 
-    /// The claims of a token that was verified before, if they are still valid.
+    /// The claims of a cached token, if they are still valid.
+    ///
+    /// All that may have changed since the token was verified is checked again: the resolver may have removed or
+    /// replaced the instance, the time has moved on, and the key may have been withdrawn. The signature and the other
+    /// claims cannot change: the digest covers them, and the settings of an instance are fixed.
+    ///
+    /// The key comes last, because that check may start a refresh: an expired token is no reason for one.
     fn cached(&self, token: &str) -> Option<Claims> {
         let cached = self.inner.token_cache.as_ref()?.get(token)?;
         let is_valid = self.inner.instances.is_current(cached.instance(), cached.claims().issuer())
@@ -127,6 +178,12 @@ impl Verifier {
         is_valid.then(|| cached.claims().clone())
     }
 
+    /// Runs all checks on a token, or stops with the [`Wait`] that it needs. An `Err` is a check that failed.
+    ///
+    /// The order keeps a forgery cheap. The header is decoded and checked first, because most forgeries fail there, and
+    /// the payload may be many kilobytes long. With one instance, the header also finds the key: an unknown `kid` for
+    /// which no fetch is allowed is rejected before the payload is decoded. With several, the payload has to be decoded
+    /// first, because its `iss` selects the instance.
     fn verify_uncached(
         &self,
         token: &str,
@@ -136,7 +193,8 @@ impl Verifier {
         let mut for_header = [0; USUAL_HEADER];
         let segments = Segments::parse(token, &mut for_header)?;
         let header = segments.header()?;
-        // Forgeries come in floods: what the header alone decides is rejected before the rest is decoded.
+        // With several instances the settings of this one are not known yet. The most permissive rule applies until
+        // then.
         let only = inner.instances.only();
         let allow_template_tokens = only.is_none_or(|only| only.config.allow_template_tokens);
         let header = CheckedHeader::check(&header, allow_template_tokens)?;
@@ -159,7 +217,7 @@ impl Verifier {
                         Lookup::Wait(wait) => return Ok(Lookup::Wait(Wait::Instance(wait))),
                     },
                 };
-                // What could only be checked by the widest rule before.
+                // Until here the most permissive rules applied; the instance may have stricter ones.
                 if token.len() > found.config.max_token_length {
                     return Err(VerifyError::rejected(VerifyErrorKind::TooLong));
                 }
@@ -194,10 +252,10 @@ impl Future for PendingVerification {
     }
 }
 
-// In bytes, decoded, so that a usual token needs no memory of the heap before its signature is verified.
-/// Twice the header of Clerk's.
+// Sizes of stack buffers in bytes: a usual token is decoded without the heap, a longer one onto the heap.
+/// Twice the length of the header that Clerk writes.
 const USUAL_HEADER: usize = 256;
-/// A session token with an organization and custom claims; Clerk advises to keep those below 1.2 KB.
+/// A session token with an organization and custom claims, for which Clerk recommends at most 1.2 KB.
 const USUAL_PAYLOAD: usize = 1024;
-/// Of a key of 4096 bits.
+/// The signature of a 4096-bit key; Clerk's keys have 2048 bits, which make 256 bytes.
 const USUAL_SIGNATURE: usize = 512;

@@ -77,7 +77,7 @@ impl Verifier {
     /// Fetches the keys of every instance now, whatever their age, the budgets and the back-off.
     ///
     /// Call it when you know that a key has changed, for example after a key was revoked in Clerk. A fetch that was
-    /// already in flight may have been answered before the change, so it then waits for one more.
+    /// already in flight may have read the document before the change, so it then waits for one more.
     ///
     /// ```
     /// # #[cfg(all(feature = "reqwest", feature = "testing"))]
