@@ -88,7 +88,7 @@ pub(crate) fn unix_millis(time: SystemTime) -> f64 {
 
 /// Whole milliseconds.
 pub(crate) fn millis(duration: Duration) -> f64 {
-    // Exact up to 2^53 seconds.
+    // Exact up to 2^53 milliseconds, which no time of a token or a clock reaches.
     Duration::from_secs(duration.as_secs()).as_secs_f64() * 1000.0 + f64::from(duration.subsec_millis())
 }
 

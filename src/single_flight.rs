@@ -1,6 +1,6 @@
 //! Single flight: one piece of work at a time, and any number of requests that wait for its outcome.
 //!
-//! Fetches of keys and calls of a resolver use it. Three tasks or limits work together:
+//! Fetches of keys and calls of a resolver use it. It has three parts:
 //!
 //! 1. The *work* runs in a task of its own, so that the runtime catches a panic of user code.
 //! 2. The *flight* is a second task. It waits for the work up to its time limit, then runs `on_done`, which stores the

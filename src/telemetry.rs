@@ -54,8 +54,8 @@ pub(crate) fn rejected(reason: &'static str, passed: bool) {
     let _ = (reason, passed);
 }
 
-/// INFO: an instance has no issuer, so `iss` is not checked. Logged when a verifier is made, so an operator sees it at
-/// start.
+/// INFO: a configured instance has no issuer, so `iss` is not checked. Logged when a verifier is made, so an operator
+/// sees it at start.
 pub(crate) fn issuer_not_checked(instance: &str) {
     #[cfg(feature = "tracing")]
     tracing::info!(target: TARGET, instance, "no issuer configured: `iss` is not checked");
@@ -63,7 +63,7 @@ pub(crate) fn issuer_not_checked(instance: &str) {
     let _ = instance;
 }
 
-/// INFO: an instance has no authorized parties, so `azp` is not checked. Logged when a verifier is made.
+/// INFO: a configured instance has no authorized parties, so `azp` is not checked. Logged when a verifier is made.
 pub(crate) fn authorized_party_not_checked(instance: &str) {
     #[cfg(feature = "tracing")]
     tracing::info!(target: TARGET, instance, "no authorized parties configured: `azp` is not checked");

@@ -105,9 +105,6 @@ pub(crate) struct InstanceResources {
 
 impl TrustedInstance {
     /// Makes an instance ready for use. It fetches nothing.
-    ///
-    /// Missing checks are logged here, once for each instance, because a configuration does not know whether it is
-    /// used.
     pub(crate) fn new(instance: Instance, resources: &InstanceResources) -> Result<Self, ConfigError> {
         let Instance { config, key_source } = instance;
         let keys = match key_source {

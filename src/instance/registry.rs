@@ -22,6 +22,11 @@ pub(crate) struct InstanceRegistry {
 }
 
 impl InstanceRegistry {
+    /// Makes the registry.
+    ///
+    /// Two instances with one issuer would make the selection depend on their order, so that is an error at start. An
+    /// instance without an issuer could never be selected. Checks that the configuration leaves out are logged here,
+    /// once for each configured instance; a resolver that returns many would repeat them.
     pub(crate) fn new(
         instances: Vec<Instance>,
         resources: &InstanceResources,

@@ -35,11 +35,15 @@ pub(crate) struct HttpKeySource {
 /// There are two, because reqwest decides by client and not by URL whether `HTTP_PROXY` applies. A request to a
 /// loopback address must not go to a proxy, for which the address is another machine.
 pub(crate) struct HttpClients {
+    /// For loopback addresses.
     direct: Mutex<Option<Client>>,
+    /// For all other addresses, through the proxy that the environment names, if any.
     proxied: Mutex<Option<Client>>,
 }
 
 impl HttpKeySource {
+    /// Makes a source for this URL. It sends no request. The secret key is marked as sensitive, so that no log of
+    /// headers shows it.
     pub(crate) fn new(url: &str, secret_key: Option<&SecretKey>, clients: &HttpClients) -> Result<Self, ConfigError> {
         let url: reqwest::Url = url.parse().map_err(|_| ConfigError::invalid("frontend_api_url", "is not a URL"))?;
         let authorization = match secret_key {
@@ -75,6 +79,7 @@ impl HttpKeySource {
         if response.headers().contains_key(CONTENT_ENCODING) {
             return Err(FetchError::of_kind(FetchErrorKind::UnexpectedEncoding));
         }
+        // Counted while it arrives: `Content-Length` may be absent or wrong.
         let mut document = BytesMut::new();
         while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
             if document.len() + chunk.len() > MAX_DOCUMENT {
@@ -98,6 +103,7 @@ impl HttpClients {
         Self { direct: Mutex::new(own.clone()), proxied: Mutex::new(own) }
     }
 
+    /// The client for this URL. Clones of one client share its connections and certificates.
     fn client(&self, url: &reqwest::Url) -> Result<Client, ConfigError> {
         let is_loopback = is_loopback(url);
         let slot = if is_loopback { &self.direct } else { &self.proxied };

@@ -92,8 +92,8 @@ pub(crate) struct LookupAttempts {
 impl InstanceKeys {
     /// Looks up the keys that a header names, and starts no refresh.
     ///
-    /// An error is final: no payload and no fetch could make the token valid. A pipeline that knows the instance early
-    /// can therefore reject the token before it decodes the payload.
+    /// An error is final: no payload could make the token valid, and no fetch is allowed that could. A pipeline that
+    /// knows the instance early can therefore reject the token before it decodes the payload.
     pub(crate) fn candidates(&self, header: &CheckedHeader<'_>) -> Result<Candidates<'_>, KeyError> {
         let kid = || header.key_id().ok_or(KeyError::InvalidKeyId);
         match self {

@@ -243,6 +243,9 @@ impl VerifierBuilder {
     }
 
     /// Switches the token cache off: every token passes through all checks.
+    ///
+    /// A later call of [`token_cache_entries`](Self::token_cache_entries) or
+    /// [`token_cache_bytes`](Self::token_cache_bytes) switches it on again.
     pub fn without_token_cache(self) -> Self {
         Self { token_cache: None, ..self }
     }

@@ -108,8 +108,8 @@ pub enum VerifyErrorKind {
     InvalidSessionStatus,
     /// The session is pending: the user has tasks left, such as to choose an organization (`sts`).
     PendingSession,
-    /// There are no keys to verify the token with, or the resolver could not look up its instance. This says nothing
-    /// about the token.
+    /// The key of the token could not be fetched, or its instance could not be looked up. This says nothing about the
+    /// token.
     KeysUnavailable,
 }
 
@@ -117,7 +117,7 @@ pub enum VerifyErrorKind {
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum UnavailableReason {
-    /// The last fetch of keys failed, and there is no key set that may still be used.
+    /// The last fetch of keys failed, and no key in use has the `kid` of the token.
     Fetch(FetchErrorKind),
     /// A fetch or a lookup is in progress. [`Verifier::try_verify`](crate::Verifier::try_verify) does not wait for it;
     /// [`Verifier::verify`](crate::Verifier::verify) does.

@@ -180,7 +180,7 @@ impl Verifier {
 
     /// Runs all checks on a token, or stops with the [`Wait`] that it needs. An `Err` is a check that failed.
     ///
-    /// The order keeps a forgery cheap. The header is decoded and checked first, because most forgeries fail there, and
+    /// The order keeps a forgery cheap. The header is decoded and checked first, because many forgeries fail there, and
     /// the payload may be many kilobytes long. With one instance, the header also finds the key: an unknown `kid` for
     /// which no fetch is allowed is rejected before the payload is decoded. With several, the payload has to be decoded
     /// first, because its `iss` selects the instance.
