@@ -188,12 +188,13 @@ impl Drop for ResolverCache {
 impl ResolveWait {
     /// Waits for the outcome of the call.
     ///
-    /// A lost flight counts as a panic and is not started again, unlike a fetch of keys: its runtime has ended, or
-    /// another waiter has given it up. The 503 makes the client try again.
+    /// A lost flight counts as a timeout and is not started again, unlike a fetch of keys: it was overdue, so that
+    /// another call took its place or another waiter gave it up, or its runtime has ended. The 503 makes the client
+    /// try again.
     pub(crate) async fn end(mut self) -> Resolution {
         match self.wait.end().await {
             WaitEnd::Announced(resolution) => resolution,
-            WaitEnd::Lost => Err(ResolveFailure::ResolverPanicked),
+            WaitEnd::Lost => Err(ResolveFailure::ResolverTimeout),
             WaitEnd::TimedOut => {
                 self.shared.give_up(&self.issuer, self.wait.flight());
                 Err(ResolveFailure::ResolverTimeout)

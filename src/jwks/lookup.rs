@@ -83,7 +83,7 @@ pub(crate) struct KeyWait {
 pub(crate) struct LookupAttempts {
     /// The thumbprints of the keys that did not verify its signature.
     rejected_keys: Vec<[u8; 32]>,
-    /// Fetches that it waited for.
+    /// Fetches that it waited for: at most [`MAX_FETCHES`], and one more if the last of them was stopped.
     fetches: u32,
     /// Whether no further fetch can bring its key: one that started after the token arrived has succeeded.
     is_exhausted: bool,

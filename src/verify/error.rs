@@ -346,4 +346,4 @@ impl fmt::Display for UnavailableReason {
 }
 
 /// For reasons that come without a time: `Retry-After` counts whole seconds, and fetches and lookups take about one.
-const RETRY_AFTER: Duration = Duration::from_secs(1);
+pub(super) const RETRY_AFTER: Duration = Duration::from_secs(1);

@@ -12,11 +12,11 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
-    time::Duration,
 };
 
 use super::{
-    UnavailableReason, VerifyError, VerifyErrorKind, cache::CachedToken, checks::check_claims, verifier::Verifier,
+    UnavailableReason, VerifyError, VerifyErrorKind, cache::CachedToken, checks::check_claims, error::RETRY_AFTER,
+    verifier::Verifier,
 };
 use crate::{
     claims::Claims,
@@ -109,9 +109,7 @@ impl Verifier {
     /// [`InProgress`](UnavailableReason::InProgress).
     pub fn try_verify(&self, token: &str) -> Result<Claims, VerifyError> {
         match self.start(token) {
-            Verification::Pending(_) => {
-                Err(VerifyError::unavailable(UnavailableReason::InProgress, Duration::from_secs(1)))
-            }
+            Verification::Pending(_) => Err(VerifyError::unavailable(UnavailableReason::InProgress, RETRY_AFTER)),
             Verification::Ready(result) => result,
         }
     }
