@@ -160,6 +160,11 @@ fn optional<T: Clone + Send + Sync + 'static>(parts: &Parts) -> Result<Option<T>
 }
 
 fn layer_missing(parts: &Parts) -> ClerkAuthRejection {
-    telemetry::layer_missing();
+    // The layer ran if there is a user. Then only custom claims can be missing.
+    if parts.extensions.get::<ClerkAuth>().is_some() {
+        telemetry::custom_claims_missing();
+    } else {
+        telemetry::layer_missing();
+    }
     ClerkAuthRejection::layer_missing(&parts.method)
 }

@@ -323,7 +323,10 @@ impl<'a> Node<'a> {
             .filter(|name| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_'))
             .ok_or_else(|| self.invalid(field, "must be $env(NAME)"))?;
         variable(name).filter(|value| !value.trim().is_empty()).map(Cow::Owned).ok_or_else(|| {
-            ConfigError::missing(self.setting(field).read_from(name.to_owned()), "the variable is not set")
+            ConfigError::missing(
+                self.setting(field).read_from(name.to_owned()),
+                "the variable is not set, or blank, or not UTF-8",
+            )
         })
     }
 }

@@ -88,7 +88,7 @@ impl<'a> Object<'a> {
 
     /// Whether two members have the same name after unescaping.
     fn has_duplicates(&self) -> bool {
-        if self.members.len() > FEW {
+        if self.members.len() > MAX_PAIRWISE {
             let mut names: Vec<&str> = self.names().collect();
             names.sort_unstable();
             return names.windows(2).any(|pair| matches!(pair, [a, b] if a == b));
@@ -106,7 +106,7 @@ impl<'a> Object<'a> {
 }
 
 /// A number below 64 from the length of a name and its first and last byte. It need not resist collisions: names that
-/// share a bucket are compared, at most [`FEW`] of them.
+/// share a bucket are compared, at most [`MAX_PAIRWISE`] of them.
 fn bucket(name: &str) -> u32 {
     let end = |byte: Option<&u8>| byte.map_or(0, |byte| u32::from(*byte));
     let bytes = name.as_bytes();
@@ -242,7 +242,7 @@ struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
 const MAX_DEPTH: usize = 127;
 /// Members up to which names are compared pairwise. Sorting takes an allocation, but above this number a flood of names
 /// that share a bucket would cost more.
-const FEW: usize = 32;
+const MAX_PAIRWISE: usize = 32;
 
 #[cfg(test)]
 mod tests {

@@ -71,9 +71,8 @@ pub(crate) struct Announcer<T> {
 /// A waiter: it waits for at most the time limit of the flight and [`GRACE`], counted from [`Flight::wait`].
 pub(crate) struct FlightWait<T> {
     flight: Flight<T>,
-    is_own: bool,
     limit: Delay,
-    /// The place among the waiters, which bounds the memory that a herd of requests takes.
+    /// Bounds the memory that a herd of requests takes.
     _permit: OwnedSemaphorePermit,
 }
 
@@ -136,26 +135,17 @@ impl<T: Clone + Send + Sync + 'static> Flight<T> {
         self.task.abort();
     }
 
-    /// Takes one of the `places` for a waiter; `None` if none is free. `is_own` says that the flight was started for
-    /// this request; see [`FlightWait::is_own`].
-    pub(crate) fn wait(self, places: &Arc<Semaphore>, is_own: bool) -> Option<FlightWait<T>> {
-        let permit = Arc::clone(places).try_acquire_owned().ok()?;
+    /// Takes one of the permits for `waiters`; `None` if all are taken.
+    pub(crate) fn wait(self, waiters: &Arc<Semaphore>) -> Option<FlightWait<T>> {
+        let permit = Arc::clone(waiters).try_acquire_owned().ok()?;
         let limit = Delay::new(self.time_limit + GRACE);
-        Some(FlightWait { flight: self, is_own, limit, _permit: permit })
+        Some(FlightWait { flight: self, limit, _permit: permit })
     }
 }
 
 impl<T: Clone> FlightWait<T> {
     pub(crate) fn flight(&self) -> &Flight<T> {
         &self.flight
-    }
-
-    /// Whether the flight was started for this request.
-    ///
-    /// A flight that was joined may have read its source before the key existed that the request needs, so it may be
-    /// worth one more flight. A flight that was started for the request read its source later than the token was made.
-    pub(crate) fn is_own(&self) -> bool {
-        self.is_own
     }
 
     /// Waits for the announcement.

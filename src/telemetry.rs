@@ -23,7 +23,7 @@ pub(crate) fn is_worth_a_warning(age: Option<Duration>) -> bool {
     age.is_none_or(|age| age >= WARN_AGE)
 }
 
-/// A fetch of keys failed while the set in use, if any, was `age` old. WARN if `is_due`, and ERROR from an hour of age;
+/// A fetch of keys failed while the set in use, if any, was `age` old. WARN if `is_due`, and ERROR if the set is an hour old;
 /// DEBUG otherwise.
 ///
 /// `is_due` comes from the caller, which holds the throttle: this file has no clock and no state.
@@ -37,7 +37,7 @@ pub(crate) fn fetch_failed(error: &(dyn Error + 'static), age: Option<Duration>,
             (false, _) => tracing::debug!(target: TARGET, %error, source, age, "fetching keys failed"),
             (true, false) => tracing::warn!(target: TARGET, %error, source, age, "fetching keys failed"),
             (true, true) => {
-                tracing::error!(target: TARGET, %error, source, age, "fetching keys has failed for an hour");
+                tracing::error!(target: TARGET, %error, source, age, "fetching keys failed, and the key set is over an hour old");
             }
         }
     }
@@ -97,6 +97,14 @@ pub(crate) fn ambiguous_permissions() {
 pub(crate) fn layer_missing() {
     #[cfg(feature = "tracing")]
     tracing::error!(target: TARGET, "no `ClerkAuthLayer` has seen this request; perhaps you forgot to add it to the router");
+}
+
+/// ERROR: a handler takes custom claims of a type that the layer does not insert. A mistake of the program, not of the
+/// client.
+#[cfg(feature = "axum")]
+pub(crate) fn custom_claims_missing() {
+    #[cfg(feature = "tracing")]
+    tracing::error!(target: TARGET, "the `ClerkAuthLayer` inserts no custom claims of this type; perhaps you forgot `with_custom_claims`");
 }
 
 /// A span for work that serves all requests and belongs to none.
@@ -160,7 +168,7 @@ impl std::fmt::Display for Chain<'_> {
 const TARGET: &str = "tower_clerk";
 /// One warning a minute: enough to notice a failure that repeats, too few to fill the log.
 pub(crate) const WARNING_INTERVAL: Duration = Duration::from_secs(60);
-/// Three refresh intervals by default: one failed refresh is not worth a warning.
+/// Three refresh intervals by default. While requests arrive, a set gets this old only if several refreshes fail.
 const WARN_AGE: Duration = Duration::from_secs(15 * 60);
 /// Someone should look now, long before the stale limit (24 hours by default) ends the service.
 #[cfg(feature = "tracing")]

@@ -99,16 +99,8 @@ impl ClerkAuthLayer {
 
     /// Lets requests without a credential pass, and rejects invalid tokens as before.
     ///
-    /// | request | by default | `allow_missing_token` | [`allow_unauthenticated_requests`] |
-    /// |---|---|---|---|
-    /// | valid token | passes | passes | passes |
-    /// | no credential | 401 | passes | passes |
-    /// | invalid or expired token | 401 | 401 | passes |
-    /// | cookie on a cross-site request | 403 | 403 | passes |
-    /// | keys unavailable | 503 | 503 | passes |
-    /// | malformed credential | 400 | 400 | 400 |
-    ///
-    /// Use it for pages that anonymous visitors may read. Handlers then take `Option<ClerkAuth>`; a handler that takes
+    /// Use it for pages that anonymous visitors may read; a table in the
+    /// [module docs](crate::authenticate#which-requests-pass-without-a-user) compares the modes. Handlers then take `Option<ClerkAuth>`; a handler that takes
     /// `ClerkAuth` still rejects anonymous requests with the 401.
     ///
     /// It replaces [`allow_unauthenticated_requests`]: the last call wins.
@@ -120,17 +112,8 @@ impl ClerkAuthLayer {
 
     /// Lets requests pass that fail authentication for any reason but a malformed credential.
     ///
-    /// | request | by default | [`allow_missing_token`] | `allow_unauthenticated_requests` |
-    /// |---|---|---|---|
-    /// | valid token | passes | passes | passes |
-    /// | no credential | 401 | passes | passes |
-    /// | invalid or expired token | 401 | 401 | passes |
-    /// | cookie on a cross-site request | 403 | 403 | passes |
-    /// | keys unavailable | 503 | 503 | passes |
-    /// | malformed credential | 400 | 400 | 400 |
-    ///
     /// Use it to combine several authentication schemes: another layer may accept a credential that is not a Clerk
-    /// token. Then guard the routes with [`RequireAuthenticatedLayer`](crate::authorize::RequireAuthenticatedLayer), or
+    /// token. A table in the [module docs](crate::authenticate#which-requests-pass-without-a-user) compares the modes. Guard the routes with [`RequireAuthenticatedLayer`](crate::authorize::RequireAuthenticatedLayer), or
     /// take `ClerkAuth` in the handlers. Both respond with the stored [`Rejection`](crate::Rejection) if there is no
     /// user.
     ///
@@ -243,8 +226,29 @@ impl<S> ClerkAuthService<S> {
     pub fn new(inner: S, layer: impl Into<ClerkAuthLayer>) -> Self {
         layer.into().layer(inner)
     }
+}
 
+impl ClerkAuthService<()> {
     /// Returns the layer that applies this middleware. A [`Verifier`] makes a layer with the defaults.
+    ///
+    /// ```
+    /// # #[cfg(feature = "testing")]
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+    /// use std::convert::Infallible;
+    ///
+    /// use http::{Request, Response};
+    /// use tower::{ServiceBuilder, ServiceExt};
+    /// use tower_clerk::{ClerkAuthService, Verifier, testing::TestIssuer};
+    ///
+    /// let verifier = Verifier::new(TestIssuer::new().config())?;
+    /// let service = ServiceBuilder::new()
+    ///     .layer(ClerkAuthService::layer(verifier))
+    ///     .service_fn(async |_: Request<String>| Ok::<_, Infallible>(Response::new(String::new())));
+    /// assert_eq!(service.oneshot(Request::new(String::new())).await?.status(), 401);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn layer(layer: impl Into<ClerkAuthLayer>) -> ClerkAuthLayer {
         layer.into()
     }

@@ -4,7 +4,7 @@
 //! one of three things with a request:
 //!
 //! - **Forward.** The token is valid. The layer inserts a [`ClerkAuth`] into the request's extensions and calls the
-//!   inner service at once. This path takes no lock of this crate and boxes no future.
+//!   inner service at once. This path waits for no fetch and boxes no future.
 //! - **Reject.** The token is missing or invalid. The layer responds as described in [`rejection`](crate::rejection).
 //!   It neither calls the inner service nor reads the request's body.
 //! - **Wait.** The token's key is not in the key set yet. The request waits for the fetch described in

@@ -93,6 +93,16 @@ impl<S: Clone> ClerkAuthService<S> {
         let fresh = self.inner.clone();
         drop(mem::replace(&mut self.inner, fresh));
     }
+
+    /// Releases what a call that was rejected has left reserved, if a waiting request may need it.
+    ///
+    /// With a limit of one, and an outer `Buffer` that keeps this service without calling it, that request would
+    /// otherwise wait for ever. If none waits, the reservation serves the next call.
+    fn release_unused_reservation(&mut self) {
+        if self.authenticator.has_parked_requests() {
+            self.release_reservation();
+        }
+    }
 }
 
 impl<S, ReqBody, ResBody> Service<Request<ReqBody>> for ClerkAuthService<S>
@@ -109,13 +119,14 @@ where
 
     fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
         match self.authenticator.authenticate(&mut request) {
-            Decision::Forward => ResponseFuture::forward(self.inner.call(request)),
+            Decision::Forward => {
+                let response = self.inner.call(request);
+                // A `RequireService` further in may have rejected the request.
+                self.release_unused_reservation();
+                ResponseFuture::forward(response)
+            }
             Decision::Respond(response) => {
-                // This call does not use the reservation. A waiting request may need it: with a limit of one, and an
-                // outer `Buffer` that keeps this service without calling it, it would otherwise wait for ever.
-                if self.authenticator.has_parked_requests() {
-                    self.release_reservation();
-                }
+                self.release_unused_reservation();
                 ResponseFuture::respond(response)
             }
             Decision::Wait(pending) => {

@@ -141,8 +141,30 @@ impl<S> RequireService<S> {
     pub fn new(inner: S, requirement: Requirement) -> Self {
         Self::with_rule(inner, AccessRule::requirement(requirement))
     }
+}
 
+impl RequireService<()> {
     /// Returns the layer that applies this middleware with `requirement`.
+    ///
+    /// ```
+    /// # #[cfg(feature = "testing")]
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+    /// use std::convert::Infallible;
+    ///
+    /// use http::{Request, Response};
+    /// use tower::{ServiceBuilder, ServiceExt};
+    /// use tower_clerk::{ClerkAuth, Requirement, authorize::RequireService};
+    ///
+    /// let service = ServiceBuilder::new()
+    ///     .layer(RequireService::layer(Requirement::role("org:admin")))
+    ///     .service_fn(async |_: Request<String>| Ok::<_, Infallible>(Response::new(String::new())));
+    /// let mut request = Request::new(String::new());
+    /// request.extensions_mut().insert(ClerkAuth::builder().build());
+    /// assert_eq!(service.oneshot(request).await?.status(), 403);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn layer(requirement: Requirement) -> RequireLayer {
         RequireLayer::new(requirement)
     }

@@ -121,18 +121,19 @@ impl Requirement {
                 alternatives.push(other);
                 Self(Kind::AnyOf(alternatives))
             }
-            _ => Self(Kind::AnyOf(vec![self, other])),
+            kind => Self(Kind::AnyOf(vec![Self(kind), other])),
         }
     }
 
     /// Requires this and `other`.
     pub fn and(self, other: Self) -> Self {
         match self.0 {
-            Kind::All(mut parts) => {
+            // An empty list is never met, and must stay so.
+            Kind::All(mut parts) if !parts.is_empty() => {
                 parts.push(other);
                 Self(Kind::All(parts))
             }
-            _ => Self(Kind::All(vec![self, other])),
+            kind => Self(Kind::All(vec![Self(kind), other])),
         }
     }
 

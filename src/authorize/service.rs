@@ -19,7 +19,8 @@ use crate::{
 ///
 /// See the [module docs](crate::authorize) for the responses. After a rejected call, the capacity that `poll_ready` has
 /// reserved in the inner service stays reserved until the next call, or until this service is dropped. axum, hyper and
-/// tonic drop it after each call.
+/// tonic drop it after each call, and a [`ClerkAuthService`](crate::ClerkAuthService) outside gives it back while
+/// requests wait for keys.
 ///
 /// ```
 /// # #[cfg(feature = "testing")]

@@ -1,6 +1,6 @@
-use std::fmt;
+use std::{fmt, str::FromStr};
 
-use super::url::HttpUrl;
+use super::{ConfigError, url::HttpUrl};
 
 /// The issuer that an unverified token names, as an [`InstanceResolver`](crate::verify::InstanceResolver) receives it.
 ///
@@ -19,11 +19,30 @@ impl IssuerUrl {
         &self.0
     }
 
+    /// Parses an issuer, for tests of an [`InstanceResolver`](crate::verify::InstanceResolver).
+    ///
+    /// ```
+    /// use tower_clerk::verify::IssuerUrl;
+    ///
+    /// let issuer = IssuerUrl::parse("https://clerk.example.com")?;
+    /// assert_eq!(issuer.as_str(), "https://clerk.example.com");
+    /// assert!(IssuerUrl::parse("https://clerk.example.com/").is_err());
+    /// # Ok::<(), tower_clerk::ConfigError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::Invalid`] if no resolver would receive it from a token.
+    pub fn parse(text: &str) -> Result<Self, ConfigError> {
+        Self::from_claim(text, false)
+            .ok_or_else(|| ConfigError::invalid("issuer", "must be an https URL in its normal form"))
+    }
+
     /// Parses the `iss` of a token; `None` if it is not in the form that [`HttpUrl`] normalizes to.
     ///
     /// An issuer therefore has exactly one spelling, and a client cannot make the resolver look up the same instance
     /// under many.
-    pub(crate) fn parse(text: &str, allow_local: bool) -> Option<Self> {
+    pub(crate) fn from_claim(text: &str, allow_local: bool) -> Option<Self> {
         if text.len() > MAX_LENGTH {
             return None;
         }
@@ -31,6 +50,15 @@ impl IssuerUrl {
         let is_local = is_local(url.authority());
         let is_https = text.starts_with("https://");
         (allow_local || (is_https && !is_local)).then(|| Self(text.to_owned()))
+    }
+}
+
+impl FromStr for IssuerUrl {
+    type Err = ConfigError;
+
+    /// As [`parse`](Self::parse).
+    fn from_str(text: &str) -> Result<Self, ConfigError> {
+        Self::parse(text)
     }
 }
 
@@ -62,12 +90,12 @@ mod tests {
     #[test]
     fn an_issuer_is_a_bare_https_url_in_its_one_spelling() {
         for text in ["https://clerk.example.com", "https://a.b", "https://app.example.com/__clerk"] {
-            assert_eq!(IssuerUrl::parse(text, false).unwrap().as_str(), text);
+            assert_eq!(IssuerUrl::from_claim(text, false).unwrap().as_str(), text);
         }
         let longest = format!("https://{}.example.com", "a.".repeat(117).trim_end_matches('.'));
         assert_eq!(longest.len(), 253);
-        assert!(IssuerUrl::parse(&longest, false).is_some());
-        assert!(IssuerUrl::parse(&format!("{longest}/aa"), false).is_none());
+        assert!(IssuerUrl::from_claim(&longest, false).is_some());
+        assert!(IssuerUrl::from_claim(&format!("{longest}/aa"), false).is_none());
         for text in [
             "",
             "clerk.example.com",
@@ -84,7 +112,10 @@ mod tests {
             "file:///etc/passwd",
             "javascript:alert(1)",
         ] {
-            assert!(IssuerUrl::parse(text, false).is_none() && IssuerUrl::parse(text, true).is_none(), "{text}");
+            assert!(
+                IssuerUrl::from_claim(text, false).is_none() && IssuerUrl::from_claim(text, true).is_none(),
+                "{text}"
+            );
         }
         for text in [
             "https://a.b:8443",
@@ -101,8 +132,8 @@ mod tests {
             "http://127.0.0.1:8080",
             "http://localhost",
         ] {
-            assert!(IssuerUrl::parse(text, false).is_none(), "{text}");
-            assert!(IssuerUrl::parse(text, true).is_some(), "{text}");
+            assert!(IssuerUrl::from_claim(text, false).is_none(), "{text}");
+            assert!(IssuerUrl::from_claim(text, true).is_some(), "{text}");
         }
     }
 }

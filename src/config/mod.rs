@@ -275,7 +275,10 @@ impl ClerkConfig {
         let issuer = issuer.as_ref();
         let issuer = issuer.strip_suffix('/').unwrap_or(issuer);
         if issuer.is_empty() || !issuer.bytes().all(|byte| byte.is_ascii_graphic()) {
-            return Err(ConfigError::invalid("issuer", "must be a URL"));
+            return Err(ConfigError::invalid(
+                "issuer",
+                "must not be empty, and all its characters must be visible ASCII",
+            ));
         }
         self.issuers.push(issuer.to_owned());
         Ok(self)

@@ -40,7 +40,7 @@ impl InstanceRegistry {
         for (index, instance) in instances.iter().enumerate().filter(|_| needs_issuers) {
             let issuers = instance.config.issuers();
             if issuers.is_empty() {
-                return Err(ConfigError::missing(issuer_of(index), "required when several instances are configured"));
+                return Err(ConfigError::missing(issuer_of(index), "required with several instances or a resolver"));
             }
             for issuer in issuers {
                 match by_issuer.insert(issuer.to_owned(), index) {

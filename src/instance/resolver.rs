@@ -97,8 +97,8 @@ where
         &self,
         issuer: IssuerUrl,
     ) -> Pin<Box<dyn Future<Output = Result<Option<Instance>, ResolveError>> + Send + '_>> {
-        let answer = self(issuer);
-        Box::pin(async move { Ok(answer.await?.map(Into::into)) })
+        let resolved = self(issuer);
+        Box::pin(async move { Ok(resolved.await?.map(Into::into)) })
     }
 }
 

@@ -72,8 +72,8 @@ struct Shared {
     /// The negative cache: issuers for which the resolver returned `None`, and when it did.
     unknown: Cache<IssuerUrl, Duration>,
     calls: Mutex<Calls>,
-    /// Places for requests that wait.
-    places: Arc<Semaphore>,
+    /// One permit for each request that may wait.
+    waiters: Arc<Semaphore>,
 }
 
 /// An instance as the resolver returned it. All times are monotonic.
@@ -112,7 +112,7 @@ impl ResolverCache {
         allow_local_issuers: bool,
         resources: Arc<InstanceResources>,
     ) -> Self {
-        let places = u64::try_from(MAX_RESOLVED).unwrap_or(u64::MAX);
+        let capacity = u64::try_from(MAX_RESOLVED).unwrap_or(u64::MAX);
         let shared = Shared {
             resolver,
             allow_local_issuers,
@@ -120,18 +120,18 @@ impl ResolverCache {
             // Entries past `MAX_AGE` are never used. moka frees them, and their keys, at twice that age: its clock
             // cannot be injected, so it must not decide what may be used.
             known: Cache::builder()
-                .max_capacity(places)
+                .max_capacity(capacity)
                 .eviction_policy(EvictionPolicy::lru())
                 .time_to_live(MAX_AGE * 2)
                 .build(),
-            unknown: Cache::builder().max_capacity(places).eviction_policy(EvictionPolicy::lru()).build(),
+            unknown: Cache::builder().max_capacity(capacity).eviction_policy(EvictionPolicy::lru()).build(),
             calls: Mutex::new(Calls {
                 in_flight: HashMap::new(),
                 count: 0,
                 limit: RateLimit::new(INITIAL_BURST, INITIAL_INTERVAL),
                 warnings: Throttle::new(WARNING_INTERVAL),
             }),
-            places: Arc::new(Semaphore::new(MAX_WAITING)),
+            waiters: Arc::new(Semaphore::new(MAX_WAITING)),
         };
         Self { shared: Arc::new(shared) }
     }
@@ -142,7 +142,7 @@ impl ResolverCache {
     /// the request waits for the call, one of its own or one in flight.
     pub(crate) fn find(&self, issuer: &str) -> Lookup<Arc<TrustedInstance>, ResolveFailure, ResolveWait> {
         let shared = &self.shared;
-        let Some(issuer) = IssuerUrl::parse(issuer, shared.allow_local_issuers) else {
+        let Some(issuer) = IssuerUrl::from_claim(issuer, shared.allow_local_issuers) else {
             return Lookup::Failed(ResolveFailure::UnknownIssuer);
         };
         let now = shared.now();
@@ -161,9 +161,9 @@ impl ResolverCache {
             Lookup::Found(trusted) => return Lookup::Found(trusted),
             Lookup::Wait(flight) => flight,
         };
-        // `is_own` is of no use here. A `None` from a call that was joined is cached for a minute anyway, so a new
-        // tenant gains nothing from one more call.
-        match flight.wait(&shared.places, true) {
+        // Unlike a fetch of keys, a call that was joined is not followed by one of the request's own: its `None` is
+        // cached for a minute anyway.
+        match flight.wait(&shared.waiters) {
             Some(wait) => Lookup::Wait(ResolveWait { shared: Arc::clone(shared), issuer, wait }),
             None => Lookup::Failed(ResolveFailure::TooManyWaiting),
         }
@@ -232,11 +232,11 @@ impl Shared {
         for (_, overdue) in calls.in_flight.extract_if(|_, flight| !flight.is_live(now)) {
             overdue.stop();
         }
-        let (places, has_capacity) = match kind {
+        let (max_calls, has_capacity) = match kind {
             CallKind::Initial => (MAX_CALLS - RESERVED_CALLS, calls.limit.has_capacity(now)),
             CallKind::Refresh => (MAX_CALLS, true),
         };
-        if calls.in_flight.len() >= places || !has_capacity {
+        if calls.in_flight.len() >= max_calls || !has_capacity {
             return Lookup::Failed(ResolveFailure::TooManyLookups);
         }
         calls.count += 1;
@@ -287,9 +287,12 @@ impl Shared {
             }
             Completion::Finished(Ok(None)) => Err((ResolveFailure::UnknownIssuer, None)),
             Completion::Finished(Err(error)) => Err((ResolveFailure::ResolverFailed, Some(error))),
-            Completion::Panicked => Err((ResolveFailure::ResolverPanicked, None)),
+            Completion::Panicked => {
+                Err((ResolveFailure::ResolverPanicked, Some(ResolveError::new("the resolver panicked"))))
+            }
             Completion::TimedOut => {
-                Err((ResolveFailure::ResolverTimeout, Some(ResolveError::new("timed out after 2 seconds"))))
+                let error = ResolveError::new(format!("timed out after {} seconds", TIMEOUT.as_secs()));
+                Err((ResolveFailure::ResolverTimeout, Some(error)))
             }
         };
         let is_due = {

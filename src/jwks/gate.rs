@@ -16,7 +16,10 @@
 
 #[cfg(not(tower_clerk_loom))]
 use std::sync::{Mutex, MutexGuard};
-use std::{sync::PoisonError, time::Duration};
+use std::{
+    sync::{PoisonError, TryLockError},
+    time::Duration,
+};
 
 #[cfg(tower_clerk_loom)]
 use loom::sync::{Mutex, MutexGuard};
@@ -120,7 +123,11 @@ impl<F: InFlight> FetchGate<F> {
     /// It takes nothing from the budgets: clients cannot cause more refreshes than the interval allows.
     pub(super) fn refresh_if_idle(&self, now: Duration, start: impl FnOnce(u64) -> Option<F>) {
         // Valid tokens come this way, and must not wait for the lock. The next one tries again.
-        let Ok(mut state) = self.state.try_lock() else { return };
+        let mut state = match self.state.try_lock() {
+            Ok(state) => state,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => return,
+        };
         if state.live_flight(now).is_none() && state.schedule.delay(now, true).is_zero() {
             let _ = state.start(start);
         }

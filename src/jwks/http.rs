@@ -45,7 +45,8 @@ impl HttpKeySource {
     /// Makes a source for this URL. It sends no request. The secret key is marked as sensitive, so that no log of
     /// headers shows it.
     pub(crate) fn new(url: &str, secret_key: Option<&SecretKey>, clients: &HttpClients) -> Result<Self, ConfigError> {
-        let url: reqwest::Url = url.parse().map_err(|_| ConfigError::invalid("frontend_api_url", "is not a URL"))?;
+        let setting = if secret_key.is_some() { "api_url" } else { "frontend_api_url" };
+        let url: reqwest::Url = url.parse().map_err(|_| ConfigError::invalid(setting, "is not a URL"))?;
         let authorization = match secret_key {
             Some(key) => {
                 let mut value = HeaderValue::try_from(format!("Bearer {}", key.expose()))

@@ -9,7 +9,7 @@
 //!   started after the token arrived, so it did not.
 //! - [`MAX_LOOKS`] bounds how often a token looks again because the set changed under it.
 //!
-//! A token with a bad signature remembers the thumbprints of the keys it was tried with. After a fetch it is verified
+//! A token with a bad signature remembers the thumbprints of the keys of its `kid`. After a fetch it is verified
 //! again only if the keys of its `kid` have changed, so a forgery costs no second verification.
 
 use std::{sync::Arc, time::Duration};
@@ -81,7 +81,7 @@ pub(crate) struct KeyWait {
 /// The fetches and verifications that one token has caused so far.
 #[derive(Default)]
 pub(crate) struct LookupAttempts {
-    /// The thumbprints of the keys that did not verify its signature.
+    /// The thumbprints of the keys of its `kid`, none of which verified its signature.
     rejected_keys: Vec<[u8; 32]>,
     /// Fetches that it waited for: at most [`MAX_FETCHES`], and one more if the last of them was stopped.
     fetches: u32,
@@ -312,7 +312,7 @@ impl SignedBy {
 }
 
 impl LookupAttempts {
-    /// Whether exactly these keys failed to verify the signature before: then they would fail again.
+    /// Whether these were the keys of the `kid` at the last attempt: then they would fail again.
     fn have_rejected(&self, keys: &[VerifyingKey]) -> bool {
         self.rejected_keys.len() == keys.len()
             && self.rejected_keys.iter().zip(keys).all(|(rejected, key)| rejected == key.thumbprint())

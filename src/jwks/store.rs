@@ -90,6 +90,7 @@ pub(crate) enum FetchUnavailable {
 pub(crate) struct FetchWait {
     shared: Arc<Shared>,
     wait: FlightWait<Outcome>,
+    is_own: bool,
 }
 
 /// How a fetch ended. A success carries no set: waiters read the newest one, which may be newer still.
@@ -103,8 +104,8 @@ struct Shared {
     /// The number of the store, its key in the cache.
     number: u64,
     gate: FetchGate<Flight<Outcome>>,
-    /// Places for requests that wait.
-    places: Arc<Semaphore>,
+    /// One permit for each request that may wait.
+    waiters: Arc<Semaphore>,
     /// The generation of the newest set; zero if it was dropped or is being replaced.
     newest: AtomicU64,
     /// When the newest set is due for a refresh, in nanoseconds of the monotonic clock.
@@ -159,7 +160,7 @@ impl KeyStore {
             cache,
             number,
             gate: FetchGate::new(),
-            places: Arc::new(Semaphore::new(MAX_WAITING)),
+            waiters: Arc::new(Semaphore::new(MAX_WAITING)),
             newest: AtomicU64::new(0),
             fresh_until: AtomicU64::new(0),
             history: Mutex::new(History {
@@ -255,7 +256,9 @@ impl KeyStore {
         match self.shared.gate.force(now, |id| Shared::start(&self.shared, id, now)) {
             Entry::Joined(flight) => Shared::wait(&self.shared, flight, false),
             Entry::Started(flight) => Shared::wait(&self.shared, flight, true),
-            _ => Fetch::Unavailable(FetchUnavailable::NoRuntime),
+            Entry::Backoff(_) | Entry::BudgetExhausted | Entry::NoRuntime | Entry::SetChanged => {
+                Fetch::Unavailable(FetchUnavailable::NoRuntime)
+            }
         }
     }
 
@@ -289,8 +292,11 @@ impl KeyStore {
 
 impl FetchWait {
     /// Whether the fetch was started for this request.
+    ///
+    /// One that was joined may have read the document before the key existed that the request needs, so it may be
+    /// worth another. One that was started for the request read it after the token was made.
     pub(super) fn is_own(&self) -> bool {
-        self.wait.is_own()
+        self.is_own
     }
 
     /// Waits for the outcome; `None` if the fetch was stopped or its runtime ended.
@@ -331,8 +337,8 @@ impl Shared {
     }
 
     fn wait(shared: &Arc<Self>, flight: Flight<Outcome>, is_own: bool) -> Fetch {
-        match flight.wait(&shared.places, is_own) {
-            Some(wait) => Fetch::Wait(FetchWait { shared: Arc::clone(shared), wait }),
+        match flight.wait(&shared.waiters) {
+            Some(wait) => Fetch::Wait(FetchWait { shared: Arc::clone(shared), wait, is_own }),
             None => Fetch::Unavailable(FetchUnavailable::TooManyWaiting),
         }
     }
@@ -424,7 +430,8 @@ const REFRESH_AT: u32 = 900;
 /// In thousandths of the refresh interval: replicas that started together spread their fetches over this much of it.
 const REFRESH_JITTER: u32 = 100;
 /// Sets of dropped stores count until the next maintenance of moka, which comes after 64 operations at the latest.
-/// Without room for them, moka would evict a set that is in use.
+/// Without room for them, moka would evict a set that is in use. Stores of replaced instances count too while cached
+/// tokens hold them; an eviction that they cause costs one fetch.
 const SPARE_CAPACITY: u64 = 64;
 /// A bad signature starts no fetch while the set is younger: Clerk has just been asked, so another key is unlikely.
 const MIN_AGE_FOR_BAD_SIGNATURE: Duration = Duration::from_secs(30);

@@ -13,10 +13,12 @@ mod header;
 mod key;
 mod key_set;
 
+#[cfg(feature = "reqwest")]
+pub(crate) use self::key_set::MAX_DOCUMENT;
 pub(crate) use self::{
     compact::{Compact, MalformedToken, Payload, Segments},
     digest::{sha1, sha256},
     header::{Algorithm, CheckedHeader, HeaderError},
     key::{VerifiedPayload, VerifyingKey},
-    key_set::{KeySet, KeySetError, MAX_DOCUMENT},
+    key_set::{KeySet, KeySetError},
 };

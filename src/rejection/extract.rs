@@ -31,7 +31,7 @@ impl ClerkAuthRejection {
         Self { response: Box::new(rejection.into_response_for(request)) }
     }
 
-    /// Returns the rejection; `None` if no layer has seen the request.
+    /// Returns the rejection; `None` for the 500.
     #[must_use]
     pub fn rejection(&self) -> Option<&Rejection> {
         self.response.extensions().get()
@@ -52,7 +52,7 @@ impl fmt::Display for ClerkAuthRejection {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.rejection() {
             Some(rejection) => rejection.fmt(formatter),
-            None => formatter.write_str("no `ClerkAuthLayer` has seen the request"),
+            None => formatter.write_str("no `ClerkAuthLayer` has seen the request, or none with these custom claims"),
         }
     }
 }

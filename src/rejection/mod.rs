@@ -82,7 +82,7 @@ pub use self::extract::ClerkAuthRejection;
 pub use self::kind::{RejectionFormat, RejectionKind};
 pub(crate) use self::{grpc::GrpcForm, http::for_method};
 use self::{
-    grpc::{message, response as grpc_response, retry_pushback},
+    grpc::response as grpc_response,
     http::{layer_missing as layer_missing_response, response as http_response},
 };
 use crate::{
@@ -271,13 +271,15 @@ impl Rejection {
     }
 
     /// Returns the text for `grpc-message`.
+    #[cfg(feature = "tonic")]
     pub(crate) fn grpc_message(&self) -> &'static str {
-        message(self.kind)
+        grpc::message(self.kind)
     }
 
     /// Returns the value for `grpc-retry-pushback-ms`, in milliseconds.
+    #[cfg(feature = "tonic")]
     pub(crate) fn retry_pushback(&self) -> Option<u64> {
-        self.retry_after().map(retry_pushback)
+        self.retry_after().map(grpc::retry_pushback)
     }
 
     /// Returns `true` if the default response has the gRPC form.

@@ -9,7 +9,7 @@ use serde_json::json;
 use super::{
     expect,
     key::SigningKey,
-    server::{Answer, Server},
+    server::{ServedResponse, Server},
     token::TokenBuilder,
 };
 use crate::{
@@ -83,7 +83,7 @@ impl TestIssuer {
     pub async fn start() -> io::Result<Self> {
         let mut issuer = Self::new();
         let server = Server::start().await?;
-        server.answer(Answer::Document(issuer.jwks()));
+        server.serve(ServedResponse::Document(issuer.jwks()));
         issuer.url = server.url();
         issuer.server = Some(server);
         Ok(issuer)
@@ -164,22 +164,22 @@ impl TestIssuer {
 
     /// Serves `document` in place of the JWKS, with the status 200.
     pub fn serve_document(&self, document: impl Into<String>) {
-        self.answer(Answer::Document(document.into()));
+        self.serve(ServedResponse::Document(document.into()));
     }
 
     /// Serves the current JWKS again, after one of the other `serve_` methods.
     pub fn serve_keys(&self) {
-        self.answer(Answer::Document(self.jwks()));
+        self.serve(ServedResponse::Document(self.jwks()));
     }
 
     /// Responds to fetches with this HTTP status and an empty body, as in an outage.
     pub fn serve_status(&self, status: u16) {
-        self.answer(Answer::Status(status));
+        self.serve(ServedResponse::Status(status));
     }
 
     /// Accepts fetches and never responds, so that they run into their timeout.
     pub fn serve_nothing(&self) {
-        self.answer(Answer::Nothing);
+        self.serve(ServedResponse::Nothing);
     }
 
     /// Returns how many times the JWKS was requested; 0 without a socket.
@@ -207,9 +207,9 @@ impl TestIssuer {
         self.serve_keys();
     }
 
-    fn answer(&self, answer: Answer) {
+    fn serve(&self, response: ServedResponse) {
         if let Some(server) = &self.server {
-            server.answer(answer);
+            server.serve(response);
         }
     }
 

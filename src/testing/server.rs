@@ -31,7 +31,7 @@ pub(super) struct Server {
 
 /// How the endpoint responds to fetches.
 #[derive(Clone)]
-pub(super) enum Answer {
+pub(super) enum ServedResponse {
     /// 200 with this JSON document.
     Document(String),
     /// Never.
@@ -46,17 +46,17 @@ struct Endpoint {
 }
 
 struct State {
-    answer: Answer,
+    response: ServedResponse,
     last_authorization: Option<String>,
     requests: usize,
 }
 
 impl Server {
-    /// Listens on a free port. It responds with 503 until [`answer`](Self::answer) sets a document.
+    /// Listens on a free port. It responds with 503 until [`serve`](Self::serve) sets a document.
     pub(super) async fn start() -> io::Result<Self> {
         let listener = TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, 0)).await?;
         let address = listener.local_addr()?;
-        let state = State { answer: Answer::Status(503), last_authorization: None, requests: 0 };
+        let state = State { response: ServedResponse::Status(503), last_authorization: None, requests: 0 };
         let endpoint = Endpoint { state: Arc::new(Mutex::new(state)) };
         let accepting = tokio::spawn(accept(listener, endpoint.clone()));
         Ok(Self { accepting, address, endpoint })
@@ -66,8 +66,8 @@ impl Server {
         format!("http://{}", self.address)
     }
 
-    pub(super) fn answer(&self, answer: Answer) {
-        self.endpoint.state().answer = answer;
+    pub(super) fn serve(&self, response: ServedResponse) {
+        self.endpoint.state().response = response;
     }
 
     pub(super) fn requests(&self) -> usize {
@@ -101,15 +101,15 @@ impl Endpoint {
     }
 
     /// Records a fetch and returns how to respond to it. Other paths are not counted.
-    fn take<B>(&self, request: &Request<B>) -> Answer {
+    fn take<B>(&self, request: &Request<B>) -> ServedResponse {
         if !["/.well-known/jwks.json", "/v1/jwks"].contains(&request.uri().path()) {
-            return Answer::Status(404);
+            return ServedResponse::Status(404);
         }
         let mut state = self.state();
         state.requests += 1;
         state.last_authorization =
             request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok()).map(str::to_owned);
-        state.answer.clone()
+        state.response.clone()
     }
 }
 
@@ -123,16 +123,16 @@ impl<B> Service<Request<B>> for Endpoint {
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let answer = self.take(&request);
+        let served = self.take(&request);
         Box::pin(async move {
             let mut response = Response::new(String::new());
-            match answer {
-                Answer::Document(document) => {
+            match served {
+                ServedResponse::Document(document) => {
                     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
                     *response.body_mut() = document;
                 }
-                Answer::Nothing => pending().await,
-                Answer::Status(status) => {
+                ServedResponse::Nothing => pending().await,
+                ServedResponse::Status(status) => {
                     *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::SERVICE_UNAVAILABLE);
                 }
             }

@@ -264,13 +264,13 @@ impl VerifierBuilder {
         let max_token_length = configs().map(|config| config.max_token_length).max().unwrap_or_default();
         let stale_limit = configs().map(|config| config.jwks_stale_limit).max().unwrap_or_default();
         // A resolver may return any configuration, so the shared parts must serve the most permissive one.
-        let (places, stale_limit, max_token_length) = match self.resolver {
+        let (capacity, stale_limit, max_token_length) = match self.resolver {
             Some(_) => (self.instances.len() + MAX_RESOLVED, MAX_STALE_LIMIT, MAX_TOKEN_LENGTH),
             None => (self.instances.len(), stale_limit, max_token_length),
         };
         let resources = Arc::new(InstanceResources {
             clock: Arc::clone(&self.clock),
-            key_cache: KeyCache::new(places, stale_limit),
+            key_cache: KeyCache::new(capacity, stale_limit),
             #[cfg(feature = "reqwest")]
             http_clients: HttpClients::new(self.http_client),
             stores: AtomicU64::new(0),

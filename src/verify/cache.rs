@@ -76,7 +76,7 @@ impl TokenCacheLimits {
         // An entry weighs its bytes or an equal share of the limit, whichever is more: the total weight then limits the
         // bytes and the number of entries. quick_cache does not admit an entry as heavy as the whole limit, so with few
         // entries the share is a little smaller. That is exact only in a single shard, which few entries get.
-        let share = if entries < FEW { bytes / (count + 1) + 1 } else { bytes.div_ceil(count) };
+        let share = if entries < SINGLE_SHARD_BELOW { bytes / (count + 1) + 1 } else { bytes.div_ceil(count) };
         // quick_cache sizes its list of evicted keys by this estimate, so it must not exceed what fits into the bytes.
         let fitting = usize::try_from(bytes).unwrap_or(usize::MAX) / (size_of::<CachedToken>() + OVERHEAD);
         let estimate = entries.min(fitting).max(1);
@@ -164,6 +164,6 @@ impl Weighter<TokenEnd, Arc<CachedToken>> for TokenWeight {
 /// In bytes per entry: an upper estimate of what the table, the allocator and the reference counts add.
 const OVERHEAD: usize = 128;
 /// quick_cache makes a second shard only if each then holds at least 32 entries, so fewer are always in one shard.
-const FEW: usize = 32;
+const SINGLE_SHARD_BELOW: usize = 32;
 /// 16 base64url characters hold at least 92 bits of a signature, so no two of a billion tokens share them by chance.
 const TOKEN_END: usize = 16;

@@ -120,7 +120,7 @@ pub enum UnavailableReason {
     /// The last fetch of keys failed, and no key in use has the `kid` of the token.
     Fetch(FetchErrorKind),
     /// A fetch or a lookup is in progress. [`Verifier::try_verify`](crate::Verifier::try_verify) does not wait for it;
-    /// [`Verifier::verify`](crate::Verifier::verify) does.
+    /// [`Verifier::verify`](crate::Verifier::verify) does, for the bounded number of fetches that it may wait for.
     InProgress,
     /// The caller is outside a Tokio runtime, on which keys are fetched and the resolver is called.
     NoRuntime,

@@ -1,11 +1,12 @@
 //! A token on its way through the checks: `Segments` → `Compact` → `VerifiedPayload` → `CheckedClaims` → [`Claims`].
 //!
-//! Each type can only be made from the one before, so no check can be skipped.
+//! Each type is made from the one before, which it consumes, so no check can be skipped by mistake.
 //!
 //! The pipeline is synchronous. If a token needs keys that have to be fetched, or an instance that has to be resolved,
 //! the pipeline stops and returns what to wait for. After the wait it starts again from the text of the token. A
 //! request whose keys are present therefore needs no future and no allocation for one, and after a wait every decision
-//! is made with the keys, the instance and the time of that moment.
+//! is made with the keys and the time of that moment. Only the instance that the resolver returned is carried over: a
+//! token waits for the resolver once.
 
 use std::{
     future::Future,
@@ -38,11 +39,12 @@ pub(crate) struct PendingVerification {
     future: Pin<Box<dyn Future<Output = Result<Claims, VerifyError>> + Send>>,
 }
 
-/// What a token waits for.
-enum Wait {
-    Instance(ResolveWait),
+/// How far one attempt at a token came.
+enum Attempt {
+    Verified(Claims),
+    WaitForInstance(ResolveWait),
     /// The instance comes along because the attempts that follow count for it alone.
-    Key(Arc<TrustedInstance>, KeyWait),
+    WaitForKey(Arc<TrustedInstance>, KeyWait),
 }
 
 /// What is carried from one attempt at a token to the next. It bounds how often a token waits.
@@ -126,23 +128,24 @@ impl Verifier {
             return Verification::Ready(Ok(claims));
         }
         let mut progress = Progress::default();
-        match self.verify_uncached(token, &mut progress).unwrap_or_else(Lookup::Failed) {
-            Lookup::Failed(error) => Verification::Ready(Err(error)),
-            Lookup::Found(claims) => Verification::Ready(Ok(claims)),
-            Lookup::Wait(wait) => {
+        match self.verify_uncached(token, &mut progress) {
+            Err(error) => Verification::Ready(Err(error)),
+            Ok(Attempt::Verified(claims)) => Verification::Ready(Ok(claims)),
+            Ok(attempt) => {
                 let (verifier, token) = (self.clone(), token.to_owned());
-                let future = Box::pin(async move { verifier.resume(&token, wait, progress).await });
+                let future = Box::pin(async move { verifier.resume(&token, attempt, progress).await });
                 Verification::Pending(PendingVerification { future })
             }
         }
     }
 
     /// Waits, and verifies the token again, until nothing is left to wait for.
-    async fn resume(&self, token: &str, mut wait: Wait, mut progress: Progress) -> Result<Claims, VerifyError> {
+    async fn resume(&self, token: &str, mut last: Attempt, mut progress: Progress) -> Result<Claims, VerifyError> {
         loop {
-            match wait {
-                Wait::Instance(wait) => progress.instance = Some(wait.end().await?),
-                Wait::Key(instance, wait) => {
+            match last {
+                Attempt::Verified(claims) => return Ok(claims),
+                Attempt::WaitForInstance(wait) => progress.instance = Some(wait.end().await?),
+                Attempt::WaitForKey(instance, wait) => {
                     instance.keys.wait(wait, &mut progress.attempts).await?;
                     // The attempts count for the keys of this instance. If the resolver has returned another one since,
                     // the token would otherwise be tried with its keys under a budget that is used up.
@@ -153,11 +156,7 @@ impl Verifier {
             if let Some(claims) = self.cached(token) {
                 return Ok(claims);
             }
-            match self.verify_uncached(token, &mut progress)? {
-                Lookup::Failed(error) => return Err(error),
-                Lookup::Found(claims) => return Ok(claims),
-                Lookup::Wait(next) => wait = next,
-            }
+            last = self.verify_uncached(token, &mut progress)?;
         }
     }
 
@@ -176,17 +175,13 @@ impl Verifier {
         is_valid.then(|| cached.claims().clone())
     }
 
-    /// Runs all checks on a token, or stops with the [`Wait`] that it needs. An `Err` is a check that failed.
+    /// Runs all checks on a token, or stops where it has to wait. An `Err` is a check that failed.
     ///
     /// The order keeps a forgery cheap. The header is decoded and checked first, because many forgeries fail there, and
     /// the payload may be many kilobytes long. With one instance, the header also finds the key: an unknown `kid` for
     /// which no fetch is allowed is rejected before the payload is decoded. With several, the payload has to be decoded
     /// first, because its `iss` selects the instance.
-    fn verify_uncached(
-        &self,
-        token: &str,
-        progress: &mut Progress,
-    ) -> Result<Lookup<Claims, VerifyError, Wait>, VerifyError> {
+    fn verify_uncached(&self, token: &str, progress: &mut Progress) -> Result<Attempt, VerifyError> {
         let inner = &*self.inner;
         let mut for_header = [0; USUAL_HEADER];
         let segments = Segments::parse(token, &mut for_header)?;
@@ -212,7 +207,7 @@ impl Verifier {
                     None => match inner.instances.find(compact.claimed_issuer().as_deref()) {
                         Lookup::Failed(failure) => return Err(failure.into()),
                         Lookup::Found(instance) => instance,
-                        Lookup::Wait(wait) => return Ok(Lookup::Wait(Wait::Instance(wait))),
+                        Lookup::Wait(wait) => return Ok(Attempt::WaitForInstance(wait)),
                     },
                 };
                 // Until here the most permissive rules applied; the instance may have stricter ones.
@@ -228,7 +223,7 @@ impl Verifier {
         let SignedPayload { payload, signed_by } = match candidates.verify(compact, &header, &mut progress.attempts) {
             Lookup::Failed(error) => return Err(error.into()),
             Lookup::Found(signed) => signed,
-            Lookup::Wait(wait) => return Ok(Lookup::Wait(Wait::Key(Arc::clone(instance), wait))),
+            Lookup::Wait(wait) => return Ok(Attempt::WaitForKey(Arc::clone(instance), wait)),
         };
         let checked = check_claims(payload, &instance.config, inner.clock.now()).map_err(VerifyError::rejected)?;
         let claims = Claims::new(&checked, header.is_template, &instance.info);
@@ -238,7 +233,7 @@ impl Verifier {
         if let Some(cache) = &inner.token_cache {
             cache.insert(token, CachedToken::new(token, claims.clone(), Arc::clone(instance), signed_by));
         }
-        Ok(Lookup::Found(claims))
+        Ok(Attempt::Verified(claims))
     }
 }
 

@@ -2,12 +2,17 @@
 
 use std::{
     cell::RefCell,
+    collections::HashMap,
     fmt::{Debug, Write},
     sync::{Arc, Mutex, Once},
     time::Duration,
 };
 
-use tower_clerk::{ClerkAuthLayer, ClerkConfig, Verifier, testing::ManualClock, verify::Instance};
+use axum::{Router, routing::get};
+use tower::ServiceExt;
+use tower_clerk::{
+    ClerkAuth, ClerkAuthLayer, ClerkConfig, CustomClaims, Verifier, testing::ManualClock, verify::Instance,
+};
 use tracing::{
     Event, Level, Subscriber,
     field::{Field, Visit},
@@ -128,7 +133,7 @@ async fn a_rejection_is_one_debug_event_without_token_data() {
         assert_eq!(log.lines(), [format!("DEBUG request rejected {line}")]);
     }
     assert_eq!(status(&strict, Some(&good())).await, 200);
-    assert!(log.take().is_empty(), "a good request is no news");
+    assert!(log.take().is_empty(), "an admitted request is not logged");
 }
 
 #[tokio::test]
@@ -173,7 +178,7 @@ async fn fetch_failures_are_logged_by_severity_and_once_a_minute() {
     }
     clock.advance(Duration::from_secs(60));
     verifier.refresh().await.expect_err("it fails");
-    let expected = "ERROR fetching keys has failed for an hour error=could not fetch the JWKS document source=out of order age=3659";
+    let expected = "ERROR fetching keys failed, and the key set is over an hour old error=could not fetch the JWKS document source=out of order age=3659";
     assert_eq!(log.lines(), [expected]);
 }
 
@@ -191,5 +196,30 @@ async fn what_is_not_checked_is_logged_at_start() {
     Verifier::new(config.clone()).expect("a verifier");
     assert_eq!(log.lines(), [no_parties(issuer.url())]);
     Verifier::new(config.authorized_parties(["https://app.example"]).expect("a party")).expect("a verifier");
+    assert!(log.take().is_empty());
+}
+
+#[tokio::test]
+async fn a_mistake_of_the_program_is_an_error_that_says_what_to_do() {
+    let routes = Router::new()
+        .route("/user", get(async |_: ClerkAuth| ()))
+        .route("/custom", get(async |_: CustomClaims<HashMap<String, String>>| ()));
+    let (log, _guard) = Log::start();
+    for path in ["/user", "/custom"] {
+        let response = routes.clone().oneshot(get_path(path, Some(&good()))).await.expect("a response");
+        assert_eq!(response.status(), 500);
+        assert_eq!(
+            log.lines(),
+            ["ERROR no `ClerkAuthLayer` has seen this request; perhaps you forgot to add it to the router"]
+        );
+    }
+    let routes = routes.layer(layer());
+    log.take();
+    let response = routes.clone().oneshot(get_path("/custom", Some(&good()))).await.expect("a response");
+    assert_eq!(response.status(), 500);
+    let hint = "the `ClerkAuthLayer` inserts no custom claims of this type; perhaps you forgot `with_custom_claims`";
+    assert_eq!(log.lines(), [format!("ERROR {hint}")]);
+    let response = routes.oneshot(get_path("/user", Some(&good()))).await.expect("a response");
+    assert_eq!(response.status(), 200);
     assert!(log.take().is_empty());
 }

@@ -21,7 +21,7 @@ fn holder() -> [ClerkAuth; 2] {
     ]
 }
 
-/// For each dimension, one requirement that the holder meets and one that it does not.
+/// For each dimension, one requirement that the user meets and one that the user does not meet.
 fn dimensions() -> [[Requirement; 2]; 7] {
     let first_factor =
         |minutes| Requirement::reverification(Reverification::after_minutes(ReverificationLevel::FirstFactor, minutes));
@@ -36,7 +36,7 @@ fn dimensions() -> [[Requirement; 2]; 7] {
     ]
 }
 
-/// Every combination of the dimensions, each with a requirement that holds, one that does not, or none.
+/// Every combination of the dimensions, each with a requirement that is met, one that is not, or none.
 fn choices() -> Vec<Vec<(Requirement, bool)>> {
     dimensions().iter().fold(vec![Vec::new()], |choices, [held, missing]| {
         let added = |choice: &Vec<_>, part: Option<(&Requirement, bool)>| {
@@ -48,7 +48,7 @@ fn choices() -> Vec<Vec<(Requirement, bool)>> {
 }
 
 #[test]
-fn every_part_must_hold_and_an_empty_requirement_fails() {
+fn every_part_must_be_met_and_an_empty_requirement_fails() {
     let users = holder();
     assert_eq!(choices().len(), 3_usize.pow(7));
     for choice in choices() {
@@ -66,7 +66,7 @@ fn every_part_must_hold_and_an_empty_requirement_fails() {
 }
 
 #[test]
-fn any_of_passes_if_one_alternative_holds() {
+fn any_of_passes_if_one_alternative_is_met() {
     let users = holder();
     for choice in choices() {
         let expected = choice.iter().any(|(_, holds)| *holds);
@@ -75,6 +75,26 @@ fn any_of_passes_if_one_alternative_holds() {
             assert_eq!(user.has(&any), expected, "{any:?}");
             assert_eq!(user.require(&any).is_ok(), expected, "{any:?}");
         }
+    }
+}
+
+#[test]
+fn all_of_passes_if_every_part_is_met_and_never_without_parts() {
+    let users = holder();
+    for choice in choices() {
+        let expected = !choice.is_empty() && choice.iter().all(|(_, holds)| *holds);
+        let all = Requirement::all_of(choice.iter().map(|(part, _)| part.clone()));
+        for user in &users {
+            assert_eq!(user.has(&all), expected, "{all:?}");
+        }
+    }
+    let ([[met, unmet], ..], empty) = (dimensions(), Requirement::all_of([]));
+    for user in users {
+        assert!(!user.has(&empty.clone().and(met.clone())) && !user.has(&met.clone().and(empty.clone())));
+        assert!(!user.has(&empty.clone().and(met.clone()).and(met.clone())));
+        assert!(user.has(&empty.clone().or(met.clone())) && user.has(&met.clone().or(empty.clone())));
+        assert!(!user.has(&empty.clone().or(unmet.clone())));
+        assert!(user.has(&Requirement::any_of([]).or(met.clone())));
     }
 }
 
@@ -204,7 +224,7 @@ fn entitlements_match_by_scope_and_name_only() {
 }
 
 #[test]
-fn one_malformed_item_voids_the_whole_entitlement_list() {
+fn an_entitlement_list_with_a_malformed_item_grants_nothing() {
     for list in ["o:a,b", "b,o:a", "o:a,", ",o:a", "o:a,,o:b", "a"] {
         let user = v2(&json!({ "fea": list, "pla": list, "o": { "id": "org_1", "per": "read", "fpm": "1,1,1" } }));
         for requirement in [Requirement::feature("a"), Requirement::plan("o:a"), Requirement::permission("a:read")] {

@@ -23,7 +23,7 @@ use tower::{
     util::BoxCloneSyncService,
 };
 use tower_clerk::{
-    ClerkAuthLayer,
+    ClerkAuthLayer, RequireLayer, Requirement,
     testing::{ManualClock, TestIssuer},
 };
 use tower_layer::Layer;
@@ -82,11 +82,11 @@ async fn requests_that_wait_for_a_key_hold_no_capacity() {
         }
         gate.reached().await;
         let third = drive(service.ready()).await.expect("capacity").call(get_path("/", Some(&known)));
-        assert_eq!(Answer::of(drive(third).await.expect("an answer")).await.outcome(), (200, "user_ada"), "{name}");
+        assert_eq!(Answer::of(drive(third).await.expect("a response")).await.outcome(), (200, "user_ada"), "{name}");
         assert!(waiting.iter().all(|waiter| !waiter.is_finished()), "{name}");
         gate.open();
         for waiter in waiting {
-            let response = drive(waiter).await.expect("no panic").expect("an answer");
+            let response = drive(waiter).await.expect("no panic").expect("a response");
             assert_eq!(Answer::of(response).await.outcome(), (200, "user_bob"), "{name}");
         }
     }
@@ -112,13 +112,13 @@ async fn many_requests_wait_behind_a_small_limit_and_all_pass() {
     gate.reached().await;
     gate.open();
     for waiter in waiting {
-        assert_eq!(drive(waiter).await.expect("no panic").expect("an answer").status(), 200);
+        assert_eq!(drive(waiter).await.expect("no panic").expect("a response").status(), 200);
     }
     assert_eq!(most.load(Ordering::SeqCst), 2);
 }
 
 #[tokio::test]
-async fn each_limit_serves_each_arm_and_each_rejection() {
+async fn each_limit_serves_admitted_and_rejected_requests_in_turn() {
     for arm in [0, 1] {
         for (name, inner) in limits(1) {
             let (arm, clerk) = arms()[arm].clone();
@@ -143,7 +143,7 @@ async fn a_service_called_repeatedly_keeps_its_capacity() {
                 let expected = if authorization == Some(good()) { 200 } else { 401 };
                 let call =
                     drive(service.ready()).await.expect("capacity").call(get_path("/", authorization.as_deref()));
-                assert_eq!(drive(call).await.expect("an answer").status(), expected, "{arm} {name}");
+                assert_eq!(drive(call).await.expect("a response").status(), expected, "{arm} {name}");
             }
         }
     }
@@ -169,7 +169,7 @@ async fn a_held_reservation_is_respected() {
     let mut other = Box::pin(service.oneshot(get_path("/", Some(&good()))));
     assert!(poll_once(other.as_mut()).is_pending());
     drop(reserved);
-    assert_eq!(drive(other).await.expect("an answer").status(), 200);
+    assert_eq!(drive(other).await.expect("a response").status(), 200);
 }
 
 #[tokio::test]
@@ -193,7 +193,7 @@ async fn a_full_service_is_overloaded_only_after_the_wait() {
     let error = drive(waiting).await.expect("no panic").expect_err("no capacity");
     assert!(error.is::<Overloaded>(), "{error}");
     leave.notify_one();
-    assert_eq!(drive(busy).await.expect("no panic").expect("an answer").status(), 200);
+    assert_eq!(drive(busy).await.expect("no panic").expect("a response").status(), 200);
 }
 
 #[tokio::test]
@@ -204,7 +204,7 @@ async fn a_rejection_takes_no_capacity_from_a_waiting_request() {
         let mut waiting = Box::pin(service.ready().await.expect("capacity").call(get_path("/", Some(&good()))));
         assert!(poll_once(waiting.as_mut()).is_pending());
         let rejected = drive(service.ready()).await.expect("capacity").call(get_path("/", None)).await;
-        assert_eq!(rejected.expect("an answer").status(), 401, "{name}");
+        assert_eq!(rejected.expect("a response").status(), 401, "{name}");
         gate.open();
         clerk.verifier().warm_up().await.expect("keys");
         let response = drive(waiting).await.unwrap_or_else(|error| panic!("{name}: {error}"));
@@ -214,7 +214,7 @@ async fn a_rejection_takes_no_capacity_from_a_waiting_request() {
 
 #[tokio::test]
 async fn a_rejection_takes_no_capacity_from_a_request_that_gets_ready() {
-    // A buffer and a semaphore keep the place that is reserved; load shedding has none to keep.
+    // A buffer and a semaphore keep the reserved place. Load shedding reserves none.
     for (name, inner) in limits(1).into_iter().filter(|(name, _)| *name != "load shed") {
         let (clerk, gate) = cold_layer();
         let mut service = clerk.layer(inner.clone());
@@ -226,7 +226,7 @@ async fn a_rejection_takes_no_capacity_from_a_request_that_gets_ready() {
         gate.open();
         clerk.verifier().warm_up().await.expect("keys");
         assert!(poll_once(waiting.as_mut()).is_pending(), "{name}");
-        let rejected = other.call(get_path("/", None)).await.expect("an answer");
+        let rejected = other.call(get_path("/", None)).await.expect("a response");
         assert_eq!(rejected.status(), 401, "{name}");
         let response = drive(waiting).await.unwrap_or_else(|error| panic!("{name}: {error}"));
         assert_eq!(response.status(), 200, "{name}");
@@ -234,7 +234,22 @@ async fn a_rejection_takes_no_capacity_from_a_request_that_gets_ready() {
 }
 
 #[tokio::test]
-async fn limits_around_the_layer_serve_each_arm() {
+async fn a_forbidden_request_takes_no_capacity_from_a_waiting_one() {
+    let (clerk, gate, known, unknown) = layer_with_one_known_key().await;
+    let only_bob = RequireLayer::new(Requirement::predicate(|user| user.user_id() == "user_bob"));
+    let limited = ConcurrencyLimit::new(service_fn(whoami::<Body>), 1);
+    // The buffer keeps its service without calling it, and with it what the service has reserved.
+    let service = Buffer::new(clerk.layer(only_bob.layer(limited)), 4);
+    let waiting = tokio::spawn(service.clone().oneshot(get_path("/", Some(&unknown))));
+    gate.reached().await;
+    let forbidden = drive(service.clone().oneshot(get_path("/", Some(&known)))).await.expect("a response");
+    assert_eq!(forbidden.status(), 403);
+    gate.open();
+    assert_eq!(drive(waiting).await.expect("no panic").expect("a response").status(), 200);
+}
+
+#[tokio::test]
+async fn limits_around_the_layer_serve_requests_with_and_without_a_wait() {
     for (arm, clerk) in arms() {
         let whoami = clerk.layer(service_fn(whoami::<Body>));
         let around: [(&str, BoxCloneSyncService<_, _, BoxError>); 3] = [
@@ -259,7 +274,7 @@ async fn a_buffered_service_lets_several_requests_wait() {
     drive(send(&service, get_path("/", None))).await.assert_rejected(401, "missing_token");
     gate.open();
     for waiter in waiting {
-        let response = drive(waiter).await.expect("no panic").expect("an answer");
+        let response = drive(waiter).await.expect("no panic").expect("a response");
         assert_eq!(Answer::of(response).await.outcome(), (200, "user_ada"));
     }
     assert_eq!(gate.arrivals(), 0);
