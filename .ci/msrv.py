@@ -17,5 +17,5 @@ newer = [
     for package in packages
     if package["rust_version"] and version(package["rust_version"]) > version(ours)
 ]
-print("\n".join(newer) or f"{len(packages)} packages hold with Rust {ours}")
+print("\n".join(newer) or f"{len(packages)} packages work with Rust {ours}")
 sys.exit(bool(newer))

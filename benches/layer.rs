@@ -1,4 +1,4 @@
-//! What [`ClerkAuthLayer`] adds to a request, net of the same service without it: around a service that does
+//! What [`ClerkAuthLayer`] adds to a request, compared with the same service without it: around a service that does
 //! nothing, and on a route of axum.
 //!
 //! ```text
@@ -45,7 +45,7 @@ fn main() {
     let fetching = layer.layer(bare);
     let spent = around(without_budget(fetched(&issuer), &bad.kid));
     let forgetful = around(ready(at_hand(&issuer).without_token_cache()));
-    // So much smaller than the list that hardly a token is still there when its turn comes again.
+    // So much smaller than the list that nearly every token has been evicted when its turn comes again.
     let full = around(ready(at_hand(&issuer).token_cache_entries(FULL).token_cache_bytes(1 << 20)));
     let service = |name, service, requests, status, mark| Case {
         base: calls(&bare, requests, Empty::new, 200),
@@ -57,7 +57,7 @@ fn main() {
 
     let bare_router = Router::new().route("/me", get(|| future::ready("me")));
     let routed = bare_router.clone().route_layer(layer);
-    // What axum itself asks for a layer on a route, whatever the layer does.
+    // What axum itself needs for any layer on a route.
     let identity = bare_router.clone().route_layer(Identity::new());
     let router = |name, router, requests, status| Case {
         base: calls(&bare_router, requests, Body::empty, 200),
@@ -67,7 +67,7 @@ fn main() {
         ours: calls(router, requests, Body::empty, status),
     };
 
-    let (hot, turn, refusal) = (Mark::Net(1000.0), Mark::Net(1600.0), Mark::Net(1500.0));
+    let (hot, turn, rejection) = (Mark::Net(1000.0), Mark::Net(1600.0), Mark::Net(1500.0));
     run(
         "layer",
         vec![
@@ -77,24 +77,24 @@ fn main() {
             service("hit, 2 000 tokens in turn, keys fetched", &fetching, &live, 200, turn),
             service("first sight, cache full", &full, &live, 200, Mark::None),
             service("first sight, no cache", &forgetful, &good, 200, Mark::None),
-            service("refused: no token", &remembering, &anonymous, 401, refusal),
-            service("refused: malformed request", &remembering, &words, 400, refusal),
-            service("refused: not a token", &remembering, &no_token, 401, refusal),
-            service("refused: malformed payload, 1 KB", &remembering, &payload, 401, refusal),
-            service("refused: duplicate member, 1 KB", &remembering, &duplicate, 401, refusal),
-            service("refused: alg none, 1 KB", &remembering, &none, 401, refusal),
-            service("refused: unknown kid, 1 KB", &remembering, &unknown, 401, refusal),
-            service("refused: unknown kid, budget spent", &spent, &unknown, 401, refusal),
+            service("rejected: no token", &remembering, &anonymous, 401, rejection),
+            service("rejected: malformed request", &remembering, &words, 400, rejection),
+            service("rejected: not a token", &remembering, &no_token, 401, rejection),
+            service("rejected: malformed payload, 1 KB", &remembering, &payload, 401, rejection),
+            service("rejected: duplicate member, 1 KB", &remembering, &duplicate, 401, rejection),
+            service("rejected: alg none, 1 KB", &remembering, &none, 401, rejection),
+            service("rejected: unknown kid, 1 KB", &remembering, &unknown, 401, rejection),
+            service("rejected: unknown kid, budget spent", &spent, &unknown, 401, rejection),
             router("router, layer that does nothing", &identity, &good, 200),
             router("router, hit", &routed, &good, 200),
-            router("router, refused: no token", &routed, &anonymous, 401),
-            router("router, refused: not a token", &routed, &no_token, 401),
+            router("router, rejected: no token", &routed, &anonymous, 401),
+            router("router, rejected: not a token", &routed, &no_token, 401),
         ],
     );
 }
 
 /// Calls a clone of `service`, as servers do, with requests in turn that are made outside of the measurement. None of
-/// these services has to wait, so one poll answers and no runtime is measured with it.
+/// these services has to wait, so one poll returns the response and no runtime is measured.
 fn calls<'a, S, B, ResBody>(
     service: &'a S,
     heads: &'a [Request<()>],
@@ -107,16 +107,16 @@ where
     B: 'a,
     ResBody: 'a,
 {
-    let answer =
-        |request| service.clone().oneshot(request).now_or_never().expect("an answer at once").expect("a response");
+    let respond =
+        |request| service.clone().oneshot(request).now_or_never().expect("a response at once").expect("a response");
     let credential =
         |head: &'a Request<()>| head.headers().get(AUTHORIZATION).map_or(&[][..], |value| value.as_bytes());
     let mut turn = in_turn(heads, credential);
     let mut request = move || turn().clone().map(|()| body());
     for _ in heads {
-        assert_eq!(answer(request()).status(), status);
+        assert_eq!(respond(request()).status(), status);
     }
-    operation(request, answer)
+    operation(request, respond)
 }
 
 fn request(authorization: Option<&str>) -> Request<()> {

@@ -1,5 +1,5 @@
-//! What the cost of a request does not grow with: keys, tokens seen, cores, requests at once. And the one thing that
-//! it does grow with, the length of the token.
+//! The cost of a request should not grow with the number of keys, cached tokens, cores and concurrent requests, but only
+//! with the length of the token.
 //!
 //! ```text
 //! cargo bench --bench scale
@@ -66,7 +66,7 @@ fn main() {
     at_once(&issuer, &kinds, &size);
 }
 
-/// How much of everything.
+/// The sizes of the measurements.
 struct Size {
     requests: usize,
     rounds: u32,
@@ -74,7 +74,7 @@ struct Size {
     tries: u32,
 }
 
-/// Keys differ in their `kid` alone: a thousand real ones would take minutes to make, and are found by nothing else.
+/// The keys differ only in their `kid`, by which a key is looked up. Generating a thousand keys would take minutes.
 fn keys(issuer: &TestIssuer, tokens: &Tokens, size: &Size) {
     println!("\nkeys in the set             hit ns   first sight ns");
     let counts = [1, 10, 100, 1000];
@@ -111,7 +111,7 @@ fn lengths(issuer: &TestIssuer, tokens: &Tokens, size: &Size) {
     }
 }
 
-/// A verifier that is shown ever more tokens, each of them new.
+/// A verifier that gets more and more tokens, each of them new.
 fn tokens_seen(issuer: &TestIssuer, size: &Size) {
     let start = Instant::now();
     let tokens = many(issuer, size.tokens);
@@ -147,7 +147,7 @@ fn tokens_seen(issuer: &TestIssuer, size: &Size) {
     }
 }
 
-/// Threads that verify for a while, together.
+/// Several threads that verify at the same time.
 fn cores(issuer: &TestIssuer, size: &Size) {
     println!("\nthreads   hits/s, one token   hits/s, each its own   first sights/s    best of {} tries", size.tries);
     let all = thread::available_parallelism().map_or(1, usize::from);
@@ -162,8 +162,8 @@ fn cores(issuer: &TestIssuer, size: &Size) {
     }
 }
 
-/// Verifications a second of all threads, each with a share of the tokens. The best of many tries: a core that was
-/// lent to others says nothing.
+/// Verifications per second of all threads, each with a share of the tokens. The best of many tries, because other
+/// processes on the same cores slow down some of them.
 fn best_rate(verifier: &Verifier, shares: &[&[String]], threads: usize, times: usize, tries: u32) -> f64 {
     let barrier = Barrier::new(threads);
     let work = |share: &[String]| {
@@ -183,7 +183,7 @@ fn best_rate(verifier: &Verifier, shares: &[&[String]], threads: usize, times: u
     f64::from(u32::try_from(times * threads).unwrap_or_default()) / best.as_secs_f64()
 }
 
-/// Requests that are in the inner service together, or wait for keys together.
+/// Requests that are in the inner service at the same time, or wait for keys at the same time.
 fn at_once(issuer: &TestIssuer, tokens: &Tokens, size: &Size) {
     println!("\nrequests at once   ns each, hits   ns each, waiting for keys   fetches");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
@@ -212,7 +212,7 @@ fn at_once(issuer: &TestIssuer, tokens: &Tokens, size: &Size) {
     }
 }
 
-/// How long it takes for so many requests to be let in, kept in the inner service until all are there, and answered.
+/// How long it takes to admit `count` requests, hold them in the inner service until all have arrived, and respond.
 async fn wave(verifier: Verifier, token: &str, count: usize) -> Duration {
     let (arrived, released) = (Semaphore::new(0), Semaphore::new(0));
     let (arrived, released) = (&arrived, &released);
@@ -227,16 +227,16 @@ async fn wave(verifier: Verifier, token: &str, count: usize) -> Duration {
     let requests = (0..count).map(|_| Request::get("/me").header(AUTHORIZATION, &value).body(()).expect("a request"));
     let requests: Vec<_> = requests.collect();
     let start = Instant::now();
-    let answers = join_all(requests.into_iter().map(|request| service.clone().oneshot(request)));
+    let responses = join_all(requests.into_iter().map(|request| service.clone().oneshot(request)));
     let all = u32::try_from(count).expect("a number of permits");
     let release = async {
         drop(arrived.acquire_many(all).await);
         released.add_permits(count);
     };
-    // Without the budget of a task, which would make most of so many futures yield and be polled over and over.
-    let (answers, ()) = unconstrained(async { tokio::join!(answers, release) }).await;
+    // Without the budget of a task, which would make most of these futures yield and be polled again and again.
+    let (responses, ()) = unconstrained(async { tokio::join!(responses, release) }).await;
     let time = start.elapsed();
-    assert!(answers.iter().flatten().all(|response| response.status() == 200));
+    assert!(responses.iter().flatten().all(|response| response.status() == 200));
     time
 }
 
@@ -259,7 +259,7 @@ fn verifies<'a>(verifier: &'a Verifier, tokens: &'a [String]) -> Box<dyn Operati
     operation(in_turn(tokens, String::as_bytes), |token| verifier.try_verify(token).expect("a good token"))
 }
 
-/// What the operating system says; zero where it does not.
+/// Resident memory as the operating system reports it; zero if it does not.
 fn resident_kilobytes() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));

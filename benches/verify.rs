@@ -1,4 +1,4 @@
-//! What a [`Verifier`] costs beside the raw verification of a token's signature, `ParsedPublicKey::verify_sig`: the
+//! What a [`Verifier`] costs compared with the raw verification of the signature, `ParsedPublicKey::verify_sig`: the
 //! same signing input, the same key, the signature already decoded.
 //!
 //! ```text
@@ -29,7 +29,7 @@ fn main() {
     let remembering_fetched = ready(fetched(&issuer));
     let forgetful = ready(at_hand(&issuer).without_token_cache());
     let forgetful_fetched = ready(fetched(&issuer).without_token_cache());
-    // So much smaller than the list that hardly a token is still there when its turn comes again.
+    // So much smaller than the list that nearly every token has been evicted when its turn comes again.
     let full = ready(at_hand(&issuer).token_cache_entries(FULL).token_cache_bytes(1 << 20));
     let full_fetched = ready(fetched(&issuer).token_cache_entries(FULL).token_cache_bytes(1 << 20));
     let spent = without_budget(fetched(&issuer), &bad.kid);
@@ -54,7 +54,7 @@ fn main() {
         base_name,
         ..first_sight(name, &forgetful, tokens)
     };
-    let refusal = |name, verifier, token, kind| Case {
+    let rejection = |name, verifier, token, kind| Case {
         mark: Mark::Own(1500.0),
         ours: verifies(verifier, token, Err(kind)),
         ..hit(name, &forgetful, from_ref(hot))
@@ -63,9 +63,9 @@ fn main() {
         base: raw.verifies(&bad.signature, false),
         base_name: "raw, bad signature",
         mark: Mark::Ratio(1.2),
-        ..refusal(name, verifier, from_ref(&bad.signature), VerifyErrorKind::InvalidSignature)
+        ..rejection(name, verifier, from_ref(&bad.signature), VerifyErrorKind::InvalidSignature)
     };
-    let malformed = |name, token| refusal(name, &remembering, from_ref(token), VerifyErrorKind::Malformed);
+    let malformed = |name, token| rejection(name, &remembering, from_ref(token), VerifyErrorKind::Malformed);
     let hot = from_ref(hot);
     let not_a_token = "not.a.token".to_owned();
     run(
@@ -87,14 +87,14 @@ fn main() {
             malformed("malformed payload, 1 KB", &bad.malformed_payload),
             malformed("malformed signature, 1 KB", &bad.malformed_signature),
             malformed("duplicate member, 1 KB", &bad.duplicate),
-            refusal("alg: none", &remembering, from_ref(&bad.algorithm), VerifyErrorKind::UnsupportedAlgorithm),
-            refusal("unknown kid", &remembering, from_ref(&bad.kid), VerifyErrorKind::UnknownKey),
-            refusal("unknown kid, budget spent", &spent, from_ref(&bad.kid), VerifyErrorKind::UnknownKey),
+            rejection("alg: none", &remembering, from_ref(&bad.algorithm), VerifyErrorKind::UnsupportedAlgorithm),
+            rejection("unknown kid", &remembering, from_ref(&bad.kid), VerifyErrorKind::UnknownKey),
+            rejection("unknown kid, budget spent", &spent, from_ref(&bad.kid), VerifyErrorKind::UnknownKey),
         ],
     );
 }
 
-/// What the verifier makes of the tokens in turn.
+/// Verifies the tokens in turn. Each must give `expected`.
 fn verifies<'a>(
     verifier: &'a Verifier,
     tokens: &'a [String],
@@ -106,7 +106,7 @@ fn verifies<'a>(
     operation(in_turn(tokens, String::as_bytes), |token| verifier.try_verify(token))
 }
 
-/// The crypto library alone, with the issuer's key.
+/// Only the crypto library, with the issuer's key.
 struct Raw {
     key: ParsedPublicKey,
 }
@@ -139,10 +139,10 @@ impl Raw {
         self.verifies(&tokens[0], true)
     }
 
-    fn verifies<'a>(&'a self, token: &'a str, holds: bool) -> Box<dyn Operation + 'a> {
+    fn verifies<'a>(&'a self, token: &'a str, is_valid: bool) -> Box<dyn Operation + 'a> {
         let (message, signature) = token.rsplit_once('.').expect("a token");
         let signature = BASE64_URL_SAFE_NO_PAD.decode(signature).expect("a signature");
-        assert_eq!(self.key.verify_sig(message.as_bytes(), &signature).is_ok(), holds);
+        assert_eq!(self.key.verify_sig(message.as_bytes(), &signature).is_ok(), is_valid);
         operation(move || message.as_bytes(), move |message| self.key.verify_sig(message, &signature))
     }
 }

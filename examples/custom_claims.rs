@@ -28,7 +28,7 @@ struct Metadata {
     onboarded: bool,
 }
 
-/// A token without an `email` is refused before it gets to a handler.
+/// The layer rejects a token without an `email` before the request reaches a handler.
 pub(crate) fn app(clerk: ClerkAuthLayer) -> Router {
     Router::new().route("/profile", get(profile)).route_layer(clerk.with_custom_claims::<Profile>())
 }

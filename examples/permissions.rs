@@ -19,11 +19,11 @@ use tower_clerk::{
     testing::TestIssuer,
 };
 
-/// A machine that came with an API key.
+/// A machine that sent a valid API key.
 #[derive(Clone)]
 struct Machine;
 
-/// What the payment pages ask for.
+/// The policy of the payment pages.
 struct ManageBilling;
 
 impl Policy for ManageBilling {
@@ -47,12 +47,12 @@ pub(crate) fn app(clerk: &ClerkAuthLayer) -> Router {
     users.merge(machines_too)
 }
 
-/// The layer in front has decided already.
+/// `RequireLayer` has already checked the permission and the plan.
 async fn create(user: ClerkAuth) -> Json<Value> {
     Json(json!({ "created_by": user.user_id() }))
 }
 
-/// What is asked for depends on the request.
+/// The requirement depends on the request.
 async fn delete_all(user: ClerkAuth, Path(organization): Path<String>) -> Result<Json<Value>, Rejection> {
     let is_own = move |user: &ClerkAuth| user.organization().is_some_and(|own| own.id() == organization);
     user.require(&Requirement::role("org:admin").and(Requirement::predicate(is_own)))?;
@@ -67,7 +67,7 @@ async fn reports(user: Option<ClerkAuth>) -> Json<Value> {
     Json(json!({ "read_by": user.map_or("a machine".to_owned(), |user| user.user_id().to_owned()) }))
 }
 
-/// Stands for a real scheme: it looks at its own header and lets everything else pass.
+/// A placeholder for a real scheme: it reads its own header and passes every request on.
 async fn api_key(mut request: Request, next: Next) -> Response {
     if request.headers().get("x-api-key").is_some_and(|key| key == "secret") {
         request.extensions_mut().insert(Machine);

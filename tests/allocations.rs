@@ -180,7 +180,7 @@ where
         let mut request = Some(request);
         measure(|| {
             let response = service.clone().oneshot(request.take().expect("a request")).now_or_never();
-            let response = response.expect("an answer at once").map(|response| response.status().as_u16());
+            let response = response.expect("a response at once").map(|response| response.status().as_u16());
             assert_eq!(response, Ok(status));
         })
     });

@@ -1,7 +1,7 @@
-//! Does one thing so many times, for `.ci/guard` to count the instructions that it takes.
+//! Repeats one case a given number of times. `.ci/guard` counts its instructions.
 //!
-//! The clock stands still, and the key and the tokens are fixtures for tests alone: the private half of the key was
-//! never kept. So the same binary takes the same instructions each time.
+//! The clock does not advance, and key and tokens are test fixtures, so the same binary executes the same instructions
+//! in every run. The private key of the fixtures was not stored.
 //!
 //! ```text
 //! cargo bench --bench guard -- hit 1000
@@ -43,10 +43,10 @@ fn main() {
     match arguments.as_slice() {
         [case, times] => {
             let times = times.parse().expect("a number of times");
-            let (_, run) = CASES.iter().find(|(name, _)| name == case).expect("a case that there is");
+            let (_, run) = CASES.iter().find(|(name, _)| name == case).expect("a known case");
             run(times);
         }
-        // Where all benches are run, that none of these fails is all there is to see.
+        // `cargo bench` without arguments runs every case only to see that none fails.
         _ => CASES.iter().for_each(|(_, run)| run(16)),
     }
 }
@@ -62,26 +62,26 @@ const CASES: [(&str, Case); 12] = [
     ("first_sight", |times| verify(forgetful(), times, tokens, |outcome| outcome == Ok(()))),
     ("first_sight_remembered", |times| verify(full(verifier()), times, tokens, |outcome| outcome == Ok(()))),
     ("first_sight_fetched", |times| verify(full(fetched()), times, tokens, |outcome| outcome == Ok(()))),
-    ("refused_algorithm", |times| {
+    ("rejected_algorithm", |times| {
         verify(verifier(), times, without_algorithm, is(VerifyErrorKind::UnsupportedAlgorithm));
     }),
-    ("refused_no_token", |times| verify(verifier(), times, words, is(VerifyErrorKind::Malformed))),
+    ("rejected_no_token", |times| verify(verifier(), times, words, is(VerifyErrorKind::Malformed))),
     ("layer_hit", |times| call(times, Some(verifier()), tokens().first().map(String::as_str), 200)),
-    ("layer_refused", |times| call(times, Some(verifier()), None, 401)),
+    ("layer_rejected", |times| call(times, Some(verifier()), None, 401)),
 ];
 
 fn is(kind: VerifyErrorKind) -> impl Fn(Result<(), VerifyErrorKind>) -> bool {
     move |outcome| outcome == Err(kind)
 }
 
-/// The digest by which a token is remembered, alone.
+/// Only the digest that is the cache key of a token.
 fn digests(times: usize) {
     for token in tokens().iter().cycle().take(times) {
         black_box(digest(&SHA256, token.as_bytes()));
     }
 }
 
-/// The signature alone.
+/// Only the verification of the signature.
 fn raw(times: usize) {
     let jwks: serde_json::Value = serde_json::from_str(JWKS).expect("a JWKS");
     let [n, e] = ["n", "e"].map(|name| {
@@ -102,7 +102,7 @@ fn raw(times: usize) {
     }
 }
 
-/// The tokens in turn.
+/// Verifies the tokens in turn.
 fn verify(
     builder: VerifierBuilder,
     times: usize,
@@ -116,7 +116,7 @@ fn verify(
     }
 }
 
-/// Requests to a service that does nothing, through the layer if there is a verifier for it.
+/// Sends requests to a service that does nothing, through the layer if there is a verifier.
 fn call(times: usize, verifier: Option<VerifierBuilder>, token: Option<&str>, status: u16) {
     let bare = service_fn(|request: Request<()>| {
         drop(request);
@@ -140,13 +140,13 @@ fn requests<B>(
             let value = HeaderValue::try_from(format!("Bearer {token}")).expect("a header value");
             request.headers_mut().insert(AUTHORIZATION, value);
         }
-        let response = service.call(request).now_or_never().expect("an answer at once");
+        let response = service.call(request).now_or_never().expect("a response at once");
         assert_eq!(response.map(|response| response.status().as_u16()), Ok(status));
     }
 }
 
 fn verifier() -> VerifierBuilder {
-    Verifier::builder(config()).clock(Standing)
+    Verifier::builder(config()).clock(FixedClock)
 }
 
 fn config() -> ClerkConfig {
@@ -158,20 +158,20 @@ fn forgetful() -> VerifierBuilder {
     verifier().without_token_cache()
 }
 
-/// With so few places that each token is new again when its turn comes.
+/// With a cache so small that each token has been evicted when its turn comes again.
 fn full(verifier: VerifierBuilder) -> VerifierBuilder {
     verifier.token_cache_entries(3).token_cache_bytes(1 << 16)
 }
 
 fn fetched() -> VerifierBuilder {
     let source = || async { Ok::<_, FetchError>(Bytes::from_static(JWKS.as_bytes())) };
-    Verifier::builder(Instance::new(config()).key_source(source)).clock(Standing)
+    Verifier::builder(Instance::new(config()).key_source(source)).clock(FixedClock)
 }
 
-/// A few seconds after the tokens were issued, for ever.
-struct Standing;
+/// Always a few seconds after the tokens were issued.
+struct FixedClock;
 
-impl Clock for Standing {
+impl Clock for FixedClock {
     fn monotonic(&self) -> Duration {
         Duration::from_secs(3600)
     }
@@ -185,7 +185,7 @@ fn tokens() -> Vec<String> {
     TOKENS.lines().map(str::to_owned).collect()
 }
 
-/// Those with `alg: none`, the signature as it was.
+/// The tokens with `alg: none` and their unchanged signatures.
 fn without_algorithm() -> Vec<String> {
     let change = |token: &String| {
         let (header, rest) = token.split_once('.').expect("a token");

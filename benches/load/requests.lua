@@ -13,7 +13,7 @@ function request()
   return requests[at]
 end
 
--- One line: requests, seconds, answers that are neither 2xx nor 3xx, errors, milliseconds of the 99th percentile.
+-- One line: requests, seconds, responses that are neither 2xx nor 3xx, errors, milliseconds of the 99th percentile.
 function done(summary, latency)
   local errors = summary.errors
   local broken = errors.connect + errors.read + errors.write + errors.timeout

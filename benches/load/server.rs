@@ -1,5 +1,5 @@
-//! One answer on two paths, `/open` and, behind the layer, `/users`, and files of tokens to ask for it with.
-//! `benches/load/run` starts it.
+//! Sends one response on three paths: `/open`, and behind the layer `/users` and `/new`. Writes files of tokens for the
+//! requests. `benches/load/run` starts it.
 //!
 //! ```text
 //! cargo bench --bench load_server -- <folder for the files> [number of tokens]
@@ -22,7 +22,7 @@ use self::tokens::{Tokens, many};
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
     let mut arguments = env::args().skip(1).filter(|argument| !argument.starts_with("--"));
-    // Where all benches are run, this one has nothing to do.
+    // `cargo bench` without arguments starts this one too. It has nothing to do then.
     let Some(folder) = arguments.next() else { return };
     let count = arguments.next().map_or(20_000, |count| count.parse().expect("a number of tokens"));
 
@@ -34,12 +34,12 @@ async fn main() {
             Verifier::builder(issuer.config()).token_cache_entries(entries).token_cache_bytes(32 << 20).build();
         ClerkAuthLayer::from(verifier.expect("a verifier"))
     };
-    let answer = || async { "hello user_2mXv4Q1zB7cN9dK3fG6hJ8lP0rT\n" };
+    let respond = || async { "hello user_2mXv4Q1zB7cN9dK3fG6hJ8lP0rT\n" };
     let app = Router::new()
-        .route("/open", get(answer))
-        .merge(Router::new().route("/users", get(answer)).route_layer(layer(10_000)))
-        // So few places that each of the many tokens is new again when its turn comes.
-        .merge(Router::new().route("/new", get(answer)).route_layer(layer(200)));
+        .route("/open", get(respond))
+        .merge(Router::new().route("/users", get(respond)).route_layer(layer(10_000)))
+        // A cache so small that each of the many tokens has been evicted when its turn comes again.
+        .merge(Router::new().route("/new", get(respond)).route_layer(layer(200)));
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
     println!("listening on {}", listener.local_addr().expect("an address"));
     axum::serve(listener, app).await.expect("a server");

@@ -1,5 +1,5 @@
-//! What the benches share: an operation that is timed and whose allocations are counted, and a comparison of
-//! two of them that alternates, so that what the machine does meanwhile meets both alike.
+//! What the benches share: an operation that is timed and whose allocations are counted, and a comparison of two
+//! operations in alternating rounds, so that other load on the machine affects both in the same way.
 
 use std::{
     collections::HashSet,
@@ -14,17 +14,16 @@ mod tokens;
 
 pub(crate) use self::tokens::{Tokens, at_hand, fetched, many, ready, without_budget};
 
-/// Something that is done many times over.
+/// Something that is done many times.
 pub(crate) trait Operation {
-    /// How long it takes to do it so many times.
+    /// How long `iterations` repetitions take.
     fn time(&mut self, iterations: u64) -> Duration;
 
-    /// Allocations and bytes, for each time it is done.
+    /// Allocations and bytes of one repetition.
     fn allocations(&mut self) -> (f64, f64);
 }
 
-/// `run`, each time with an input of its own that `prepare` makes outside of the measurement. What comes of it is
-/// dropped inside.
+/// `run`, each time with a new input that `prepare` makes outside of the measurement. The output is dropped inside it.
 pub(crate) fn operation<'a, I: 'a, O: 'a>(
     prepare: impl FnMut() -> I + 'a,
     run: impl FnMut(I) -> O + 'a,
@@ -32,8 +31,8 @@ pub(crate) fn operation<'a, I: 'a, O: 'a>(
     Box::new(Prepared { prepare, run })
 }
 
-/// The items in turn, for ever. Each is looked through first, as a server does that has just received it: what is
-/// measured is not the way from main memory.
+/// The items in turn, endlessly. Each is read before the measurement, as if a server had just received it, so that
+/// loading it from main memory is not measured.
 pub(crate) fn in_turn<'a, T>(items: &'a [T], bytes: impl Fn(&'a T) -> &'a [u8]) -> impl FnMut() -> &'a T {
     let mut cycle = items.iter().cycle();
     move || {
@@ -43,7 +42,7 @@ pub(crate) fn in_turn<'a, T>(items: &'a [T], bytes: impl Fn(&'a T) -> &'a [u8]) 
     }
 }
 
-/// Ours and what it is held against.
+/// Our operation, and the one it is compared with.
 pub(crate) struct Case<'a> {
     pub(crate) base: Box<dyn Operation + 'a>,
     pub(crate) base_name: &'static str,
@@ -64,8 +63,8 @@ pub(crate) enum Mark {
     Ratio(f64),
 }
 
-/// Runs the cases in Criterion, then against each other for the table. Where Criterion only tries them
-/// (`cargo test`, `-- --test`) there is no table.
+/// Runs the cases in Criterion, then compares each with its base for the table. If Criterion only tests them
+/// (`cargo test`, `-- --test`), there is no table.
 pub(crate) fn run(title: &str, mut cases: Vec<Case<'_>>) {
     let mut criterion = Criterion::default()
         .measurement_time(Duration::from_millis(600))
@@ -130,8 +129,8 @@ fn verdict(what: &str, value: f64, most: f64) -> String {
     format!("{what} <= {most}: {outcome}")
 }
 
-/// Nanoseconds of ours and of the base, round by round. A round is much shorter than a scheduler's turn, so that on a
-/// busy machine most of them are not interrupted.
+/// Nanoseconds of ours and of the base, round by round. A round is much shorter than a time slice of the scheduler, so
+/// that on a busy machine most rounds are not interrupted.
 fn alternate(case: &mut Case<'_>) -> Vec<(f64, f64)> {
     let (of_ours, of_base) = (times_per_round(&mut *case.ours), times_per_round(&mut *case.base));
     (0..ROUNDS)
@@ -147,7 +146,7 @@ fn alternate(case: &mut Case<'_>) -> Vec<(f64, f64)> {
         .collect()
 }
 
-/// Nanoseconds of each, the median of so many rounds in each of which all take a turn.
+/// The median nanoseconds of each operation. Every round runs all of them.
 pub(crate) fn medians(operations: &mut [Box<dyn Operation + '_>], rounds: u32) -> Vec<f64> {
     let times: Vec<u32> = operations.iter_mut().map(|operation| times_per_round(&mut **operation)).collect();
     let mut turns = vec![Vec::new(); operations.len()];
@@ -174,7 +173,7 @@ fn quartiles(mut values: Vec<f64>) -> [f64; 3] {
     [1, 2, 3].map(|quarter| values.get(values.len() * quarter / 4).copied().unwrap_or(f64::NAN))
 }
 
-/// A whole number as such; one decimal for what does not cost the same every time.
+/// Whole numbers without decimals; one decimal for a mean of costs that vary.
 fn exact(value: f64) -> String {
     if value.fract() == 0.0 { format!("{value:.0}") } else { format!("{value:.1}") }
 }
@@ -187,7 +186,7 @@ struct Prepared<P, R> {
 impl<I, O, P: FnMut() -> I, R: FnMut(I) -> O> Operation for Prepared<P, R> {
     fn time(&mut self, iterations: u64) -> Duration {
         let mut time = Duration::ZERO;
-        // The counting allocator is the process's; this makes it pass calls on without counting them.
+        // The counting allocator is global. Here it passes calls on without counting them.
         opt_out(|| {
             let mut left = iterations;
             while left > 0 {
@@ -205,7 +204,7 @@ impl<I, O, P: FnMut() -> I, R: FnMut(I) -> O> Operation for Prepared<P, R> {
     }
 
     fn allocations(&mut self) -> (f64, f64) {
-        // What is made once, at first use, is no cost of each time.
+        // The first repetition initializes statics, so it is not counted.
         let input = (self.prepare)();
         black_box((self.run)(input));
         let (mut count, mut bytes) = (0.0, 0.0);
@@ -224,7 +223,7 @@ fn whole(value: u64) -> f64 {
 }
 
 const COUNTED: u32 = 256;
-/// What is prepared at once.
+/// How many inputs are prepared at once.
 const MAX_BATCH: u32 = 256;
 const ROUND: Duration = Duration::from_micros(200);
 const ROUNDS: u32 = 1001;

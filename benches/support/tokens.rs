@@ -10,26 +10,26 @@ use tower_clerk::{
     verify::{Instance, VerifierBuilder, VerifyErrorKind},
 };
 
-/// Session tokens in the layout of version 2, good for a day.
+/// Session tokens in the layout of version 2, valid for a day.
 pub(crate) struct Tokens {
-    /// What every session token has.
+    /// Only the claims that every session token has.
     pub(crate) small: String,
     /// With an organization and a few custom claims: about 1 KB.
     pub(crate) usual: String,
     /// With much metadata: about 8 KB.
     pub(crate) large: String,
-    /// As the usual one, and not good for one reason each.
+    /// Like the usual one, each invalid for another reason.
     pub(crate) bad: Bad,
 }
 
 pub(crate) struct Bad {
     pub(crate) algorithm: String,
-    /// A member stands twice in its payload, which is seen last of all that makes a token malformed.
+    /// The payload has a duplicate member, which is the last check that makes a token malformed.
     pub(crate) duplicate: String,
     pub(crate) kid: String,
-    /// The first character of its payload is none of base64url. Ends as the usual one does, by which a cache may find it.
+    /// The first character of its payload is not base64url. It ends like the usual one, in case a cache compares ends.
     pub(crate) malformed_payload: String,
-    /// The first character of its signature is none of base64url. Ends as the usual one does too.
+    /// The first character of its signature is not base64url. It ends like the usual one too.
     pub(crate) malformed_signature: String,
     pub(crate) signature: String,
 }
@@ -67,7 +67,7 @@ impl Bad {
     }
 }
 
-/// So many of the usual ones, each of another session, signed on all cores.
+/// `count` tokens like the usual one, each of another session, signed on all cores.
 pub(crate) fn many(issuer: &TestIssuer, count: u32) -> Vec<String> {
     let threads = thread::available_parallelism().map_or(1, usize::from);
     let numbers: Vec<u32> = (1..=count).collect();
@@ -110,7 +110,7 @@ fn text(segment: &str) -> String {
     String::from_utf8_lossy(&text).into_owned()
 }
 
-/// A verifier with the issuer's keys at hand.
+/// A verifier that is configured with the issuer's keys.
 pub(crate) fn at_hand(issuer: &TestIssuer) -> VerifierBuilder {
     Verifier::builder(issuer.config())
 }
@@ -131,8 +131,8 @@ pub(crate) fn ready(builder: VerifierBuilder) -> Verifier {
     verifier
 }
 
-/// The verifier with its budget of fetches for the sake of unknown keys spent, on tokens like this one. No time passes
-/// that would fill it again.
+/// The verifier after tokens like this one have spent its budget of fetches for unknown keys. Its clock does not
+/// advance, so the budget stays empty.
 pub(crate) fn without_budget(builder: VerifierBuilder, token: &str) -> Verifier {
     let verifier = ready(builder.clock(ManualClock::new()));
     let kinds = (0..3).map(|_| runtime().block_on(verifier.verify(token)).map_err(|error| error.kind()));

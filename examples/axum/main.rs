@@ -1,4 +1,4 @@
-//! An API behind Clerk, with an issuer of its own to try it without an account.
+//! An API behind Clerk. It includes an issuer, so that you can try it without an account.
 //!
 //! ```text
 //! cargo run --example axum
@@ -19,7 +19,7 @@ async fn main() -> ExitCode {
     match run().await {
         Ok(()) => ExitCode::SUCCESS,
         Err(message) => {
-            // Where no one listens nothing is lost.
+            // A closed stderr is ignored: the exit code reports the error too.
             let _ = writeln!(std::io::stderr(), "error: {message}");
             ExitCode::from(2)
         }
@@ -37,13 +37,13 @@ async fn run() -> Result<(), String> {
     let serving = axum::serve(listener, routes::app(clerk)).with_graceful_shutdown(interrupted());
     tokio::select! {
         served = serving => served.map_err(|error| error.to_string()),
-        // A client that never finishes its request must not keep the program.
+        // A client that never finishes its request must not keep the program running.
         () = async { interrupted().await; tokio::time::sleep(GRACE).await } => Ok(()),
     }
 }
 
 fn print_what_to_try(address: SocketAddr, issuer: Option<&TestIssuer>) {
-    // Where no one listens nothing is lost, and the server goes on.
+    // A closed stdout is ignored: the server runs without it.
     let mut stdout = std::io::stdout();
     let _ = writeln!(stdout, "listening on http://{address}");
     let Some(issuer) = issuer else { return };
@@ -69,10 +69,10 @@ fn print_what_to_try(address: SocketAddr, issuer: Option<&TestIssuer>) {
     );
 }
 
-/// Without a handler for it the signal ends the process by itself.
+/// Waits for Ctrl-C. If no handler can be installed, the signal ends the process anyway.
 async fn interrupted() {
     let _ = tokio::signal::ctrl_c().await;
 }
 
-/// For requests that are under way when the program is told to end.
+/// How long running requests may take after Ctrl-C.
 const GRACE: Duration = Duration::from_secs(5);

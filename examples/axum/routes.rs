@@ -15,7 +15,7 @@ pub(crate) fn app(clerk: ClerkAuthLayer) -> Router {
         .merge(health)
 }
 
-/// What a user is granted, and all that the token says.
+/// What the token grants to the user, and all its claims.
 #[derive(Serialize)]
 struct User {
     sub: String,
@@ -39,7 +39,7 @@ struct Visitor {
     sub: Option<String>,
 }
 
-/// How the keys are; times in seconds.
+/// The state of the keys, with times in seconds.
 #[derive(Serialize)]
 struct Health {
     keys: usize,
@@ -64,7 +64,7 @@ async fn optional(user: Option<ClerkAuth>) -> Json<Visitor> {
     Json(Visitor { authenticated: user.is_some(), sub: user.map(|user| user.user_id().to_owned()) })
 }
 
-/// Always a 200: restarting this service would not bring Clerk back.
+/// Always a 200, even without keys: restarting this service would not end an outage of Clerk.
 async fn healthz(State(verifier): State<Verifier>) -> Json<Health> {
     let status = verifier.keys_status();
     Json(Health {

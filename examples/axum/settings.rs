@@ -2,7 +2,7 @@ use std::env;
 
 use tower_clerk::{ClerkConfig, testing::TestIssuer};
 
-/// What the environment says, and the issuer that stands in for Clerk if it says nothing.
+/// The settings from the environment. Without any, an embedded issuer replaces Clerk.
 pub(crate) struct Settings {
     pub(crate) config: ClerkConfig,
     pub(crate) issuer: Option<TestIssuer>,
@@ -26,7 +26,7 @@ impl Settings {
     }
 }
 
-/// Set to nothing counts as not set, except for a list of parties: an empty one is a mistake to report.
+/// An empty variable counts as not set. An empty list of parties is reported as a mistake instead.
 fn is_set(name: &str) -> bool {
     env::var_os(name)
         .is_some_and(|value| !value.to_string_lossy().trim().is_empty() || name == "CLERK_AUTHORIZED_PARTIES")

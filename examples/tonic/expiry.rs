@@ -6,8 +6,8 @@ use tower_clerk::ClerkAuth;
 
 /// `messages` until the user's token expires, then [`token_expired`].
 ///
-/// The layer's tolerance for clocks, 5 seconds by default, is not counted: a call that was let in that late ends at
-/// once. Where a handler reads what the client streams, `tokio::time::timeout(time_left(user), …)` does the same.
+/// The layer's clock skew, 5 seconds by default, is not added: a call that the layer admitted within it ends at once. A
+/// handler that reads a stream of the client can use `tokio::time::timeout(time_left(user), …)` in the same way.
 pub(crate) fn until_expiry<T: Send + 'static>(
     user: &ClerkAuth,
     messages: impl Stream<Item = Result<T, Status>> + Send + 'static,
@@ -16,7 +16,7 @@ pub(crate) fn until_expiry<T: Send + 'static>(
     stream::unfold(Some((expired, Box::pin(messages))), |state| async move {
         let (mut expired, mut messages) = state?;
         tokio::select! {
-            // In this order: a stream that always has a message would never let the time be looked at.
+            // The timer first: a stream that always has a message would otherwise never end.
             biased;
             () = &mut expired => Some((Err(token_expired()), None)),
             message = messages.next() => message.map(|message| (message, Some((expired, messages)))),
@@ -24,12 +24,12 @@ pub(crate) fn until_expiry<T: Send + 'static>(
     })
 }
 
-/// How long the user's token still holds; nothing, if it does no more.
+/// How long the user's token is still valid; zero after it has expired.
 pub(crate) fn time_left(user: &ClerkAuth) -> Duration {
     user.expires_at().duration_since(SystemTime::now()).unwrap_or_default()
 }
 
-/// The status that the layer refuses calls with from then on.
+/// The status with which the layer rejects calls after the token has expired.
 pub(crate) fn token_expired() -> Status {
     let mut status = Status::unauthenticated("token expired");
     status.metadata_mut().insert("clerk-error-code", MetadataValue::from_static("token_expired"));

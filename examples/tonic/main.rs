@@ -1,15 +1,14 @@
-//! A gRPC service behind Clerk, with an issuer of its own to try it without an account.
+//! A gRPC service behind Clerk. It includes an issuer, so that you can try it without an account.
 //!
 //! ```text
 //! cargo run --example tonic
 //! CLERK_PUBLISHABLE_KEY=pk_test_… PORT=8080 cargo run --example tonic
 //! ```
 //!
-//! The layer stands around one service alone, so that health checks and reflection need no token. tonic routes by the
-//! name of a service, which a layer around it hides: `named_layer` of `tonic::service::LayerExt` keeps it (`routes.rs`).
-//! `Server::builder().layer(clerk)` guards all services instead, health and reflection too.
+//! `ClerkAuthService` guards one service, so health checks and reflection need no token (`routes.rs`).
+//! `Server::builder().layer(clerk)` would guard all services.
 //!
-//! A token is checked when a call begins. What streams on after that ends by itself when the token expires
+//! The layer checks a token only when a call begins. The handler ends a response stream when the token expires
 //! (`expiry.rs`).
 
 mod expiry;
@@ -33,7 +32,7 @@ async fn main() -> ExitCode {
     match run().await {
         Ok(()) => ExitCode::SUCCESS,
         Err(message) => {
-            // Where no one listens nothing is lost.
+            // A closed stderr is ignored: the exit code reports the error too.
             let _ = writeln!(std::io::stderr(), "error: {message}");
             ExitCode::from(2)
         }
@@ -48,7 +47,7 @@ async fn run() -> Result<(), String> {
         .await
         .map_err(|error| format!("PORT: 127.0.0.1:{port} cannot be listened on: {error}"))?;
     let address = listener.local_addr().map_err(|error| error.to_string())?;
-    // Where no one listens nothing is lost, and the server goes on.
+    // A closed stdout is ignored: the server runs without it.
     let _ = writeln!(std::io::stdout(), "listening on http://{address}");
     if let Some(issuer) = &issuer {
         print_what_to_try(address, issuer);

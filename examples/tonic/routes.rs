@@ -1,7 +1,7 @@
-use tonic::service::{LayerExt, Routes};
+use tonic::service::Routes;
 use tonic_health::server::health_reporter;
 use tonic_reflection::server::{Builder, Error};
-use tower_clerk::ClerkAuthLayer;
+use tower_clerk::{ClerkAuthLayer, ClerkAuthService};
 
 use super::{
     service::WhoAmIService,
@@ -11,10 +11,10 @@ use super::{
 /// The service for users, health and reflection for everyone.
 pub(crate) async fn routes(clerk: &ClerkAuthLayer) -> Result<Routes, Error> {
     let (reporter, health) = health_reporter();
-    // Serving whether there are keys or not: restarting this service would not bring Clerk back.
+    // Serving, even without keys: restarting this service would not end an outage of Clerk.
     reporter.set_service_status(SERVICE_NAME, tonic_health::ServingStatus::Serving).await;
-    let whoami = clerk.clone().named_layer(WhoAmIServer::new(WhoAmIService));
-    // Not every client asks by the newer version of reflection.
+    let whoami = ClerkAuthService::new(WhoAmIServer::new(WhoAmIService), clerk.clone());
+    // Some clients support only the older version of reflection.
     Ok(Routes::new(whoami)
         .add_service(health)
         .add_service(reflection().build_v1()?)

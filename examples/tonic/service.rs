@@ -38,7 +38,7 @@ impl WhoAmI for WhoAmIService {
     }
 }
 
-/// One a second, the first at once, without an end of its own.
+/// An endless stream with one tick per second. The first comes at once.
 fn ticks(expires_at: SystemTime) -> impl Stream<Item = Result<Tick, Status>> {
     let interval = tokio::time::interval(Duration::from_secs(1));
     stream::unfold((0, interval), move |(number, mut interval)| async move {

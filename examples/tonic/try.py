@@ -1,9 +1,9 @@
-"""Calls the example as a client in another language does, and checks every answer.
+"""Calls the example as a client in another language does, and checks every reply and status.
 
     pip install grpcio grpcio-reflection
     python3 examples/tonic/try.py ADDRESS TOKEN TOKEN_WITHOUT_PERMISSION
 
-The example prints the whole command. No code is generated: what the messages are is asked of the example's reflection.
+The example prints the whole command. No code is generated: the client gets the message types by server reflection.
 """
 
 import itertools
@@ -48,7 +48,7 @@ class Checks:
         print(f"ok     {name}" if expected == seen else f"WRONG  {name}: expected {expected}, got {seen}")
 
     def reply(self, name, expected, call):
-        """The call is answered with a message of which these fields are so."""
+        """The call returns a message whose fields have the expected values."""
         try:
             message = call()
             self.same(name, expected, {field: getattr(message, field) for field in expected})
@@ -56,7 +56,7 @@ class Checks:
             self.same(name, expected, (error.code(), error.details()))
 
     def status(self, name, code, clerk_code, call):
-        """The call, or the stream it is answered with, ends so; the refusal's code is in the trailing metadata."""
+        """The call or its response stream ends with this status. A rejection has its code in the trailing metadata."""
         try:
             reply = call()
             seen = list(reply) if hasattr(reply, "__next__") else reply
@@ -71,14 +71,14 @@ def main(address, token, token_without_permission):
     ada, bob = ([("authorization", f"Bearer {text}")] for text in (token, token_without_permission))
 
     basic, binary = [("authorization", "Basic eDp5")], [("authorization-bin", token.encode())]
-    refusals = [
+    cases = [
         ("without a token", [], StatusCode.UNAUTHENTICATED, "missing_token"),
         ("with a bad token", [("authorization", "Bearer a.b.c")], StatusCode.UNAUTHENTICATED, "invalid_token"),
         ("with another scheme", basic, StatusCode.UNAUTHENTICATED, "missing_token"),
         ("with binary metadata alone", binary, StatusCode.UNAUTHENTICATED, "missing_token"),
         ("with two tokens", ada + bob, StatusCode.INVALID_ARGUMENT, "malformed_request"),
     ]
-    for method, (how, metadata, code, clerk_code) in itertools.product(["WhoAmI", "Watch", "CreateInvoice"], refusals):
+    for method, (how, metadata, code, clerk_code) in itertools.product(["WhoAmI", "Watch", "CreateInvoice"], cases):
         checks.status(f"{method} {how}", code, clerk_code, lambda: client.call(f"{WHOAMI}/{method}", metadata))
 
     who = {"user_id": "user_ada", "session_id": "sess_test"}

@@ -9,7 +9,7 @@ pub struct User {
     pub session_id: ::core::option::Option<::prost::alloc::string::String>,
     #[prost(message, optional, tag = "3")]
     pub organization: ::core::option::Option<Organization>,
-    /// The name of the Clerk instance that vouched.
+    /// The name of the Clerk instance that issued the token.
     #[prost(string, tag = "4")]
     pub instance: ::prost::alloc::string::String,
 }
@@ -31,7 +31,7 @@ pub struct WatchRequest {}
 pub struct Tick {
     #[prost(uint64, tag = "1")]
     pub number: u64,
-    /// How long the caller's token still holds.
+    /// How long the caller's token is still valid.
     #[prost(uint64, tag = "2")]
     pub seconds_left: u64,
 }

@@ -22,7 +22,7 @@ impl IssuerUrl {
     /// Parses an issuer, for tests of an [`InstanceResolver`](crate::verify::InstanceResolver).
     ///
     /// ```
-    /// use tower_clerk::verify::IssuerUrl;
+    /// use tower_clerk::config::IssuerUrl;
     ///
     /// let issuer = IssuerUrl::parse("https://clerk.example.com")?;
     /// assert_eq!(issuer.as_str(), "https://clerk.example.com");

@@ -1,5 +1,5 @@
-//! The library through its public API: what it accepts, what it rejects, how it holds keys, and how it behaves in real
-//! stacks.
+//! The library through its public API: what it accepts, what it rejects, how it manages keys, and how it behaves in
+//! real stacks.
 
 #[path = "../support/mod.rs"]
 mod support;

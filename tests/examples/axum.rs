@@ -20,7 +20,7 @@ impl Example {
         }
         let client = Client::builder(TokioExecutor::new()).build_http();
         let response = client.request(request.body(Empty::<bytes::Bytes>::new()).expect("a request")).await;
-        let answer = Answer::of(response.expect("an answer")).await;
+        let answer = Answer::of(response.expect("a response")).await;
         (answer.status(), serde_json::from_str(&answer.text).unwrap_or(Value::Null))
     }
 }

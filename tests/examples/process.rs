@@ -9,7 +9,7 @@ use std::{
 /// The running example, stopped when dropped.
 pub(crate) struct Example {
     child: Child,
-    /// The commands that it prints if it has no environment.
+    /// The commands that it prints without a configuration.
     pub(crate) lines: Vec<String>,
     pub(crate) url: String,
 }

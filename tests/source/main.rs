@@ -1,4 +1,5 @@
-//! The rules that keep the source in one piece: who may import whom, who alone names what, and the texts of errors.
+//! Rules for the source: which file may import which, which names are restricted to certain files, the texts of errors,
+//! and the names of tests.
 
 mod names;
 mod order;

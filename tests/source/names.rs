@@ -34,7 +34,7 @@ fn test_names_have_at_most_70_characters() {
         for entry in fs::read_dir(folder).expect("a folder") {
             let path = entry.expect("an entry").path();
             if path.is_dir() {
-                // What the crates below `tests` are built into.
+                // The target folders of the crates below `tests`.
                 folders.extend((!path.ends_with("target")).then_some(path));
             } else if path.extension().is_some_and(|extension| extension == "rs") {
                 for name in test_names(&fs::read_to_string(&path).expect("UTF-8")) {

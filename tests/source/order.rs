@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::sources::Sources;
 
-/// From the top down: a file may import from rooms below its own, and from its own room.
+/// The top-level modules, from the top down: a file may import from its own module and from those in rows below.
 ///
-/// `config` stands above `jwt`, so that the keys of a configuration are parsed when it is made and not later.
+/// `config` is above `jwt`, so that the keys of a configuration are parsed when it is made and not later.
 const ORDER: [&[&str]; 13] = [
     &["axum", "tonic", "testing", "gateway"],
     &["authorize"],
@@ -23,16 +23,16 @@ const ORDER: [&[&str]; 13] = [
     &["telemetry", "macros"],
 ];
 
-fn room(file: &str) -> &str {
-    file.split(['/', '.']).next().expect("a room")
+fn module(file: &str) -> &str {
+    file.split(['/', '.']).next().expect("a module")
 }
 
 fn rank(file: &str) -> usize {
-    let rank = ORDER.iter().position(|rooms| rooms.contains(&room(file)));
-    rank.unwrap_or_else(|| panic!("src/{file} is in no room of the crate"))
+    let rank = ORDER.iter().position(|modules| modules.contains(&module(file)));
+    rank.unwrap_or_else(|| panic!("src/{file} is in no module of the list"))
 }
 
-/// The files on a way that leads from a file back to itself.
+/// The files of an import cycle.
 fn cycle(imports: &BTreeMap<&str, BTreeSet<String>>) -> Option<Vec<String>> {
     fn visit<'a>(
         file: &'a str,
@@ -56,12 +56,12 @@ fn cycle(imports: &BTreeMap<&str, BTreeSet<String>>) -> Option<Vec<String>> {
 }
 
 #[test]
-fn files_import_only_from_rooms_below_their_own() {
+fn files_import_only_from_modules_below_their_own() {
     let sources = Sources::read();
     let mut count = 0;
     for (file, targets) in sources.imports().into_iter().filter(|(file, _)| *file != "lib.rs") {
         for target in targets {
-            let is_below = rank(&target) > rank(file) || room(&target) == room(file);
+            let is_below = rank(&target) > rank(file) || module(&target) == module(file);
             assert!(is_below, "src/{file} imports from src/{target}, which is not below it");
             count += 1;
         }
@@ -77,7 +77,7 @@ fn no_files_import_from_each_other_in_a_cycle() {
 }
 
 #[test]
-fn a_cycle_of_files_is_found_inside_of_a_room_and_between_rooms() {
+fn a_cycle_of_files_is_found_within_a_module_and_between_modules() {
     let cycle_of = |files: &[(&str, &str)]| cycle(&Sources::of(files).imports());
     let inside = [
         ("lib.rs", ""),
@@ -97,7 +97,7 @@ fn a_cycle_of_files_is_found_inside_of_a_room_and_between_rooms() {
 }
 
 #[test]
-fn each_of_these_is_named_by_its_own_files_alone() {
+fn restricted_names_appear_only_in_their_own_files() {
     let sources = Sources::read();
     for (words, files) in [
         (&["aws_lc_rs"][..], &["jwt/digest.rs", "jwt/key.rs", "testing/key.rs"][..]),
@@ -111,7 +111,7 @@ fn each_of_these_is_named_by_its_own_files_alone() {
         (&["axum_core::"], &["axum.rs"]),
         (&["tonic::"], &["tonic.rs"]),
         (&["spawn("], &["single_flight.rs", "testing/server.rs"]),
-        // What asserts that claims were checked, and what makes it so.
+        // Only the checks may mark claims as checked.
         (&["CheckedClaims::assertion"], &["verify/checks.rs"]),
         (&["catch_unwind"], &[]),
     ] {
@@ -127,7 +127,7 @@ fn each_of_these_is_named_by_its_own_files_alone() {
 }
 
 #[test]
-fn reqwest_is_named_by_its_file_and_where_a_user_hands_in_a_client() {
+fn reqwest_appears_only_in_its_file_and_where_a_client_is_passed() {
     for (file, code) in Sources::read().files() {
         let uses = code.matches("reqwest::").count();
         match file {

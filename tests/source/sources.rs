@@ -6,7 +6,7 @@ use std::{
     path::Path,
 };
 
-/// The source files by their path below `src`, unit tests and comments cut off.
+/// The source files by their path below `src`, without unit tests and comments.
 pub(crate) struct Sources(BTreeMap<String, String>);
 
 impl Sources {
@@ -41,8 +41,8 @@ impl Sources {
         self.0.get(file).unwrap_or_else(|| panic!("there is no src/{file}"))
     }
 
-    /// The files that each file imports from, re-exports followed to the file that defines the item. What a file
-    /// re-exports itself is no import.
+    /// The files that each file imports from, re-exports followed to the file that defines the item. A
+    /// re-export is not an import.
     pub(crate) fn imports(&self) -> BTreeMap<&str, BTreeSet<String>> {
         let imports = |(file, code): (_, &str)| {
             let home = module(file);
@@ -53,7 +53,7 @@ impl Sources {
         self.files().map(imports).collect()
     }
 
-    /// The file in which a path from inside the module `home` ends.
+    /// The file that a path inside the module `home` refers to.
     fn resolve(&self, home: &[String], path: &[String], depth: usize) -> Option<String> {
         assert!(depth < 10, "re-exports of {path:?} go in circles");
         let mut module = home.to_vec();

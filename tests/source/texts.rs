@@ -1,13 +1,13 @@
 //! Every text that the library shows to people: errors, events and messages of the compiler.
 //!
-//! `tests/texts.txt` lists them once, so that they can be read side by side. With `RECORD_TEXTS=1` the test writes the
-//! list anew.
+//! `tests/texts.txt` lists them once, so that they can be read side by side. With `RECORD_TEXTS=1` the test rewrites
+//! the list.
 
 use std::{collections::BTreeMap, env, fs, path::Path};
 
 use crate::sources::Sources;
 
-/// The string literals in `code`, with what stands before each.
+/// The string literals in `code`, each with the code before it.
 fn literals(code: &str) -> Vec<(&str, String)> {
     let mut found = Vec::new();
     let mut rest = code;
@@ -45,7 +45,7 @@ fn literals(code: &str) -> Vec<(&str, String)> {
     found
 }
 
-/// Whether a literal is for people to read: words, and neither a document nor the reason of a lint.
+/// Whether a literal is text for people: several words, and neither a document nor the reason of a lint.
 fn is_text(before: &str, literal: &str) -> bool {
     let words = literal.split(' ').filter(|word| word.chars().any(|char| char.is_ascii_lowercase()));
     let is_lint_reason = before.trim_end().ends_with(", reason =");
@@ -79,7 +79,7 @@ fn every_text_is_in_the_list() {
     if env::var_os("RECORD_TEXTS").is_some() {
         fs::write(&path, &texts).expect("a file that can be written");
     }
-    assert_eq!(fs::read_to_string(&path).expect("the list"), texts, "RECORD_TEXTS=1 writes the list anew");
+    assert_eq!(fs::read_to_string(&path).expect("the list"), texts, "RECORD_TEXTS=1 rewrites the list");
 }
 
 #[test]

@@ -45,7 +45,7 @@ where
     ResBody: http_body::Body<Data = Bytes>,
     ResBody::Error: Debug,
 {
-    Answer::of(service.clone().oneshot(request).await.expect("an answer")).await
+    Answer::of(service.clone().oneshot(request).await.expect("a response")).await
 }
 
 /// Sends one request through the layer to a [`Recorder`].

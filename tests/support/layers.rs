@@ -27,7 +27,7 @@ pub(crate) fn verifier(config: ClerkConfig) -> Verifier {
     Verifier::builder(config).clock(ManualClock::new()).build().expect("a verifier")
 }
 
-/// A strict layer that holds the issuer's key.
+/// A strict layer that has the issuer's key.
 pub(crate) fn layer() -> ClerkAuthLayer {
     layer_with(Ok)
 }

@@ -1,4 +1,4 @@
-//! A server on plain TCP that answers with the bytes it is told to, or does worse.
+//! A server on plain TCP that sends the bytes of a script, or misbehaves as the script says.
 
 use std::{
     io,
@@ -16,22 +16,22 @@ use tokio::{
 
 use super::tasks::within;
 
-/// What the server does once it has read a request; after the last step it reads the next one.
+/// What the server does after it has read a request. After the last step it reads the next request.
 pub(crate) type Script = Vec<Step>;
 
 #[derive(Clone)]
 pub(crate) enum Step {
-    /// Ends the connection as a server does that has said all.
+    /// Closes the connection in the regular way.
     Close,
-    /// Writes these bytes one at a time, over and over, with this pause after each.
+    /// Writes these bytes one at a time, again and again, with this pause after each.
     Drip(Vec<u8>, Duration),
-    /// Waits until the client is gone.
+    /// Waits until the client disconnects.
     Hang,
-    /// Waits for the test to say [`Server::release`].
+    /// Waits until the test calls [`Server::release`].
     Hold,
-    /// Writes these bytes so many times.
+    /// Writes these bytes this many times.
     Repeat(Arc<[u8]>, usize),
-    /// Cuts the connection off with an RST.
+    /// Resets the connection with an RST.
     Reset,
     Write(Vec<u8>),
 }
@@ -39,42 +39,42 @@ pub(crate) enum Step {
 /// What the server has seen so far.
 #[derive(Clone, Default)]
 pub(crate) struct Seen {
-    /// Connections that have ended after a request, by either side.
+    /// The number of connections that either side has closed after a request.
     pub(crate) closed: usize,
-    /// The request heads, in the order in which they came.
+    /// The request heads, in order of arrival.
     pub(crate) heads: Vec<String>,
-    /// The clients of the connections that were opened, requests or not.
+    /// The client addresses of all connections, with or without a request.
     peers: Vec<SocketAddr>,
-    /// How many bytes of answers it could hand to the network.
+    /// How many bytes of responses it could write.
     pub(crate) written: usize,
 }
 
 pub(crate) struct Server {
     accepting: Option<JoinHandle<()>>,
     address: SocketAddr,
-    desk: Arc<Desk>,
-    /// Bound to the same port, so that no one else gets it while the server is down.
+    state: Arc<State>,
+    /// Sockets bound to the same port, so that no other process takes it while the server is down.
     spare: Vec<TcpSocket>,
 }
 
-type Answers = dyn Fn(&str) -> Script + Send + Sync;
+type Scripts = dyn Fn(&str) -> Script + Send + Sync;
 
-struct Desk {
-    answers: Mutex<Arc<Answers>>,
+struct State {
+    scripts: Mutex<Arc<Scripts>>,
     gate: Semaphore,
     seen: watch::Sender<Seen>,
 }
 
 impl Server {
-    /// A server that is up and answers like this.
+    /// A running server with this script.
     pub(crate) async fn start(script: Script) -> Self {
         let mut server = Self::down();
-        server.answer(script);
+        server.respond(script);
         server.come_up();
         server
     }
 
-    /// A port that nothing listens on, for a server yet to come.
+    /// A port that nothing listens on yet.
     pub(crate) fn down() -> Self {
         let mut address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let mut spare = Vec::new();
@@ -86,13 +86,13 @@ impl Server {
             spare.push(socket);
         }
         let seen = watch::Sender::new(Seen::default());
-        let desk = Desk { answers: Mutex::new(Arc::new(|_| vec![Step::Hang])), gate: Semaphore::new(0), seen };
-        Self { accepting: None, address, desk: Arc::new(desk), spare }
+        let state = State { scripts: Mutex::new(Arc::new(|_| vec![Step::Hang])), gate: Semaphore::new(0), seen };
+        Self { accepting: None, address, state: Arc::new(state), spare }
     }
 
     pub(crate) fn come_up(&mut self) {
         let listener = self.spare.pop().expect("a spare socket").listen(64).expect("a listener");
-        self.accepting = Some(tokio::spawn(accept(listener, Arc::clone(&self.desk))));
+        self.accepting = Some(tokio::spawn(accept(listener, Arc::clone(&self.state))));
     }
 
     /// Stops listening and drops all connections.
@@ -103,7 +103,7 @@ impl Server {
         }
     }
 
-    /// Listens with room for one connection, and never accepts it.
+    /// Listens with a queue for one connection, and never accepts it.
     pub(crate) fn listen_only(&mut self) -> TcpListener {
         self.spare.pop().expect("a spare socket").listen(1).expect("a listener")
     }
@@ -116,36 +116,36 @@ impl Server {
         format!("http://{}", self.address)
     }
 
-    pub(crate) fn answer(&self, script: Script) {
-        self.answer_with(move |_| script.clone());
+    pub(crate) fn respond(&self, script: Script) {
+        self.respond_with(move |_| script.clone());
     }
 
-    /// Answers according to the head of the request.
-    pub(crate) fn answer_with(&self, answers: impl Fn(&str) -> Script + Send + Sync + 'static) {
-        *self.desk.answers.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(answers);
+    /// Chooses the script by the head of the request.
+    pub(crate) fn respond_with(&self, script: impl Fn(&str) -> Script + Send + Sync + 'static) {
+        *self.state.scripts.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(script);
     }
 
-    /// Lets one [`Step::Hold`] go on.
+    /// Lets one [`Step::Hold`] continue.
     pub(crate) fn release(&self) {
-        self.desk.gate.add_permits(1);
+        self.state.gate.add_permits(1);
     }
 
     pub(crate) fn seen(&self) -> Seen {
-        self.desk.seen.borrow().clone()
+        self.state.seen.borrow().clone()
     }
 
     pub(crate) fn requests(&self) -> usize {
-        self.desk.seen.borrow().heads.len()
+        self.state.seen.borrow().heads.len()
     }
 
-    /// Waits until the server has seen what is asked for.
+    /// Waits until what the server has seen meets this condition.
     pub(crate) async fn until(&self, is_so: impl FnMut(&Seen) -> bool) {
-        let mut seen = self.desk.seen.subscribe();
+        let mut seen = self.state.seen.subscribe();
         within(seen.wait_for(is_so)).await.expect("the server is there");
     }
 
-    /// How many connections were opened to it, one that is on its way included: a connection of our own, opened
-    /// after it, has to be accepted first.
+    /// How many connections were opened to it. Connections are accepted in order, so when a last one of our own is
+    /// accepted, all earlier ones have been counted.
     pub(crate) async fn connections(&self) -> usize {
         for _ in 0..16 {
             tokio::task::yield_now().await;
@@ -153,7 +153,7 @@ impl Server {
         let probe = within(TcpStream::connect(self.address)).await.expect("the server listens");
         let address = probe.local_addr().expect("an address");
         self.until(|seen| seen.peers.contains(&address)).await;
-        self.desk.seen.send_modify(|seen| seen.peers.retain(|peer| *peer != address));
+        self.state.seen.send_modify(|seen| seen.peers.retain(|peer| *peer != address));
         self.seen().peers.len()
     }
 }
@@ -166,26 +166,26 @@ impl Drop for Server {
     }
 }
 
-async fn accept(listener: TcpListener, desk: Arc<Desk>) {
+async fn accept(listener: TcpListener, state: Arc<State>) {
     let mut connections = JoinSet::new();
     while let Ok((mut stream, peer)) = listener.accept().await {
-        desk.seen.send_modify(|seen| seen.peers.push(peer));
-        let desk = Arc::clone(&desk);
+        state.seen.send_modify(|seen| seen.peers.push(peer));
+        let state = Arc::clone(&state);
         connections.spawn(async move {
             let Ok(Some(head)) = read_head(&mut stream).await else { return };
-            // Whatever ends a connection ends it for the client as well.
-            let _ = desk.serve(stream, head).await;
-            desk.seen.send_modify(|seen| seen.closed += 1);
+            // If an error ends the connection, the client notices it too.
+            let _ = state.serve(stream, head).await;
+            state.seen.send_modify(|seen| seen.closed += 1);
         });
     }
 }
 
-impl Desk {
+impl State {
     async fn serve(&self, mut stream: TcpStream, mut head: String) -> io::Result<()> {
         loop {
             self.seen.send_modify(|seen| seen.heads.push(head.clone()));
-            let answers = Arc::clone(&self.answers.lock().unwrap_or_else(PoisonError::into_inner));
-            for step in answers(&head) {
+            let scripts = Arc::clone(&self.scripts.lock().unwrap_or_else(PoisonError::into_inner));
+            for step in scripts(&head) {
                 match step {
                     Step::Close => return stream.shutdown().await,
                     Step::Drip(bytes, pause) => loop {
@@ -222,7 +222,7 @@ impl Desk {
     }
 }
 
-/// The next request's head, or the first byte of a TLS handshake; `None` if there is none.
+/// The head of the next request, or the first byte of a TLS handshake; `None` if the connection ends.
 async fn read_head(stream: &mut TcpStream) -> io::Result<Option<String>> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") && head != [TLS_HANDSHAKE] {

@@ -20,7 +20,7 @@ use http_body_util::Full;
 use tower::Service;
 use tower_clerk::{ClerkAuth, Rejection};
 
-/// Answers with the user's id, counts its calls, and puts what it saw into the extensions of its response. Clones
+/// Responds with the user's id, counts its calls, and puts what it saw into the extensions of its response. Clones
 /// share the count.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Recorder {
@@ -57,7 +57,7 @@ impl<B> Service<Request<B>> for Recorder {
     }
 }
 
-/// Answers with the user's id, or `nobody`.
+/// Responds with the user's id, or `nobody`.
 #[expect(clippy::needless_pass_by_value, reason = "a service takes its request")]
 pub(crate) fn whoami<B>(request: Request<B>) -> Ready<Result<Response<Full<Bytes>>, Infallible>> {
     let seen = Seen {
@@ -147,7 +147,7 @@ impl Service<Request<AxumBody>> for Scripted {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct BodyError;
 
-/// A body that panics when it is polled. It holds what it is given until it is dropped.
+/// A body that panics when it is polled. It owns a value, which is dropped with it.
 pub(crate) struct PanickingBody(pub(crate) Arc<()>);
 
 impl Body for PanickingBody {

@@ -22,7 +22,7 @@ async fn the_response_stream_is_dropped_when_the_client_drops_it() {
 }
 
 #[tokio::test]
-async fn a_bidirectional_stream_is_dropped_when_the_client_leaves() {
+async fn a_bidirectional_stream_is_dropped_when_the_client_drops_it() {
     let (mut client, probe) = echo_behind(layer()).await;
     let messages = stream::iter([text("a"), text("…")]);
     let mut replies = client.bidirectional(call(messages, &[&good()])).await.expect("a stream").into_inner();

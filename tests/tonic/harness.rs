@@ -38,7 +38,7 @@ pub(crate) fn good() -> String {
     bearer(&token())
 }
 
-/// A layer that holds its key.
+/// A layer that has its key.
 pub(crate) fn layer() -> ClerkAuthLayer {
     ClerkAuthLayer::from_config(issuer().config()).expect("a layer")
 }

@@ -38,7 +38,7 @@ async fn ask(
     }
     let client = Client::builder(TokioExecutor::new()).http2_only(version == Version::HTTP_2).build_http();
     let response = client.request(request.body(Full::<Bytes>::default()).expect("a request")).await;
-    let (parts, body) = response.expect("an answer").into_parts();
+    let (parts, body) = response.expect("a response").into_parts();
     assert_eq!(parts.version, version);
     (Response::from_parts(parts, ()), body.collect().await.expect("a body").to_bytes())
 }

@@ -92,7 +92,7 @@ async fn every_other_method_is_guarded() {
         let status = client.create_invoice(call(request, authorization)).await.expect_err("a rejection");
         assert_eq!(codes(&status), expected);
     }
-    // tonic itself answers calls of unknown services.
+    // tonic itself responds to calls of unknown services.
     let status = EchoClient::new(channel).unary(call(text("a"), &[])).await.expect_err("no such service");
     assert_eq!(codes(&status), (Code::Unimplemented, None));
 }

@@ -57,7 +57,7 @@ async fn post(address: SocketAddr, media_type: &str, body: Bytes, token: Option<
         request = request.header("authorization", token);
     }
     let client = Client::builder(TokioExecutor::new()).build_http();
-    let response = client.request(request.body(Full::new(body)).expect("a request")).await.expect("an answer");
+    let response = client.request(request.body(Full::new(body)).expect("a request")).await.expect("a response");
     assert_eq!(response.version(), Version::HTTP_11);
     let (parts, body) = response.into_parts();
     let body = body.collect().await.expect("a body");

@@ -4,8 +4,8 @@
 //! cargo run --release --manifest-path benches/peers/Cargo.toml
 //! ```
 //!
-//! Prints a table, and writes `benches/peers/results.json` and `benches/cost.svg`. With `--test` it only sees to it
-//! that each of them answers as it should, and writes nothing.
+//! Prints a table, and writes `benches/peers/results.json` and `benches/cost.svg`. With `--test` it only checks
+//! that each service sends the expected responses, and writes nothing.
 
 mod measure;
 mod peers;
@@ -20,8 +20,8 @@ use tower_clerk::testing::TestIssuer;
 use self::report::Report;
 
 fn main() {
-    // Set up within the runtime, whose tasks then have nothing to do; measured beside it, where no one makes a
-    // future yield that could go on.
+    // Set up within the runtime, whose tasks then have nothing to do. Measured outside of it, where no task budget
+    // makes a future yield.
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     let issuer = runtime.block_on(TestIssuer::start()).expect("a loopback socket");
     let tokens: Vec<String> = (0..MANY).map(|number| token(&issuer, number)).collect();
@@ -29,12 +29,12 @@ fn main() {
     let _guard = runtime.enter();
     let forged = forged(&tokens[0]);
     for subject in &subjects {
-        assert_eq!(subject.base.answer_to(&tokens[0]).0, 200, "{}", subject.name);
-        assert_eq!(subject.target.answer_to(&tokens[0]), (200, USER.to_owned()), "{}", subject.name);
-        assert_ne!(subject.target.answer_to(&forged).0, 200, "{}", subject.name);
+        assert_eq!(subject.base.response_to(&tokens[0]).0, 200, "{}", subject.name);
+        assert_eq!(subject.target.response_to(&tokens[0]), (200, USER.to_owned()), "{}", subject.name);
+        assert_ne!(subject.target.response_to(&forged).0, 200, "{}", subject.name);
     }
     if env::args().any(|argument| argument == "--test") {
-        println!("{} services let the user in and keep a forgery out", subjects.len());
+        println!("{} services admit the user and reject a forgery", subjects.len());
         return;
     }
     let report = Report::new(&tokens[0], peers::raw(&issuer, &tokens[0]), subjects);

@@ -23,16 +23,16 @@ pub struct Subject {
     pub version: &'static str,
 }
 
-/// What can be done many times over.
+/// What can be done many times.
 pub trait Operation {
-    /// What it needs is made before the time is taken.
+    /// Its inputs are made before the measurement.
     fn time(&mut self, times: u32) -> Duration;
 }
 
-/// What requests are sent to.
+/// A service that requests are sent to.
 pub trait Target: Operation {
-    /// The status and the body of the answer to a request with this token.
-    fn answer_to(&self, token: &str) -> (u16, String);
+    /// The status and the body of the response to a request with this token.
+    fn response_to(&self, token: &str) -> (u16, String);
 
     /// Allocations and bytes of one request, the mean of many.
     fn allocations(&mut self) -> [f64; 2];
@@ -78,9 +78,9 @@ where
         self.request(&self.tokens[self.at])
     }
 
-    /// With keys in memory no one waits, so that one poll answers and no runtime is measured.
+    /// With keys in memory nothing waits, so that one poll returns the response and no runtime is measured.
     fn send(&self, request: Request<B>) -> Response<ResBody> {
-        let Ok(response) = self.service.clone().oneshot(request).now_or_never().expect("an answer at once");
+        let Ok(response) = self.service.clone().oneshot(request).now_or_never().expect("a response at once");
         response
     }
 }
@@ -110,7 +110,7 @@ where
     ResBody: http_body::Body<Data = Bytes>,
     ResBody::Error: Debug,
 {
-    fn answer_to(&self, token: &str) -> (u16, String) {
+    fn response_to(&self, token: &str) -> (u16, String) {
         let response = self.send(self.request(token));
         let status = response.status().as_u16();
         let body = response.into_body().collect().now_or_never().expect("a body at once").expect("a body");
@@ -139,9 +139,9 @@ impl<F: FnMut()> Operation for Plain<F> {
     }
 }
 
-/// Microseconds of each operation, round by round: all of them take a turn in each round, so that whatever the machine
-/// does meanwhile meets all alike. A turn is long enough to find the caches of the processor as a busy server does, and
-/// shorter than a scheduler's, so that most are not interrupted.
+/// Microseconds of each operation, round by round. Each round runs all of them, so that other load on the machine
+/// affects all in the same way. A run is long enough to fill the processor caches as on a busy server, and shorter than
+/// a time slice of the scheduler, so that most runs are not interrupted.
 pub fn rounds(operations: &mut [&mut dyn Operation]) -> Vec<Vec<f64>> {
     let times: Vec<u32> = operations
         .iter_mut()

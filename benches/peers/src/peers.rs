@@ -18,14 +18,14 @@ use crate::{
     measure::{Operation, Plain, Subject, Target, target},
 };
 
-/// What the crates that ask for a type of claims decode: the least there is, which flatters them. Ours, and clerk-rs,
-/// decode all that Clerk writes.
+/// The claims that the generic crates decode: the minimum, which favours them. tower-clerk and clerk-rs decode all
+/// claims of Clerk.
 #[derive(Clone, Deserialize)]
 pub struct User {
     sub: String,
 }
 
-/// All of them with their keys in memory, to be sent many tokens in turn; but a hit is one that was sent before.
+/// All crates, with their keys in memory. They get many tokens in turn; for a hit, the same token each time.
 pub async fn all(issuer: &TestIssuer, tokens: &[String]) -> Vec<Subject> {
     let peer =
         |name, version, crypto, target| Subject { base: bare(tokens), crypto, is_hit: false, name, target, version };
@@ -43,7 +43,7 @@ pub async fn all(issuer: &TestIssuer, tokens: &[String]) -> Vec<Subject> {
     ]
 }
 
-/// The signature alone, with the crypto library and the form of key that ours uses.
+/// Only the signature, with the crypto library and the key format that tower-clerk uses.
 pub fn raw(issuer: &TestIssuer, token: &str) -> Box<dyn Operation> {
     let der = pem::parse(issuer.public_key_pem()).expect("a PEM");
     let key = ParsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, der.contents()).expect("an RSA key");
@@ -108,7 +108,7 @@ async fn resource_server(issuer: &str, jwks: &str, tokens: &[String]) -> Box<dyn
     let app = Router::new()
         .route("/me", get(|Extension(user): Extension<User>| future::ready(user.sub)))
         .layer(server.into_layer());
-    // Its keys come in the background.
+    // It fetches its keys in the background.
     for _ in 0..100 {
         if warm(app.clone(), &tokens[0]).await == StatusCode::OK {
             break;
@@ -157,7 +157,7 @@ async fn axum_jwt_auth(jwks: &str, tokens: &[String]) -> Box<dyn Target> {
         .validation(Validation::new(Algorithm::RS256))
         .build()
         .expect("a decoder");
-    // Its refresh goes on until the token is cancelled or the program ends.
+    // Its refresh runs until the cancellation token is cancelled or the program ends.
     decoder.initialize().await.expect("keys");
     let app = Router::new()
         .route("/me", get(|user: Claims<User>| future::ready(user.claims.sub)))
@@ -193,14 +193,14 @@ impl IntoResponse for Unauthorized {
     }
 }
 
-/// One request within the runtime, which fetches what is not there yet.
+/// One request within the runtime, which fetches missing keys.
 async fn warm(app: Router, token: &str) -> StatusCode {
     let request = http::Request::get("/me").header("authorization", format!("Bearer {token}"));
     let request = request.body(Body::empty()).expect("a request");
     tower::ServiceExt::oneshot(app, request).await.expect("a response").status()
 }
 
-/// Tokens to remember: so few of the many that each is new again when its turn comes.
+/// The cache size in tokens: so small that each of the many tokens has been evicted when its turn comes again.
 const FEW: usize = 8;
 const AWS_LC: &str = "aws-lc";
 const OUR_MANIFEST: &str = include_str!("../../../Cargo.toml");

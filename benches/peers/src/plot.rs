@@ -1,5 +1,5 @@
-//! The table as a picture. The axis is logarithmic and so has no zero: a place on it is shown by a dot, since the
-//! length of a bar would mean nothing.
+//! The table as a picture. The axis is logarithmic and has no zero, so values are dots: the length of a bar would mean
+//! nothing.
 
 use std::fmt::Write;
 
@@ -51,7 +51,7 @@ fn line(svg: &mut String, text: std::fmt::Arguments<'_>) {
     writeln!(svg, "{text}").expect("a string takes everything");
 }
 
-/// Where on the axis so many microseconds are.
+/// The position of a number of microseconds on the axis.
 fn place(micros: f64) -> f64 {
     let [first, .., last] = MARKS;
     let share = (micros / first).ln() / (last / first).ln();

@@ -4,22 +4,22 @@ use serde::Serialize;
 
 use crate::measure::{Operation, ROUNDS, Subject, quartiles, rounds};
 
-/// What was measured, where and when. Times are microseconds: a median between its quartiles.
+/// What was measured, where and when. Times are in microseconds: first quartile, median, third quartile.
 #[derive(Serialize)]
 pub struct Report {
     pub date: String,
     pub machine: String,
     pub rustc: String,
-    /// The average number of programs that wanted a core in the minute before.
+    /// The load average of the minute before the measurement.
     pub load: String,
     pub rounds: usize,
     pub token_bytes: usize,
-    /// The RSA verification alone.
+    /// Only the RSA verification.
     pub raw: [f64; 3],
     pub rows: Vec<Row>,
 }
 
-/// What a crate adds to a request, net of the same router without it.
+/// What a crate adds to a request, compared with the same router without it.
 #[derive(Serialize)]
 pub struct Row {
     pub name: &'static str,
@@ -78,7 +78,7 @@ impl Report {
         serde_json::to_string_pretty(self).expect("JSON") + "\n"
     }
 
-    /// A hit of ours, and what it costs us to see a token for the first time.
+    /// The costs of our cache hit and of our first verification of a token.
     fn ours(&self) -> [f64; 2] {
         [true, false].map(|is_hit| {
             let is_ours = |row: &&Row| row.is_ours() && row.is_hit == is_hit;
@@ -122,7 +122,7 @@ impl fmt::Display for Report {
     }
 }
 
-/// The processor as it names itself, and how many cores of it there are.
+/// The model name of the processor, and its number of cores.
 fn machine() -> String {
     let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let name = info.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));

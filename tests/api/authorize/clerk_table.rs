@@ -133,7 +133,7 @@ fn h10_to_h12_malformed_factor_ages_are_not_fresh() {
 }
 
 #[test]
-fn h13_to_h18_every_part_must_hold() {
+fn h13_to_h18_every_part_must_be_met() {
     let users = sessions(&json!({ "fea": "o:reservations", "pla": "u:plus" }));
     let held_feature = || feature("o:reservations");
     assert_rows(
@@ -182,7 +182,7 @@ fn h23_to_h30_parts_are_joined_by_and() {
 }
 
 #[test]
-fn observed_results_of_clerks_sdk_hold() {
+fn results_equal_those_observed_in_clerks_sdk() {
     let user = v2(&json!({
         "fea": "o:a,u:b", "pla": "u:pro,o:biz", "fva": [9, -1],
         "o": { "id": "org_1", "rol": "admin", "per": "read", "fpm": "1" },

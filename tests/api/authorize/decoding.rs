@@ -28,7 +28,7 @@ fn assert_permissions(user: &ClerkAuth, fea: &str, per: &str, expected: &str) {
 }
 
 #[test]
-fn g1_features_without_an_organization_are_no_permissions() {
+fn g1_features_without_an_organization_give_no_permissions() {
     let user = v2(&json!({ "fea": "u:impersonation,u:memberships" }));
     assert_eq!(user.organization(), v1(&json!({})).organization());
     assert!(user.organization().is_none());
@@ -107,7 +107,7 @@ fn g2_to_g16_bits_choose_the_permissions_of_each_feature() {
 }
 
 #[test]
-fn g6_permissions_that_are_absent_are_none() {
+fn g6_without_per_or_fpm_there_are_no_permissions() {
     for organization in [
         json!({ "id": "org_123", "rol": "admin" }),
         json!({ "id": "org_123", "rol": "admin", "per": "read,manage" }),

@@ -101,8 +101,8 @@ fn malformed_factor_ages_satisfy_nothing() {
     }
 }
 
-/// Only -1 means that a factor was never verified. If another negative number did, the first factor would stand in for
-/// the second.
+/// Only -1 means that a factor was never verified. If another negative number did, the first factor would replace the
+/// second.
 #[test]
 fn negative_factor_ages_other_than_minus_one_satisfy_nothing() {
     for fva in

@@ -111,7 +111,7 @@ async fn the_format_pinned_by_the_layer_applies_to_inner_guards() {
 }
 
 #[tokio::test]
-async fn the_layers_hook_answers_for_inner_guards_and_gets_the_request() {
+async fn the_layers_hook_responds_for_inner_guards_and_gets_the_request() {
     let hooked = layer().rejection_response(|rejection: &Rejection, request: &Parts| {
         assert_eq!((&request.method, request.uri.to_string()), (&Method::PATCH, "/invoices?of=may".to_owned()));
         assert!(request.headers.contains_key("x-id") && request.headers["authorization"].is_sensitive());
@@ -144,7 +144,7 @@ async fn a_hook_can_amend_the_pinned_response_and_head_gets_no_body() {
 }
 
 #[tokio::test]
-async fn the_innermost_clerk_layer_answers_for_its_user() {
+async fn the_innermost_clerk_layer_responds_for_its_user() {
     let outer = layer().rejection_format(RejectionFormat::Grpc);
     let inner = Recorder::default();
     let stacked = outer.layer(layer().layer(RequireLayer::new(may_read()).layer(inner.clone())));

@@ -1,4 +1,4 @@
-//! What a verified user may do, and how a user without the permission is answered.
+//! What a verified user may do, and the responses to users without the permission.
 
 mod bodies;
 mod clerk_table;

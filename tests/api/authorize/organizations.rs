@@ -27,7 +27,7 @@ fn plans(list: &str) -> Vec<Requirement> {
 }
 
 #[test]
-fn n1_without_an_organization_no_check_of_one_holds() {
+fn n1_without_an_organization_every_check_of_one_fails() {
     for user in [v1(&json!({})), v2(&json!({}))] {
         assert_all(&user, ["org:admin", "admin", "org:", ""].map(Requirement::role), false);
         assert_all(&user, permissions("org:f1:read f1:read org: read"), false);

@@ -1,4 +1,4 @@
-//! Clerk together with API keys. Either is enough; without both, the Clerk layer answers.
+//! Clerk together with API keys. Either is enough. Without both, the Clerk layer rejects the request.
 
 use axum::{
     Extension, Router,
@@ -85,7 +85,7 @@ async fn either_scheme_is_enough() {
 }
 
 #[tokio::test]
-async fn without_credentials_of_either_scheme_the_clerk_layer_answers() {
+async fn without_credentials_of_either_scheme_the_clerk_layer_responds() {
     let clerk = layer().allow_unauthenticated_requests();
     let expired = bearer(&token().expired());
     for (headers, code, challenge) in [

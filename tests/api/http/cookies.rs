@@ -135,7 +135,7 @@ async fn unsafe_requests_need_a_same_site_origin_for_cookies() {
     let rejected = send_through(&cookie_layer(), request("POST", "/", &[("cookie", &cookie)])).await;
     assert_eq!(rejected.code(), "cross_site");
     let bad = send_through(&cookie_layer(), request("POST", "/", &[("cookie", "__session=a.b.c")])).await;
-    assert_eq!(bad.code(), "cross_site", "whatever the token is");
+    assert_eq!(bad.code(), "cross_site", "with an invalid token too");
     let header = good();
     assert_eq!(send_through(&cookie_layer(), request("POST", "/", &[("authorization", &header)])).await.status(), 200);
 }
@@ -144,7 +144,7 @@ async fn unsafe_requests_need_a_same_site_origin_for_cookies() {
 async fn without_parties_unsafe_requests_need_sec_fetch_site_same_origin() {
     let danger = layer_with(|config| Ok(config.danger_cookie_without_authorized_parties()))
         .token_sources([TokenSource::session_cookie()])
-        .expect("the danger is accepted");
+        .expect("a source without parties");
     let cookie = session(&token().sign());
     for (method, more, status) in [
         ("GET", vec![], 200),

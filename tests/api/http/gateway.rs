@@ -130,7 +130,7 @@ fn an_error_names_the_field_and_not_the_value() {
 }
 
 #[tokio::test]
-async fn the_layer_answers_like_the_gateway() {
+async fn the_layer_responds_like_the_gateway() {
     let issuer = TestIssuer::start().await.expect("a socket");
     let layer = layer_of(&issuer, json!({})).await;
     assert_eq!(send_through(&layer, get(&[])).await.status(), 401);

@@ -1,4 +1,4 @@
-//! Which requests pass the layer, and how the others are answered.
+//! Which requests pass the layer, and the responses to the others.
 
 mod cookies;
 mod credentials;

@@ -112,7 +112,7 @@ async fn the_reason_is_in_the_response_extensions_and_not_in_its_bytes() {
 }
 
 #[tokio::test]
-async fn a_hook_answers_in_place_of_the_default() {
+async fn a_hook_can_replace_the_default() {
     let hooked = layer().rejection_response(|rejection: &Rejection, request: &Parts| {
         assert_eq!(request.uri.path(), "/path");
         assert!(request.headers.contains_key("x-id"));

@@ -47,7 +47,7 @@ async fn a_resolved_instance_without_parties_accepts_no_cookies() {
     let verifier = VerifierBuilder::new().resolver(resolver).clock(ManualClock::new()).build().expect("a verifier");
     let layer = ClerkAuthLayer::from(verifier)
         .token_sources([TokenSource::authorization(), TokenSource::session_cookie()])
-        .expect("nothing is known of parties yet");
+        .expect("parties are checked per token");
     let (of_a, of_b) = (a.token("u").authorized_party(A).sign(), b.token("u").sign());
     let cookie = |token: &str| format!("__session={token}");
     assert_eq!(status(&layer, "GET", &[("cookie", &cookie(&of_a))]).await, 200);

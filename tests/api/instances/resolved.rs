@@ -51,15 +51,15 @@ impl Records {
 
     fn verifier(&self, clock: &ManualClock) -> Verifier {
         let records = self.clone();
-        let resolver = move |issuer: IssuerUrl| records.clone().answer(issuer);
+        let resolver = move |issuer: IssuerUrl| records.clone().resolve(issuer);
         VerifierBuilder::new().resolver(resolver).clock(clock.clone()).build().expect("a verifier")
     }
 
-    async fn answer(self, issuer: IssuerUrl) -> Result<Option<Instance>, ResolveError> {
+    async fn resolve(self, issuer: IssuerUrl) -> Result<Option<Instance>, ResolveError> {
         self.asked.lock().expect("a list").push(issuer.as_str().to_owned());
         let now = self.now.fetch_add(1, Ordering::SeqCst) + 1;
         self.most_at_once.fetch_max(now, Ordering::SeqCst);
-        self.gate.acquire().await.expect("it is never closed for good").forget();
+        self.gate.acquire().await.expect("an open semaphore").forget();
         self.now.fetch_sub(1, Ordering::SeqCst);
         if *self.fails.lock().expect("a flag") {
             return Err(ResolveError::new("the database is down"));
@@ -104,7 +104,7 @@ async fn configured_instances_are_not_resolved() {
     let records = Records::new(&[&b]);
     let inner = records.clone();
     let verifier = Verifier::builder(a.config())
-        .resolver(move |issuer: IssuerUrl| inner.clone().answer(issuer))
+        .resolver(move |issuer: IssuerUrl| inner.clone().resolve(issuer))
         .clock(ManualClock::new())
         .build()
         .expect("a verifier");
@@ -176,7 +176,7 @@ async fn unknown_issuers_run_at_most_twelve_concurrent_lookups() {
     while records.asked() < 12 {
         tokio::task::yield_now().await;
     }
-    let error = verifier.verify(&token(12)).await.expect_err("there is no room");
+    let error = verifier.verify(&token(12)).await.expect_err("too many lookups");
     assert_eq!(error.kind(), VerifyErrorKind::KeysUnavailable);
     assert_eq!(error.unavailable_reason(), Some(UnavailableReason::TooManyLookups));
     records.gate.add_permits(12);
@@ -198,7 +198,7 @@ async fn unknown_issuers_spend_a_lookup_budget() {
         assert!(verify(&verifier, &made_up(index)).await.is_err());
     }
     assert_eq!(records.asked(), 64);
-    assert!(verify(&verifier, &a.token("u").sign()).await.is_ok(), "a known tenant is not kept from its own");
+    assert!(verify(&verifier, &a.token("u").sign()).await.is_ok(), "a known tenant is still accepted");
     clock.advance(Duration::from_secs(1));
     for index in 200..300 {
         assert!(verify(&verifier, &made_up(index)).await.is_err());
@@ -307,7 +307,7 @@ async fn a_removed_tenant_is_rejected_after_five_minutes() {
     assert!(verify(&verifier, &token).await.is_ok());
     assert_eq!(records.asked(), 1);
     clock.advance(Duration::from_millis(1));
-    assert!(verify(&verifier, &token).await.is_ok(), "nobody waits for the answer");
+    assert!(verify(&verifier, &token).await.is_ok(), "nobody waits for the lookup");
     settle(&records, 2).await;
     assert_eq!(verify(&verifier, &token).await, Err(VerifyErrorKind::InvalidIssuer));
 }
@@ -418,7 +418,7 @@ async fn cancelled_requests_do_not_stop_the_lookup() {
         tokio::task::yield_now().await;
     }
     one.abort();
-    assert!(one.await.expect_err("it hung up").is_cancelled());
+    assert!(one.await.expect_err("cancelled").is_cancelled());
     records.gate.add_permits(1);
     assert!(verify(&verifier, &token).await.is_ok());
     assert_eq!(records.asked(), 1);
@@ -459,7 +459,7 @@ async fn a_failing_tenant_does_not_block_lookups_of_others() {
         assert!(verify(&verifier, &token).await.is_ok());
         tokio::task::yield_now().await;
     }
-    assert_eq!(records.asked(), 2, "it is asked for again after ten seconds, not with each request");
+    assert_eq!(records.asked(), 2, "it is looked up again after ten seconds, not with each request");
     clock.advance(Duration::from_secs(10));
     assert!(verify(&verifier, &token).await.is_ok());
     settle(&records, 3).await;
@@ -482,7 +482,7 @@ async fn unknown_issuers_do_not_block_the_refresh_of_a_tenant() {
         assert!(verify(&verifier, &made_up).await.is_err());
     }
     records.remove(&a);
-    assert!(verify(&verifier, &token).await.is_ok(), "nobody waits for the answer");
+    assert!(verify(&verifier, &token).await.is_ok(), "nobody waits for the lookup");
     settle(&records, 66).await;
     assert_eq!(verify(&verifier, &token).await, Err(VerifyErrorKind::InvalidIssuer));
 }
@@ -493,7 +493,7 @@ async fn a_lookup_times_out_after_two_seconds() {
     let records = Records::new(&[&a]).closed();
     let verifier = records.verifier(&ManualClock::new());
     let start = std::time::Instant::now();
-    let error = verifier.verify(&a.token("u").sign()).await.expect_err("no answer");
+    let error = verifier.verify(&a.token("u").sign()).await.expect_err("no result");
     assert_eq!(error.unavailable_reason(), Some(UnavailableReason::ResolverTimeout));
     assert_eq!(start.elapsed().as_secs(), 2);
     records.gate.add_permits(1);
@@ -523,7 +523,7 @@ async fn a_resolved_instance_has_its_own_maximum_token_length() {
     let inner = records.clone();
     let short = a.config().max_token_length(1024).expect("a length");
     let verifier = Verifier::builder(short)
-        .resolver(move |issuer: IssuerUrl| inner.clone().answer(issuer))
+        .resolver(move |issuer: IssuerUrl| inner.clone().resolve(issuer))
         .clock(ManualClock::new())
         .build()
         .expect("a verifier");

@@ -147,7 +147,7 @@ async fn an_algorithm_mismatch_triggers_no_fetch() {
 }
 
 #[tokio::test]
-async fn a_kid_that_left_the_set_is_unknown() {
+async fn a_kid_removed_from_the_set_is_unknown() {
     let harness = Harness::warm().await;
     harness.pass(secs(31)).await;
     harness.publish(&[key(1)]);

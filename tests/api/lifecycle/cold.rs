@@ -29,7 +29,7 @@ async fn beyond_16384_waiters_requests_fail_at_once() {
         waiting
     };
     let assert_there_is_no_room = || {
-        let error = harness.verify_at_once(&token).expect("an answer").expect_err("no room");
+        let error = harness.verify_at_once(&token).expect("a response").expect_err("too many waiters");
         assert_eq!(error.kind(), VerifyErrorKind::KeysUnavailable);
         assert_eq!(error.unavailable_reason(), Some(UnavailableReason::TooManyWaiting));
         assert_eq!(error.retry_after(), Some(secs(1)));
@@ -79,7 +79,7 @@ async fn sequential_requests_fetch_once_per_back_off() {
     harness.source.always(Reply::Failure);
     assert_eq!(harness.verify(&token).await, Err(VerifyErrorKind::KeysUnavailable));
     for _ in 0..299 {
-        let error = harness.verify_at_once(&token).expect("an answer").expect_err("no keys");
+        let error = harness.verify_at_once(&token).expect("a response").expect_err("no keys");
         assert_eq!(error.kind(), VerifyErrorKind::KeysUnavailable);
         assert_eq!(error.fetch_error_kind(), Some(FetchErrorKind::Transport));
         assert!(error.retry_after().is_some_and(|delay| !delay.is_zero() && delay <= millis(250)));

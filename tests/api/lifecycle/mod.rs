@@ -1,4 +1,4 @@
-//! How keys are held over time: fetched, refreshed, served while stale, fetched again after a failure, and dropped.
+//! The keys over time: fetched, refreshed, served while stale, fetched again after a failure, and dropped.
 
 mod back_off;
 mod bad_signature;

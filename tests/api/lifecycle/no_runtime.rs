@@ -22,9 +22,9 @@ fn without_a_runtime_keys_are_unavailable_and_the_error_says_why() {
     harness.publish(&[key(0)]);
     for _ in 0..3 {
         assert_no_runtime(&harness.verifier.try_verify(&token).expect_err("no runtime"));
-        assert_no_runtime(&harness.verify_at_once(&token).expect("an answer").expect_err("no runtime"));
-        assert_no_runtime(&at_once(harness.verifier.warm_up()).expect("an answer").expect_err("no runtime"));
-        assert_no_runtime(&at_once(harness.verifier.refresh()).expect("an answer").expect_err("no runtime"));
+        assert_no_runtime(&harness.verify_at_once(&token).expect("a response").expect_err("no runtime"));
+        assert_no_runtime(&at_once(harness.verifier.warm_up()).expect("a response").expect_err("no runtime"));
+        assert_no_runtime(&at_once(harness.verifier.refresh()).expect("a response").expect_err("no runtime"));
     }
     assert_eq!((harness.source.fetches(), harness.verifier.keys_status().last_error), (0, None));
     assert_eq!(runtime().block_on(harness.verify(&token)), Ok(()));

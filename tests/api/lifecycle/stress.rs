@@ -165,7 +165,7 @@ async fn storm(harness: &Harness, has_operator: bool) {
     }
     let all = async {
         while let Some(client) = clients.join_next().await {
-            client.expect("no wrong answer");
+            client.expect("no wrong verdict");
         }
     };
     tokio::time::timeout(Duration::from_secs(300), all).await.expect("no deadlock");

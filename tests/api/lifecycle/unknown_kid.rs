@@ -155,7 +155,7 @@ async fn while_backing_off_with_budget_left_the_error_is_keys_unavailable() {
     let harness = Harness::warm().await;
     harness.source.always(Reply::Failure);
     assert_eq!(harness.verify(&stranger(0)).await, Err(VerifyErrorKind::KeysUnavailable));
-    let error = harness.verify_at_once(&stranger(1)).expect("an answer").expect_err("backing off");
+    let error = harness.verify_at_once(&stranger(1)).expect("a response").expect_err("backing off");
     assert_eq!(
         (error.kind(), error.fetch_error_kind()),
         (VerifyErrorKind::KeysUnavailable, Some(FetchErrorKind::Transport))

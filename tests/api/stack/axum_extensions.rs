@@ -45,7 +45,7 @@ async fn extensions_of_other_layers_pass_unchanged_over_a_socket() {
         let bearer = good();
         let headers = [("authorization", bearer.as_str()), ("connection", "upgrade"), ("upgrade", "other")];
         let request = with_body("GET", "/api/users/7", &headers, Body::empty());
-        let answer = Answer::of(client.send_request(request).await.expect("an answer")).await;
+        let answer = Answer::of(client.send_request(request).await.expect("a response")).await;
         let expected = "user_ada /api/users/{id} /api/users/7 theirs 127.0.0.1 upgradable";
         assert_eq!(answer.outcome(), (200, expected), "{arm}");
     }
@@ -90,7 +90,7 @@ async fn a_response_passes_with_status_headers_and_extensions() {
     }
     for (arm, clerk) in arms() {
         let app = Router::new().route("/", route(handler)).layer(clerk);
-        let response = tower::ServiceExt::oneshot(app, get_path("/", Some(&good()))).await.expect("an answer");
+        let response = tower::ServiceExt::oneshot(app, get_path("/", Some(&good()))).await.expect("a response");
         assert_eq!(response.extensions().get(), Some(&Theirs("response")), "{arm}");
         let answer = Answer::of(response).await;
         assert_eq!(answer.outcome(), (418, "body"), "{arm}");

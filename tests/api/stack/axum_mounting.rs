@@ -137,7 +137,7 @@ async fn a_layer_around_a_router_can_be_served_by_axum() {
     for (path, authorization, status) in
         [("/me", Some(good()), 200), ("/unknown", Some(good()), 404), ("/me", None, 401), ("/unknown", None, 401)]
     {
-        let response = client.send_request(get_path(path, authorization.as_deref())).await.expect("an answer");
+        let response = client.send_request(get_path(path, authorization.as_deref())).await.expect("a response");
         assert_eq!(Answer::of(response).await.status(), status, "{path}");
     }
 }
@@ -149,7 +149,7 @@ async fn keys_are_fetched_from_the_issuer_on_the_first_request() {
     let address = serve_axum(routes().route_layer(layer_of(config))).await;
     let mut client = connect_http1::<Body>(address).await;
     let mut ask = async |authorization: Option<String>| {
-        let response = client.send_request(get_path("/me", authorization.as_deref())).await.expect("an answer");
+        let response = client.send_request(get_path("/me", authorization.as_deref())).await.expect("a response");
         Answer::of(response).await
     };
     ask(None).await.assert_rejected_over_socket(401, "missing_token");

@@ -90,7 +90,7 @@ async fn a_response_body_passes_frame_by_frame_with_its_trailers() {
     for (arm, clerk) in arms() {
         let inner = service_fn(|_: Request<()>| ready(Ok::<_, Infallible>(Response::new(Scripted::with_trailers()))));
         let request = with_body("GET", "/", &[("authorization", &good())], ());
-        let response = clerk.layer(inner).oneshot(request).await.expect("an answer");
+        let response = clerk.layer(inner).oneshot(request).await.expect("a response");
         assert_eq!(observe(response.into_body()).await, plain, "{arm}");
     }
 }
@@ -113,7 +113,7 @@ async fn size_hint_and_error_of_a_response_body_pass_unchanged() {
         for (arm, clerk) in arms() {
             let inner = service_fn(|_: Request<()>| ready(Ok::<_, Infallible>(Response::new(body()))));
             let request = with_body("GET", "/", &[("authorization", &good())], ());
-            let response = clerk.layer(inner).oneshot(request).await.expect("an answer");
+            let response = clerk.layer(inner).oneshot(request).await.expect("a response");
             assert_eq!(observe(response.into_body()).await, plain, "{arm}");
         }
     }
@@ -128,7 +128,7 @@ async fn a_request_body_arrives_untouched() {
             Ok::<_, Infallible>(Response::new(Full::from(observed.join("\n"))))
         });
         let request = with_body("POST", "/", &[("authorization", &good())], Scripted::with_trailers());
-        let response = clerk.layer(inner).oneshot(request).await.expect("an answer");
+        let response = clerk.layer(inner).oneshot(request).await.expect("a response");
         assert_eq!(Answer::of(response).await.outcome(), (200, plain.join("\n").as_str()), "{arm}");
     }
 }
@@ -144,7 +144,7 @@ async fn the_body_of_a_rejected_request_is_never_polled() {
         let held = Arc::new(());
         let body = PanickingBody(Arc::clone(&held));
         let request = with_body("POST", "/", &[("authorization", &authorization)], body);
-        let response = clerk.layer(service_fn(whoami)).oneshot(request).await.expect("an answer");
+        let response = clerk.layer(service_fn(whoami)).oneshot(request).await.expect("a response");
         assert_eq!(response.status(), status);
         assert_eq!(Arc::strong_count(&held), 1, "the body of a rejected request is still held");
     }
@@ -160,7 +160,7 @@ async fn the_body_of_a_waiting_request_is_not_polled() {
         assert!(poll_once(future.as_mut()).is_pending());
     }
     gate.open();
-    assert_eq!(Answer::of(future.await.expect("an answer")).await.outcome(), (200, "user_ada"));
+    assert_eq!(Answer::of(future.await.expect("a response")).await.outcome(), (200, "user_ada"));
 }
 
 #[tokio::test]
@@ -179,7 +179,7 @@ async fn dropping_a_waiting_call_drops_its_request_only() {
     assert_eq!(Arc::strong_count(&held), 1);
     let again = service.ready().await.expect("ready").call(request());
     gate.open();
-    assert_eq!(Answer::of(again.await.expect("an answer")).await.outcome(), (200, "user_ada"));
+    assert_eq!(Answer::of(again.await.expect("a response")).await.outcome(), (200, "user_ada"));
     gate.reached().await;
     assert_eq!(gate.arrivals(), 0, "the end of a request stopped the fetch");
 }
@@ -195,13 +195,13 @@ async fn a_call_that_is_never_polled_can_be_dropped() {
     assert_eq!(Arc::strong_count(&held), 1);
     gate.open();
     let request = with_body("POST", "/", &[("authorization", &good())], PanickingBody(held));
-    assert_eq!(service.ready().await.expect("ready").call(request).await.expect("an answer").status(), 200);
+    assert_eq!(service.ready().await.expect("ready").call(request).await.expect("a response").status(), 200);
 }
 
 #[tokio::test]
 async fn a_rejections_body_is_one_frame_of_known_length() {
     let request = with_body("GET", "/", &[], ());
-    let response = arms()[0].1.layer(service_fn(whoami)).oneshot(request).await.expect("an answer");
+    let response = arms()[0].1.layer(service_fn(whoami)).oneshot(request).await.expect("a response");
     let mut body = response.into_body();
     let length = body.size_hint().exact().expect("a known length");
     assert!(!body.is_end_stream());

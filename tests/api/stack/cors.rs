@@ -28,7 +28,7 @@ async fn cross_origin(clerk: ClerkAuthLayer, authorization: Option<&str>) -> Ans
 }
 
 #[tokio::test]
-async fn a_preflight_without_a_token_is_answered_and_fetches_no_keys() {
+async fn a_preflight_without_a_token_succeeds_and_fetches_no_keys() {
     let (clerk, gate) = cold_layer();
     for clerk in [clerk, layer()] {
         let answer = send(&app(clerk), request("OPTIONS", "/me", &PREFLIGHT)).await;

@@ -168,7 +168,7 @@ pub(crate) async fn raw(address: SocketAddr, path: &str, headers: &[(&str, &str)
     all.extend(headers);
     let message = Full::new(Bytes::from_static(&[0; 5]));
     let request = with_body("POST", &format!("http://{address}{path}"), &all, message);
-    connect_http2(address).await.send_request(request).await.expect("an answer")
+    connect_http2(address).await.send_request(request).await.expect("a response")
 }
 
 #[tokio::test]

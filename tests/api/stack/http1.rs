@@ -16,7 +16,7 @@ use super::arms;
 use crate::support::sockets::{connect_http1, serve_http1};
 use crate::support::{Answer, BAD, cold_layer, good, layer, layer_without_keys, whoami, with_body};
 
-/// Answers with the request's body.
+/// Responds with the request's body.
 async fn echo(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
     let body = request.into_body().collect().await.expect("the body").to_bytes();
     Ok(Response::new(Full::new(body)))
@@ -40,7 +40,7 @@ async fn each_outcome_has_its_status() {
     ] {
         let mut client = connect_http1::<Full<Bytes>>(serve(clerk).await).await;
         let response = client.send_request(with_body("GET", "/", &headers, Full::default())).await;
-        let answer = Answer::of(response.expect("an answer")).await;
+        let answer = Answer::of(response.expect("a response")).await;
         assert_eq!(answer.status(), status, "{answer:?}");
         assert!(answer.text.contains(text), "{answer:?}");
     }
@@ -54,7 +54,7 @@ async fn a_hook_can_replace_the_body_of_the_default_response() {
     let mut client = connect_http1::<Full<Bytes>>(serve(clerk).await).await;
     for (method, text) in [("GET", "nope"), ("HEAD", ""), ("GET", "nope")] {
         let response = client.send_request(with_body(method, "/", &[], Full::default())).await;
-        let answer = Answer::of(response.expect("an answer")).await;
+        let answer = Answer::of(response.expect("a response")).await;
         assert_eq!((answer.outcome(), answer.header("content-length")), ((401, text), Some("4")), "{method}");
     }
 }
@@ -74,7 +74,7 @@ async fn a_connection_stays_usable_after_rejections() {
         ] {
             let headers: Vec<_> = authorization.iter().map(|value| ("authorization", value.as_str())).collect();
             let response = client.send_request(with_body(method, "/", &headers, Full::default())).await;
-            let answer = Answer::of(response.expect("the connection goes on")).await;
+            let answer = Answer::of(response.expect("the connection stays usable")).await;
             assert_eq!(answer.status(), status, "{arm} {method}");
             assert_eq!(answer.text.is_empty(), method == "HEAD", "{arm} {method}");
         }
@@ -131,7 +131,7 @@ async fn an_admitted_upload_gets_100_continue_after_the_wait() {
 }
 
 #[tokio::test]
-async fn pipelined_requests_are_answered_in_order() {
+async fn pipelined_requests_get_their_responses_in_order() {
     let (clerk, gate) = cold_layer();
     let mut stream = TcpStream::connect(serve(clerk).await).await.expect("a connection");
     let waits = format!("GET /1 HTTP/1.1\r\nhost: a\r\nauthorization: {}\r\n\r\n", good());
@@ -140,7 +140,7 @@ async fn pipelined_requests_are_answered_in_order() {
     gate.reached().await;
     gate.open();
     let mut answers = String::new();
-    stream.read_to_string(&mut answers).await.expect("two answers");
+    stream.read_to_string(&mut answers).await.expect("two responses");
     assert!(answers.starts_with("HTTP/1.1 200 "), "{answers}");
     assert!(answers.contains("user_adaHTTP/1.1 401 "), "{answers}");
 }
@@ -162,7 +162,7 @@ async fn a_rejected_upload_gets_its_response_and_the_connection_ends() {
     let (mut read, mut write) = TcpStream::connect(serve(layer()).await).await.expect("a connection").into_split();
     let head = format!("POST / HTTP/1.1\r\nhost: a\r\nauthorization: {BAD}\r\ncontent-length: {UPLOAD}\r\n\r\n");
     let uploading = tokio::spawn(async move {
-        write.write_all(head.as_bytes()).await.expect("the head is taken");
+        write.write_all(head.as_bytes()).await.expect("sent");
         let (chunk, mut sent) = (vec![b'x'; 64 * 1024], 0);
         while sent < UPLOAD && write.write_all(&chunk).await.is_ok() {
             sent += chunk.len();
@@ -175,5 +175,5 @@ async fn a_rejected_upload_gets_its_response_and_the_connection_ends() {
     assert!(answer.starts_with("HTTP/1.1 401 ") && answer.ends_with(r#""code":"invalid_token"}"#), "{answer}");
     assert!(matches!(ended, Ok(_) | Err(ErrorKind::ConnectionReset)), "{ended:?}");
     let sent = uploading.await.expect("no panic");
-    assert!(sent < UPLOAD, "the upload was taken to its end");
+    assert!(sent < UPLOAD, "the whole upload was read");
 }

@@ -20,8 +20,8 @@ async fn ask(
     body: Bytes,
 ) -> Answer {
     let request = with_body(method, &format!("http://{address}/"), headers, Full::new(body));
-    client.ready().await.expect("the connection goes on");
-    Answer::of(client.send_request(request).await.expect("an answer")).await
+    client.ready().await.expect("the connection stays usable");
+    Answer::of(client.send_request(request).await.expect("a response")).await
 }
 
 #[tokio::test]
@@ -81,17 +81,17 @@ async fn rejected_uploads_do_not_use_up_the_connection_window() {
     let address = serve_http2(layer().layer(inner)).await;
     let mut client = connect_http2(address).await;
     let bearer = good();
-    // Half of hyper's connection window each, so that window that is not released is missed.
+    // Half of hyper's connection window each, so the test fails if rejections do not release their part of the window.
     let upload = Bytes::from(vec![b'a'; 512 * 1024]);
     for _ in 0..8 {
         let url = format!("http://{address}/");
-        client.ready().await.expect("the connection goes on");
+        client.ready().await.expect("the connection stays usable");
         let rejected = client.send_request(with_body("POST", &url, &[], Full::new(upload.clone())));
         let headers = [("authorization", bearer.as_str())];
         let admitted = client.send_request(with_body("POST", &url, &headers, Full::new(upload.clone())));
         let (rejected, admitted) = tokio::join!(rejected, admitted);
         assert_eq!(rejected.expect("a rejection").status(), 401);
-        assert_eq!(Answer::of(admitted.expect("an answer")).await.outcome(), (200, "524288"));
+        assert_eq!(Answer::of(admitted.expect("a response")).await.outcome(), (200, "524288"));
     }
 }
 
@@ -116,7 +116,7 @@ async fn a_waiting_stream_does_not_block_others() {
     assert!(waiting.iter().all(|waiter| !waiter.is_finished()));
     gate.open();
     for waiter in waiting {
-        let response = waiter.await.expect("no panic").expect("an answer");
+        let response = waiter.await.expect("no panic").expect("a response");
         assert_eq!(Answer::of(response).await.outcome(), (200, "user_ada"));
     }
 }
@@ -136,6 +136,6 @@ async fn a_stream_reset_during_the_wait_does_not_affect_others() {
     leaving.abort();
     assert!(leaving.await.is_err_and(|error| error.is_cancelled()));
     gate.open();
-    let response = staying.await.expect("no panic").expect("an answer");
+    let response = staying.await.expect("no panic").expect("a response");
     assert_eq!(Answer::of(response).await.outcome(), (200, "user_ada"));
 }

@@ -21,7 +21,7 @@ use tower_clerk::ClerkAuthLayer;
 
 use crate::support::{cold_layer, layer};
 
-/// A layer that holds its key, and one whose first token waits for it.
+/// A hot layer, which has its key, and a cold one, whose first request waits for the key.
 fn arms() -> [(&'static str, ClerkAuthLayer); 2] {
     let (cold, gate) = cold_layer();
     gate.open();

@@ -74,13 +74,13 @@ async fn a_call_with_a_known_key_does_not_poll_readiness() {
     for authorization in [Some(good()), None] {
         service.ready().await.expect("ready");
         let polls = inner.polls();
-        service.call(get_path("/", authorization.as_deref())).await.expect("an answer");
+        service.call(get_path("/", authorization.as_deref())).await.expect("a response");
         assert_eq!(inner.polls(), polls);
     }
 }
 
 #[tokio::test]
-async fn an_error_of_the_inner_service_is_returned_in_both_arms() {
+async fn an_error_of_the_inner_service_is_returned_with_and_without_a_wait() {
     for (arm, clerk) in arms() {
         let inner = Scripted::default();
         inner.breaks_when_called.store(true, Ordering::SeqCst);
@@ -126,7 +126,7 @@ async fn after_the_wait_the_call_waits_for_a_busy_service() {
     assert!(poll_once(future.as_mut()).is_pending());
     assert_eq!(inner.polls(), 3);
     inner.is_busy.store(false, Ordering::SeqCst);
-    assert_eq!(future.await.expect("an answer").status(), 200);
+    assert_eq!(future.await.expect("a response").status(), 200);
 }
 
 #[tokio::test]

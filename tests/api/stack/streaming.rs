@@ -66,13 +66,13 @@ async fn converse(response: Response<Incoming>, sender: mpsc::Sender<Bytes>) {
 }
 
 #[tokio::test]
-async fn both_bodies_stream_over_http1_after_either_arm() {
+async fn both_bodies_stream_over_http1_with_and_without_a_wait() {
     for (_, clerk) in arms() {
         let address = serve_axum(Router::new().route("/", post(echo)).layer(clerk)).await;
         let mut client = connect_http1(address).await;
         let (sender, body) = pipe();
         let response = client.send_request(with_body("POST", "/", &[("authorization", &good())], body));
-        converse(response.await.expect("an answer"), sender).await;
+        converse(response.await.expect("a response"), sender).await;
     }
 }
 
@@ -91,7 +91,7 @@ async fn data_sent_during_the_wait_arrives_after_it() {
     gate.reached().await;
     assert!(!response.is_finished());
     gate.open();
-    let mut response = response.await.expect("no panic").expect("an answer");
+    let mut response = response.await.expect("no panic").expect("a response");
     assert_eq!(next(response.body_mut()).await.as_deref(), Some(&b"one"[..]));
     converse(response, sender).await;
 }
@@ -119,7 +119,7 @@ async fn a_client_that_disconnects_during_the_wait_is_harmless() {
     let mut client = connect_http1::<AxumBody>(address).await;
     let body = AxumBody::from("read");
     let response = client.send_request(with_body("POST", "/", &[("authorization", &good())], body));
-    let mut response = response.await.expect("an answer");
+    let mut response = response.await.expect("a response");
     assert_eq!(next(response.body_mut()).await.as_deref(), Some(&b"read"[..]));
     assert_eq!(gate.arrivals(), 1);
 }
@@ -129,7 +129,7 @@ async fn a_rejection_does_not_wait_for_the_rest_of_the_request() {
     let address = serve_axum(Router::new().route("/", post(echo)).layer(layer())).await;
     let mut client = connect_http1(address).await;
     let (sender, body) = pipe();
-    let response = client.send_request(with_body("POST", "/", &[], body)).await.expect("an answer");
+    let response = client.send_request(with_body("POST", "/", &[], body)).await.expect("a response");
     assert_eq!(response.status(), 401);
     drop(sender);
 }

@@ -67,7 +67,7 @@ async fn converse(mut socket: WebSocketStream<TcpStream>) {
 }
 
 #[tokio::test]
-async fn an_upgrade_goes_through_either_arm() {
+async fn an_upgrade_succeeds_with_and_without_a_wait() {
     for (arm, clerk) in arms() {
         let (address, upgrades) = serve(clerk).await;
         converse(connect(address, Some(&good())).await.expect(arm)).await;
@@ -76,7 +76,7 @@ async fn an_upgrade_goes_through_either_arm() {
 }
 
 #[tokio::test]
-async fn an_upgrade_that_waits_for_its_key_goes_through_after_it() {
+async fn an_upgrade_that_waits_for_its_key_succeeds_after_the_wait() {
     let (clerk, gate) = cold_layer();
     let (address, upgrades) = serve(clerk).await;
     let waiting = tokio::spawn(async move { connect(address, Some(&good())).await });
@@ -113,7 +113,7 @@ async fn the_connection_stays_http_after_a_rejected_upgrade() {
     let last = "GET /ws HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";
     stream.write_all(format!("{upgrade}{last}").as_bytes()).await.expect("sent");
     let mut answers = String::new();
-    stream.read_to_string(&mut answers).await.expect("two answers");
+    stream.read_to_string(&mut answers).await.expect("two responses");
     assert_eq!(answers.matches("HTTP/1.1 401 ").count(), 2, "{answers}");
     assert!(!answers.contains("upgrade"), "{answers}");
     assert_eq!(upgrades.load(Ordering::SeqCst), 0);

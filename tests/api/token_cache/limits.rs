@@ -20,7 +20,7 @@ async fn entries_stay_within_the_entry_limit() {
     assert!(status.entries > 50 && status.entries <= 100, "{status:?}");
     for index in 0..300 {
         let token = fixture.issuer.token("u").claim("n", index).claim("pad", "").sign();
-        assert_eq!(verify(&verifier, &token).await, Ok(()), "what was pushed out is verified again");
+        assert_eq!(verify(&verifier, &token).await, Ok(()), "an evicted token is verified again");
     }
 }
 
@@ -36,7 +36,7 @@ async fn a_capacity_of_one_caches_one_token() {
 }
 
 #[tokio::test]
-async fn the_entry_limit_holds_without_a_byte_limit() {
+async fn the_entry_limit_applies_without_a_byte_limit() {
     let fixture = Fixture::new();
     let tokens: Vec<String> = (0..140).map(|index| fixture.issuer.token("u").claim("n", index).sign()).collect();
     for capacity in [1, 2, 31, 32, 63, 64, 127] {
@@ -98,7 +98,7 @@ async fn the_weight_of_version_1_permissions_includes_their_decoded_size() {
     let token = fixture.issuer.token("u").v1().claim("org_id", "org_a").claim("org_permissions", &permissions).sign();
     assert_eq!(verify(&verifier, &token).await, Ok(()));
     let text: usize = permissions.iter().map(String::len).sum();
-    // The payload, and the permissions once more as they are handed out.
+    // The payload, and the permissions again in decoded form.
     let least = token.len() / 2 + text;
     assert!(verifier.token_cache_status().bytes > u64::try_from(least).expect("it is small"));
 }

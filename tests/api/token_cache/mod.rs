@@ -1,4 +1,4 @@
-//! Remembering verified tokens changes no verdict.
+//! Caching verified tokens changes no verdict.
 
 mod keys;
 mod limits;

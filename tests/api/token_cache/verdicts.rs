@@ -18,8 +18,8 @@ async fn a_cached_token_gives_the_same_claims() {
     let permissions = second.organization().expect("an organization").permissions();
     assert_eq!(permissions.collect::<Vec<_>>(), ["org:a:read"]);
     let clone = verifier.clone();
-    assert_eq!(entries(&clone), 1, "clones share");
-    assert_eq!(entries(&fixture.verifier()), 0, "others do not");
+    assert_eq!(entries(&clone), 1, "clones share the cache");
+    assert_eq!(entries(&fixture.verifier()), 0, "other verifiers do not");
 }
 
 #[tokio::test]

@@ -31,11 +31,11 @@ async fn instance(timeout: Duration, script: Script) -> Instance {
 async fn is_a_failure(timeout: Duration, script: Script, kind: FetchErrorKind) {
     let instance = instance(timeout, script.clone()).await;
     assert_eq!(instance.failure().await.fetch_error_kind(), Some(kind));
-    instance.server.answer(keys());
+    instance.server.respond(keys());
     instance.clock.advance(Duration::from_secs(5));
     instance.verify(&instance.token()).await.expect("a good token");
     instance.clock.advance(INTERVAL);
-    instance.server.answer(script);
+    instance.server.respond(script);
     assert_eq!(instance.refresh_failure().await.fetch_error_kind(), Some(kind));
     instance.verify_at_once().expect("the old key");
     let forged = instance.verify(&instance.token_of(other_issuer())).await.expect_err("forged");
@@ -62,7 +62,7 @@ async fn a_response_redirected_to_another_host_is_rejected() {
 #[tokio::test]
 async fn a_response_redirected_on_the_same_host_is_rejected() {
     let instance = instance(PATIENT, keys()).await;
-    instance.server.answer_with(|head| match head.starts_with("GET /.well-known/jwks.json ") {
+    instance.server.respond_with(|head| match head.starts_with("GET /.well-known/jwks.json ") {
         true => response("302 Found", &[("Location", "/keys")], ""),
         false => document(&other_issuer().jwks()),
     });

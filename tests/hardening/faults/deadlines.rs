@@ -24,7 +24,7 @@ fn drip(text: &str) -> Step {
 }
 
 #[tokio::test]
-async fn a_server_that_never_answers_is_a_failure_at_the_deadline() {
+async fn a_server_that_never_responds_is_a_failure_at_the_deadline() {
     runs_out_of_time(vec![Step::Hang]).await;
 }
 
@@ -45,13 +45,13 @@ async fn half_a_body_is_a_failure_at_the_deadline() {
 }
 
 #[tokio::test]
-async fn a_body_that_drips_is_a_failure_at_the_deadline() {
+async fn a_body_sent_too_slowly_is_a_failure_at_the_deadline() {
     runs_out_of_time(vec![write(HEAD), drip(" ")]).await;
     runs_out_of_time(vec![write("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"), drip("1\r\n \r\n")]).await;
 }
 
 #[tokio::test]
-async fn a_head_that_drips_is_a_failure_at_the_deadline() {
+async fn a_head_sent_too_slowly_is_a_failure_at_the_deadline() {
     runs_out_of_time(vec![write("HTTP/1.1 200 OK\r\nX-Long: "), drip("a")]).await;
 }
 

@@ -41,7 +41,7 @@ impl Instance {
         let instance = Self::cold(timeout, keys()).await;
         instance.verify(&instance.token()).await.expect("a good token");
         instance.clock.advance(INTERVAL);
-        instance.server.answer(script);
+        instance.server.respond(script);
         instance
     }
 
@@ -108,18 +108,18 @@ async fn fails(timeout: Duration, script: Script, kind: FetchErrorKind) {
     leaves_no_keys(&instance, kind).await;
     assert_eq!(instance.server.connections().await, 1);
 
-    instance.server.answer(keys());
+    instance.server.respond(keys());
     instance.clock.advance(Duration::from_secs(5));
     instance.verify(&instance.token()).await.expect("a good token");
     assert_eq!(instance.verifier.keys_status().last_error, None);
     assert_eq!(instance.server.connections().await, 2);
 
-    instance.server.answer(script);
+    instance.server.respond(script);
     instance.clock.advance(INTERVAL);
     leaves_the_old_keys(&instance, kind).await;
     assert_eq!(instance.server.connections().await, 3);
 
-    instance.server.answer(document(&successor().jwks()));
+    instance.server.respond(document(&successor().jwks()));
     instance.clock.advance(Duration::from_secs(60));
     instance.verify(&instance.token_of(successor())).await.expect("the new key");
     assert_eq!(instance.server.connections().await, 4);

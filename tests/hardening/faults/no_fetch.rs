@@ -110,7 +110,7 @@ async fn urls_in_tokens_are_not_fetched() {
         let error = instance.verify(&signer.sign(&header.to_string(), &payload)).await.expect_err("forged");
         assert_eq!(error.kind(), kind);
     }
-    instance.verify(&issuer().sign(&header.to_string(), &own)).await.expect("members that mean nothing");
+    instance.verify(&issuer().sign(&header.to_string(), &own)).await.expect("members that are ignored");
     assert_eq!((instance.server.connections().await, elsewhere.connections().await), (1, 0));
 }
 

@@ -12,7 +12,7 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 async fn a_server_that_is_down_at_start_is_retried() {
     let mut instance = Instance::at(Server::down(), PATIENT);
     assert_eq!(instance.failure().await.fetch_error_kind(), Some(FetchErrorKind::Transport));
-    instance.server.answer(keys());
+    instance.server.respond(keys());
     instance.server.come_up();
     let error = instance.verify_at_once().expect_err("backing off");
     assert_eq!(
@@ -34,7 +34,7 @@ async fn a_server_that_is_down_is_retried_each_second_until_it_returns() {
         instance.clock.advance(Duration::from_secs(1));
     }
     instance.failure().await;
-    instance.server.answer(keys());
+    instance.server.respond(keys());
     instance.server.come_up();
     instance.clock.advance(Duration::from_secs(1));
     instance.verify(&instance.token()).await.expect("a good token");
@@ -60,7 +60,7 @@ async fn a_server_that_returns_is_fetched_from_in_the_background() {
     let mut instance = Instance::warm(PATIENT, keys()).await;
     instance.server.go_down().await;
     instance.refresh_failure().await;
-    instance.server.answer(document(&successor().jwks()));
+    instance.server.respond(document(&successor().jwks()));
     instance.server.come_up();
     instance.clock.advance(Duration::from_secs(30));
     instance.start_refresh();
@@ -94,7 +94,7 @@ async fn an_unknown_key_is_unavailable_while_the_server_is_down() {
         instance.verify_at_once().expect("the old key");
     }
     let jwks = successor().jwks().replace("]}", ",") + issuer().jwks().trim_start_matches("{\"keys\":[");
-    instance.server.answer(document(&jwks));
+    instance.server.respond(document(&jwks));
     instance.server.come_up();
     instance.clock.advance(Duration::from_secs(1));
     instance.verify(&unknown).await.expect("the new key");

@@ -20,7 +20,7 @@ async fn a_redirect_to_another_host_is_a_failure_and_not_followed() {
 #[tokio::test]
 async fn a_redirect_on_the_same_host_is_a_failure() {
     let instance = Instance::cold(PATIENT, keys()).await;
-    instance.server.answer_with(|head| match head.starts_with("GET /.well-known/jwks.json ") {
+    instance.server.respond_with(|head| match head.starts_with("GET /.well-known/jwks.json ") {
         true => response("302 Found", &[("Location", "/keys")], ""),
         false => keys(),
     });
@@ -59,7 +59,7 @@ async fn a_location_on_a_200_is_not_followed() {
     let instance = Instance::cold(PATIENT, keys()).await;
     let headers = [("Location", elsewhere.url()), ("Content-Location", elsewhere.url())];
     let headers = headers.each_ref().map(|(name, value)| (*name, value.as_str()));
-    instance.server.answer(response("200 OK", &headers, issuer().jwks()));
+    instance.server.respond(response("200 OK", &headers, issuer().jwks()));
     instance.verify(&instance.token()).await.expect("a good token");
     instance.verify(&instance.token_of(other_issuer())).await.expect_err("forged");
     assert_eq!(elsewhere.connections().await, 0);

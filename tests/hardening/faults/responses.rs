@@ -56,7 +56,7 @@ async fn a_failing_server_is_a_503_with_retry_after() {
             is_unavailable(&ask(&instance, &layer).await, FetchErrorKind::UnexpectedStatus, retry_after);
         }
         assert_eq!(instance.server.connections().await, 1);
-        instance.server.answer(keys());
+        instance.server.respond(keys());
         instance.clock.advance(Duration::from_secs(5));
         assert_eq!(ask(&instance, &layer).await.text, "user_ada");
         assert_eq!(instance.server.connections().await, 2);

@@ -13,7 +13,7 @@ use crate::support::{server::Server, within};
 /// Both instances' keys have the same `kid`.
 async fn server() -> Server {
     let server = Server::start(response("401 Unauthorized", &[], "")).await;
-    server.answer_with(|head| match authorization(head) {
+    server.respond_with(|head| match authorization(head) {
         Some("Bearer sk_test_one") => document(&issuer().jwks()),
         Some("Bearer sk_test_two") => document(&other_issuer().jwks()),
         _ => response("401 Unauthorized", &[], ""),

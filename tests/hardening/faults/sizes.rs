@@ -114,7 +114,7 @@ async fn trailers_without_an_end_are_cut_off() {
 }
 
 #[tokio::test]
-async fn a_compressed_answer_is_a_failure_and_not_inflated() {
+async fn a_compressed_response_is_a_failure_and_not_inflated() {
     for encoding in ["gzip", "x-gzip", "deflate", "br", "zstd", "gzip, gzip", "identity"] {
         is_a_failure(
             response("200 OK", &[("Content-Encoding", encoding)], issuer().jwks()),
@@ -129,7 +129,7 @@ async fn a_compressed_answer_is_a_failure_and_not_inflated() {
 }
 
 #[tokio::test]
-async fn a_huge_compressed_answer_is_a_failure_and_not_read() {
+async fn a_huge_compressed_response_is_a_failure_and_not_read() {
     let head = format!("HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: {}\r\n\r\n", 200 * MIB);
     is_cut_off(huge(&head, b"\x1f\x8b\x08\0"), FetchErrorKind::UnexpectedEncoding).await;
 }

@@ -49,7 +49,7 @@ async fn a_success_other_than_200_is_a_failure() {
 }
 
 #[tokio::test]
-async fn an_answer_without_content_is_a_failure() {
+async fn a_response_without_content_is_a_failure() {
     is_a_failure(bytes("HTTP/1.1 204 No Content\r\n\r\n"), FetchErrorKind::UnexpectedStatus).await;
     is_a_failure(bytes("HTTP/1.1 304 Not Modified\r\nETag: \"a\"\r\n\r\n"), FetchErrorKind::UnexpectedStatus).await;
 }

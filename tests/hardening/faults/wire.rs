@@ -141,7 +141,7 @@ async fn a_response_sent_ahead_is_not_used_for_the_next_request() {
     });
     let instance = Instance::warm(PATIENT, bytes(format!("{own}{other}"))).await;
     within(instance.verifier.refresh()).await.expect("keys");
-    instance.server.answer(document(&issuer().jwks()));
+    instance.server.respond(document(&issuer().jwks()));
     within(instance.verifier.refresh()).await.expect("keys");
     instance.verify_at_once().expect("a good token");
     assert!(instance.verifier.try_verify(&instance.token_of(other_issuer())).is_err());

@@ -98,7 +98,7 @@ async fn split_http_2_cookie_fields_are_joined() {
 async fn ask(server: &Server, case: &str, method: Method, fields: Fields<'_>) -> (u16, HeaderMap, String) {
     let mut sender = connect_http2(server.address()).await;
     let request = with_body(method.as_str(), "http://api.test/me", fields, Empty::new());
-    let Answer { parts, text: body } = Answer::of(sender.send_request(request).await.expect("an answer")).await;
+    let Answer { parts, text: body } = Answer::of(sender.send_request(request).await.expect("a response")).await;
     if parts.status != 200 || parts.headers.contains_key("grpc-status") {
         assert_tells_nothing(case, &good(), &format!("{:?} {body}", parts.headers));
     }

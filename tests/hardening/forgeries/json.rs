@@ -156,7 +156,7 @@ fn not_json() -> Vec<Row> {
 fn not_unicode() -> Vec<Row> {
     let mut attacks: Vec<Attack> = Vec::new();
     for (case, bytes) in [
-        ("a byte that never stands", &b"\xff"[..]),
+        ("a byte that is never valid", &b"\xff"[..]),
         ("a continuation alone", b"\x80"),
         ("a sequence cut short", b"\xe2\x82"),
         ("an overlong quote", b"\xc0\xa2"),

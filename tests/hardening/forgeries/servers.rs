@@ -121,10 +121,10 @@ async fn exchange(address: SocketAddr, request: &[u8]) -> String {
         let mut stream = TcpStream::connect(address).await.expect("a connection");
         stream.write_all(request).await.expect("sent");
         let mut response = Vec::new();
-        stream.read_to_end(&mut response).await.expect("an answer");
+        stream.read_to_end(&mut response).await.expect("a response");
         String::from_utf8(response).expect("text")
     };
-    tokio::time::timeout(PATIENCE, exchanged).await.expect("an answer and the end of the connection")
+    tokio::time::timeout(PATIENCE, exchanged).await.expect("a response and the end of the connection")
 }
 
 /// Longer than any response takes. A silent server fails the test instead of hanging it.

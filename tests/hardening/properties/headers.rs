@@ -19,7 +19,7 @@ struct Outcome {
     status: u16,
 }
 
-/// Sends a request through a layer that holds its key. A request that reaches the inner service has a user.
+/// Sends a request through a layer that has its key. A request that reaches the inner service has a user.
 fn send(layer: &ClerkAuthLayer, request: Request<Body>) -> Outcome {
     let answer = at_once(send_through(layer, request)).expect("decided at once");
     assert_eq!(answer.seen().is_some(), answer.user().is_some(), "a request without a user reached the service");

@@ -58,8 +58,8 @@ impl Choices<'_> {
         format!("\"{characters}\"")
     }
 
-    /// RFC 8259, section 7: a character stands as it is if allowed, as a two-character escape if there is one, or as
-    /// `\u` with four digits in either case, twice for a surrogate pair.
+    /// RFC 8259, section 7: a character is written as it is if allowed, as a two-character escape if there is one, or
+    /// as `\u` with four digits in either case, twice for a surrogate pair.
     fn spell_character(&mut self, character: char) -> String {
         let short = match character {
             '"' => Some("\\\""),

@@ -56,7 +56,7 @@ fn seconds(millis: i64) -> String {
     format!("{sign}{}.{:03}", millis / 1000, millis % 1000)
 }
 
-/// The milliseconds that are left of a time which is written in seconds and read as a double, as JavaScript reads it.
+/// The milliseconds of a time that is written in seconds and read as a double, as JavaScript reads it.
 fn as_double(millis: i64) -> i64 {
     let double: f64 = seconds(millis).parse().expect("a number");
     let read = format!("{:.0}", (double * 1000.0).trunc()).parse().expect("a whole number");

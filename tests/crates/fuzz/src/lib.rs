@@ -1,6 +1,6 @@
-//! What the fuzz targets share: a key that nobody has the private half of any more, and the tokens it once signed.
+//! What the fuzz targets share: a public key and the tokens that it verifies.
 //!
-//! Since no further token can be signed, an accepted one that is not among those is a finding.
+//! The private key no longer exists, so any other token that is accepted is a finding.
 
 use std::sync::OnceLock;
 
@@ -9,7 +9,7 @@ use tower_clerk::{ClerkConfig, Verifier, claims::Claims, testing::ManualClock};
 /// The key as a JWKS.
 pub const JWKS: &str = include_str!("../seeds/jwks/issuer.json");
 
-/// The tokens that are good: they expire in 2100, and the clock stands still in 2027.
+/// The valid tokens: they expire in 2100, and the clock stands still in 2027.
 pub const TOKENS: [&str; 3] = [
     include_str!("../seeds/compact/good_v1"),
     include_str!("../seeds/compact/good_v2"),
@@ -30,7 +30,7 @@ pub fn verifier() -> &'static Verifier {
     })
 }
 
-/// Asks every accessor, and returns how much they said.
+/// Calls every accessor, and returns a number that depends on all results.
 pub fn read_all(claims: &Claims) -> usize {
     let organization = claims.organization();
     let actor = claims.actor();

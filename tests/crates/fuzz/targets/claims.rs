@@ -1,4 +1,4 @@
-//! A payload, signed by a key made at the start, and everything that can be asked of it.
+//! A payload, signed by a key that is generated at the start, and all accessors of its claims.
 
 #![no_main]
 

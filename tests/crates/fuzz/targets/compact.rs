@@ -1,4 +1,4 @@
-//! A token as it is; or, if there are line breaks, its three segments not yet encoded.
+//! A token. With line breaks, the input is its segments, which are encoded first.
 
 #![no_main]
 

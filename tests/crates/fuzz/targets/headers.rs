@@ -1,4 +1,4 @@
-//! A request: the method on the first line, a field on each further one.
+//! A request: the method on the first line, then one header field per line.
 
 #![no_main]
 
@@ -17,7 +17,7 @@ use tower_clerk_fuzz::{TOKENS, verifier};
 use tower_layer::Layer;
 use tower_service::Service;
 
-/// Answers with the user that it was given, and cannot do without one.
+/// Puts the user of the request into the response. Panics without a user.
 #[derive(Clone)]
 struct Inner;
 
@@ -60,7 +60,7 @@ fn request(input: &[u8]) -> Option<Request<()>> {
     Some(request)
 }
 
-/// Whether a good token stands in one of the fields, as it is or percent-encoded.
+/// Whether one of the fields contains a valid token, as it is or percent-encoded.
 fn has_good_token(request: &Request<()>) -> bool {
     request.headers().values().any(|value| {
         let text = percent_decoded(value.as_bytes());
@@ -87,7 +87,7 @@ fuzz_target!(|input: &[u8]| -> Corpus {
     let mut context = Context::from_waker(Waker::noop());
     assert!(service.poll_ready(&mut context).is_ready());
     let Poll::Ready(Ok(response)) = pin!(service.call(request)).poll(&mut context) else {
-        panic!("not decided at once, though the keys are at hand");
+        panic!("waits although the keys are loaded");
     };
     if response.extensions().get::<ClerkAuth>().is_some() {
         assert!(has_good_token);

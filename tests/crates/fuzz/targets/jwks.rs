@@ -1,4 +1,4 @@
-//! A JWKS document, and what a verifier of it accepts.
+//! A JWKS document, and what a verifier with its keys accepts.
 
 #![no_main]
 
@@ -8,7 +8,7 @@ use serde_json::{Value, value::RawValue};
 use tower_clerk::{ClerkConfig, Verifier, testing::ManualClock};
 use tower_clerk_fuzz::{ISSUER, JWKS, TOKENS};
 
-/// The members of a document, each as another parser reads it, if it can.
+/// The members of a document that another parser can read.
 fn members(document: &str) -> Vec<Value> {
     #[derive(serde::Deserialize)]
     struct Document {
@@ -24,7 +24,7 @@ fn modulus(key: &Value) -> Option<Vec<u8>> {
     Some(bytes.into_iter().skip_while(|byte| *byte == 0).collect())
 }
 
-/// Whether it may count as a key: the least that each must be.
+/// Whether a member meets the minimum conditions of a usable key.
 fn may_be_key(key: &Value) -> bool {
     let is = |name: &str, values: &[&str]| key.get(name).is_none_or(|value| values.iter().any(|known| value == known));
     key["kty"] == "RSA"

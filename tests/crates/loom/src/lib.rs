@@ -1,4 +1,4 @@
-//! Models of the gate before fetches. Loom runs them in every order.
+//! Models of the fetch gate. Loom runs them in every order.
 
 #![cfg(test)]
 

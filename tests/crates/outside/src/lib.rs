@@ -18,7 +18,7 @@ mod tests {
         assert_eq!(verifier.try_verify(&token).expect("a good token").user_id(), "user_ada");
 
         let verified = pin!(verifier.verify(&token)).poll(&mut Context::from_waker(Waker::noop()));
-        assert!(matches!(verified, Poll::Ready(Ok(_))), "a key at hand is not waited for");
+        assert!(matches!(verified, Poll::Ready(Ok(_))), "a token of a loaded key does not wait");
 
         let forged = TestIssuer::new().token("user_eve").claim("iss", issuer.url()).sign();
         let error = verifier.try_verify(&forged).expect_err("a forged token");
