@@ -51,8 +51,8 @@
 //! (`HTTPS_PROXY`, `ALL_PROXY`, `NO_PROXY`), and, on platforms without a certificate store of their own, the files of
 //! trusted certificate authorities (`SSL_CERT_FILE`, `SSL_CERT_DIR`).
 //!
-//! Fetches run on the Tokio runtime of the request that needs them. Build it with `enable_all`, because sockets need
-//! its I/O driver.
+//! Fetches run on the Tokio runtime of the request that needs them. Build it with `enable_all`: the HTTP
+//! client needs its I/O driver and its timers.
 
 mod gate;
 #[cfg(feature = "reqwest")]
