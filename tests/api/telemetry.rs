@@ -183,6 +183,21 @@ async fn fetch_failures_are_logged_by_severity_and_once_a_minute() {
 }
 
 #[tokio::test]
+async fn the_first_failure_after_a_success_is_a_warning_again() {
+    let (verifier, source) = verifier(&ManualClock::new());
+    let (log, _guard) = Log::start();
+    for _ in 0..2 {
+        source.always(Reply::Failure);
+        verifier.forget_keys();
+        verifier.refresh().await.expect_err("no keys");
+        assert_eq!(log.take().iter().map(|event| event.level).collect::<Vec<_>>(), [Level::WARN]);
+        source.always(Reply::document(issuer().jwks()));
+        verifier.refresh().await.expect("keys");
+        log.take();
+    }
+}
+
+#[tokio::test]
 async fn what_is_not_checked_is_logged_at_start() {
     let (log, _guard) = Log::start();
     let issuer = issuer();

@@ -182,6 +182,12 @@ fn ambiguous_masks_after_a_user_feature_are_resolved_or_grant_nothing() {
 }
 
 #[test]
+fn a_feature_of_the_user_grants_no_permission_whatever_its_mask() {
+    let (fea, per) = ("u:impersonation,o:billing", "read,manage");
+    assert_permissions(&packed(fea, per, "3,1"), fea, per, "billing:read");
+}
+
+#[test]
 fn spaces_around_items_are_ignored() {
     let user = packed(" o:a , o:b ", " read , manage ", " 1 , 2 ");
     assert_permissions(&user, "o:a,o:b", "read,manage", "a:read b:manage");

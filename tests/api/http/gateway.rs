@@ -70,6 +70,25 @@ fn one_policy_of_several_is_chosen_by_name() {
 }
 
 #[test]
+fn an_unknown_field_is_an_error_in_every_object() {
+    for (object, field) in [("", "extra"), ("/handler", "handler.extra"), ("/handler/options", "handler.options.extra")]
+    {
+        let mut document = policy(&json!({ "frontendApiUrl": "https://a.example" }));
+        document.pointer_mut(object).expect("an object")["extra"] = json!("hunter2");
+        assert_eq!(error(&document), format!("{field} is not a known field"));
+    }
+}
+
+#[test]
+fn a_variable_that_is_blank_counts_as_not_set() {
+    let document = policy(&json!({ "frontendApiUrl": "$env(CLERK_FRONTEND_API_URL)" })).to_string();
+    for blank in ["", " \t\n"] {
+        let read = GatewayPolicy::from_json_with(&document, None, |_| Some(blank.to_owned()));
+        assert!(matches!(read, Err(ConfigError::Missing { .. })), "{blank:?}");
+    }
+}
+
+#[test]
 fn an_error_names_the_field_and_not_the_value() {
     let good = policy(&json!({ "frontendApiUrl": "https://a.example" }));
     let with = |pointer: &str, value: Value| {

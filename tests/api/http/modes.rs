@@ -77,6 +77,13 @@ async fn unverified_credentials_are_stripped_only_if_enabled() {
 }
 
 #[tokio::test]
+async fn a_token_whose_custom_claims_do_not_fit_is_stripped() {
+    let lenient = layer().with_custom_claims::<u8>().allow_unauthenticated_requests().strip_unverified_credentials();
+    let seen = send_through(&lenient, get(&[("authorization", &good())])).await.passed();
+    assert!(seen.user.is_none() && seen.authorization.is_none());
+}
+
+#[tokio::test]
 async fn authorization_is_stripped_if_the_bad_token_came_from_it() {
     let of = |name: HeaderName| {
         let layer = layer().token_sources([TokenSource::header(name)]).expect("a source");

@@ -96,6 +96,19 @@ async fn the_media_type_does_not_override_the_pinned_http_format() {
 }
 
 #[tokio::test]
+async fn the_pinned_grpc_format_repeats_the_variant_of_a_web_call() {
+    let grpc = layer().rejection_format(RejectionFormat::Grpc);
+    for (media_type, repeated) in [
+        ("application/grpc-web+proto", "application/grpc-web"),
+        ("application/grpc-web-text", "application/grpc-web-text"),
+        ("application/json", "application/grpc"),
+    ] {
+        let answer = send_through(&grpc, request("POST", "/", &[("content-type", media_type)])).await;
+        assert_eq!(answer.header("content-type"), Some(repeated));
+    }
+}
+
+#[tokio::test]
 async fn the_reason_is_in_the_response_extensions_and_not_in_its_bytes() {
     let answer = send_through(&layer(), get(&[("authorization", &bearer(&token().claim("azp", 7)))])).await;
     let rejection = answer.parts.extensions.get::<Rejection>().expect("a rejection");
@@ -125,6 +138,16 @@ async fn a_hook_can_replace_the_default() {
     assert!(answer.parts.extensions.get::<Rejection>().is_some());
     let head = send_through(&hooked, request("HEAD", "/path?query", &[("x-id", "7")])).await;
     assert_eq!((head.header("content-length"), head.text.len()), (Some("17"), 0));
+}
+
+#[tokio::test]
+async fn head_keeps_the_content_length_that_a_hook_sets() {
+    let hooked = layer().rejection_response(|_: &Rejection, _: &Parts| {
+        let mut response = Response::new(Bytes::new());
+        response.headers_mut().insert("content-length", HeaderValue::from_static("42"));
+        response
+    });
+    assert_eq!(send_through(&hooked, request("HEAD", "/", &[])).await.header("content-length"), Some("42"));
 }
 
 #[tokio::test]

@@ -1,11 +1,12 @@
 use tower_clerk::{
     ClerkAuthLayer, ClerkConfig, ConfigError, Verifier,
+    jwks::FetchErrorKind,
     testing::{ManualClock, TestIssuer},
     verify::{Instance, VerifyErrorKind},
 };
 
 use super::{Tenant, status, verify};
-use crate::support::{GatedSource, failing_source};
+use crate::support::{GatedSource, Reply, bearer, failing_source, secs, settle};
 
 fn both(a: &Tenant, b: &Tenant) -> Verifier {
     Verifier::builder(a.config()).instance(b.config()).clock(ManualClock::new()).build().expect("a verifier")
@@ -124,6 +125,36 @@ async fn an_outage_of_one_instance_does_not_affect_another() {
 }
 
 #[tokio::test]
+async fn the_status_is_that_of_the_worst_instance() {
+    let (a, b) = (Tenant::new("a"), Tenant::new("b"));
+    let (of_a, of_b) = (GatedSource::serving(a.issuer.jwks()), GatedSource::serving(b.issuer.jwks()));
+    let instance = |tenant: &Tenant, source: &GatedSource| {
+        let config = ClerkConfig::from_frontend_api_url(&tenant.url).expect("a configuration");
+        Instance::new(config).key_source(source.clone())
+    };
+    let clock = ManualClock::new();
+    let verifier = Verifier::builder(instance(&a, &of_a)).instance(instance(&b, &of_b)).clock(clock.clone()).build();
+    let verifier = verifier.expect("a verifier");
+    let use_after = async |seconds: u64, tenant: &Tenant| {
+        clock.advance(secs(seconds));
+        let token = tenant.token("u").lifetime(secs(3600)).sign();
+        assert!(verify(&verifier, &token).await.is_ok());
+        settle().await;
+        let status = verifier.keys_status();
+        (status.keys, status.last_error, status.age)
+    };
+    use_after(0, &a).await;
+    of_a.always(Reply::Failure);
+    assert_eq!(use_after(270, &a).await, (0, None, None), "one without keys");
+    let failed = Some(FetchErrorKind::Transport);
+    assert_eq!(use_after(0, &b).await, (1, failed, Some(secs(270))), "one whose last fetch failed");
+    of_a.always(Reply::document(a.issuer.jwks()));
+    assert_eq!(use_after(30, &a).await, (1, None, Some(secs(30))), "the older set");
+    of_a.always(Reply::Failure);
+    assert_eq!(use_after(270, &a).await, (1, failed, Some(secs(270))), "a failure before an older set");
+}
+
+#[tokio::test]
 async fn a_key_source_belongs_to_its_instance_alone() {
     let (a, b) = (Tenant::new("a"), Tenant::new("b"));
     let elsewhere = ClerkConfig::from_frontend_api_url(&a.url).expect("a configuration");
@@ -161,4 +192,16 @@ async fn the_maximum_token_length_is_per_instance() {
     let unknown = a.token("u").claim("pad", "x".repeat(1500)).header("kid", "ins_unknown").sign();
     assert_eq!(verify(&verifier, &unknown).await, Err(VerifyErrorKind::TooLong));
     assert!(verify(&verifier, &long(&b)).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_token_too_long_for_its_instance_is_a_malformed_request() {
+    let (a, b) = (Tenant::new("a"), Tenant::new("b"));
+    let short = a.config().max_token_length(1024).expect("a length");
+    let verifier = Verifier::builder(short).instance(b.config()).clock(ManualClock::new()).build().expect("a verifier");
+    let layer = ClerkAuthLayer::from(verifier);
+    for (tenant, expected) in [(&a, 400), (&b, 200)] {
+        let long = bearer(&tenant.token("u").claim("pad", "x".repeat(2000)));
+        assert_eq!(status(&layer, "GET", &[("authorization", &long)]).await, expected);
+    }
 }

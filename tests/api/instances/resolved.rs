@@ -207,6 +207,27 @@ async fn unknown_issuers_spend_a_lookup_budget() {
 }
 
 #[tokio::test]
+async fn refreshes_of_known_tenants_leave_the_budget_to_new_ones() {
+    let tenants: Vec<_> = (0..10).map(|index| Tenant::new(&format!("a{index}"))).collect();
+    let records = Records::new(&tenants.iter().collect::<Vec<_>>());
+    let clock = ManualClock::new();
+    let verifier = records.verifier(&clock);
+    for (passed, asked) in [(0, 10), (300, 20)] {
+        clock.advance(Duration::from_secs(passed));
+        for tenant in &tenants {
+            let token = tenant.token("u").lifetime(Duration::from_secs(3600)).sign();
+            assert!(verify(&verifier, &token).await.is_ok());
+        }
+        settle(&records, asked).await;
+    }
+    for index in 0..100 {
+        let made_up = tenants[0].token("u").claim("iss", format!("https://t{index}.example")).sign();
+        assert!(verify(&verifier, &made_up).await.is_err());
+    }
+    assert_eq!(records.asked(), 20 + 64);
+}
+
+#[tokio::test]
 async fn a_resolver_error_is_a_503_and_not_cached() {
     let a = Tenant::new("a");
     let records = Records::new(&[&a]);
@@ -295,6 +316,42 @@ async fn an_unchanged_tenant_keeps_its_keys() {
 }
 
 #[tokio::test]
+async fn a_tenant_with_another_key_source_gets_its_keys_from_there() {
+    let (a, b) = (Tenant::new("a"), Tenant::new("b"));
+    let records = Records::new(&[]);
+    let keep_keys_of = |signer: &Tenant| {
+        let config = ClerkConfig::from_frontend_api_url(&a.url).expect("a configuration");
+        records.insert(&a, Instance::new(config).key_source(GatedSource::serving(signer.issuer.jwks())));
+    };
+    keep_keys_of(&a);
+    let clock = ManualClock::new();
+    let verifier = records.verifier(&clock);
+    let token = |signer: &Tenant| signer.token("u").claim("iss", &a.url).lifetime(Duration::from_secs(3600)).sign();
+    assert!(verify(&verifier, &token(&a)).await.is_ok());
+    keep_keys_of(&b);
+    clock.advance(Duration::from_secs(300));
+    assert!(verify(&verifier, &token(&a)).await.is_ok(), "nobody waits for the lookup");
+    settle(&records, 2).await;
+    assert!(verify(&verifier, &token(&b)).await.is_ok());
+    assert_eq!(verify(&verifier, &token(&a)).await, Err(VerifyErrorKind::InvalidSignature));
+}
+
+#[tokio::test]
+async fn a_verified_token_does_not_outlive_the_configuration_of_its_tenant() {
+    let a = Tenant::new("a");
+    let records = Records::new(&[&a]);
+    let clock = ManualClock::new();
+    let verifier = records.verifier(&clock);
+    let token = a.token("u").lifetime(Duration::from_secs(3600)).sign();
+    assert!(verify(&verifier, &token).await.is_ok());
+    records.insert(&a, a.config().audience(["api"]).expect("an audience").into());
+    clock.advance(Duration::from_secs(300));
+    assert!(verify(&verifier, &token).await.is_ok(), "nobody waits for the lookup");
+    settle(&records, 2).await;
+    assert_eq!(verify(&verifier, &token).await, Err(VerifyErrorKind::InvalidAudience));
+}
+
+#[tokio::test]
 async fn a_removed_tenant_is_rejected_after_five_minutes() {
     let a = Tenant::new("a");
     let records = Records::new(&[&a]);
@@ -328,6 +385,25 @@ async fn a_known_tenant_is_kept_for_an_hour_while_the_resolver_fails() {
     assert_eq!(verify(&verifier, &token).await, Err(VerifyErrorKind::KeysUnavailable));
     records.fail(false);
     assert!(verify(&verifier, &token).await.is_ok());
+}
+
+#[tokio::test]
+async fn the_hour_of_a_known_tenant_begins_with_the_last_lookup() {
+    let a = Tenant::new("a");
+    let records = Records::new(&[&a]);
+    let clock = ManualClock::new();
+    let verifier = records.verifier(&clock);
+    let token = a.token("u").lifetime(Duration::from_secs(3 * 3600)).sign();
+    assert!(verify(&verifier, &token).await.is_ok());
+    clock.advance(Duration::from_secs(1800));
+    assert!(verify(&verifier, &token).await.is_ok(), "nobody waits for the lookup");
+    settle(&records, 2).await;
+    records.fail(true);
+    clock.advance(Duration::from_millis(3_599_999));
+    assert!(verify(&verifier, &token).await.is_ok());
+    settle(&records, 3).await;
+    clock.advance(Duration::from_millis(1));
+    assert_eq!(verify(&verifier, &token).await, Err(VerifyErrorKind::KeysUnavailable));
 }
 
 #[tokio::test]
@@ -389,6 +465,28 @@ fn a_lookup_restarts_if_its_runtime_is_gone_or_idle() {
         records.gate.add_permits(1);
         assert!(runtime().block_on(verify(&verifier, &token)).is_ok(), "{stands_still}");
     }
+}
+
+#[test]
+fn lookups_of_an_idle_runtime_make_room_for_others() {
+    let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let a = Tenant::new("a");
+    let records = Records::new(&[&a]).closed();
+    let clock = ManualClock::new();
+    let verifier = records.verifier(&clock);
+    let idle = runtime();
+    idle.block_on(async {
+        for index in 0..12 {
+            let made_up = a.token("u").claim("iss", format!("https://t{index}.example")).sign();
+            assert!(verifier.verify(&made_up).now_or_never().is_none());
+        }
+    });
+    let token = a.token("u").sign();
+    let driven = runtime();
+    assert_eq!(driven.block_on(verify(&verifier, &token)), Err(VerifyErrorKind::KeysUnavailable));
+    clock.advance(Duration::from_secs(10));
+    records.gate.add_permits(1);
+    assert!(driven.block_on(verify(&verifier, &token)).is_ok());
 }
 
 #[tokio::test]

@@ -122,6 +122,16 @@ async fn retry_after_cannot_shorten_the_back_off() {
 }
 
 #[tokio::test]
+async fn a_later_failure_that_asks_for_nothing_backs_off_as_ever() {
+    let (harness, token) = (Harness::cold(), key(0).token());
+    harness.source.always(Reply::FailureUntil(secs(5)));
+    assert_eq!(fail(&harness, &token).await, secs(5));
+    harness.source.always(Reply::Failure);
+    harness.pass(secs(5)).await;
+    assert!(fail(&harness, &token).await <= millis(500));
+}
+
+#[tokio::test]
 async fn the_shorter_caps_apply_once_the_keys_are_gone() {
     let (harness, token) = (Harness::warm().await, key(0).token());
     harness.source.always(Reply::FailureUntil(secs(3600)));

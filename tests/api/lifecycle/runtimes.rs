@@ -1,4 +1,4 @@
-use std::collections::HashMap;
+use std::{collections::HashMap, time::Duration};
 
 use tokio::runtime::Builder;
 use tower_clerk::jwks::FetchErrorKind;
@@ -104,4 +104,35 @@ fn a_refresh_on_an_idle_runtime_does_not_block_other_refreshes() {
         }
         assert_eq!(harness.source.ended(), 2);
     });
+}
+
+#[test]
+fn the_fetch_of_an_idle_runtime_is_stopped_by_the_next() {
+    let token = key(0).token();
+    let harness = runtime().block_on(Harness::warm_with(|config| config.jwks_timeout(secs(3))));
+    let undriven = runtime();
+    harness.clock.advance(secs(270));
+    undriven.block_on(async { assert_eq!(harness.try_verify(&token), Ok(())) });
+    harness.clock.advance(secs(4));
+    runtime().block_on(async {
+        assert_eq!(harness.try_verify(&token), Ok(()));
+        harness.source.over(2).await;
+    });
+    undriven.block_on(settle());
+    assert_eq!(harness.source.fetches(), 2);
+}
+
+#[test]
+fn a_request_that_gives_up_leaves_a_newer_fetch_alone() {
+    let (harness, token) = (Harness::cold_with(|config| config.jwks_timeout(millis(10))), key(0).token());
+    let undriven = runtime();
+    let entered = undriven.enter();
+    let mut waiting = Box::pin(harness.verifier.verify(&token));
+    assert!(at_once(waiting.as_mut()).is_none());
+    harness.clock.advance(secs(1));
+    assert!(harness.try_verify(&token).is_err());
+    drop(entered);
+    let error = runtime().block_on(waiting).expect_err("no keys");
+    assert_eq!(error.fetch_error_kind(), Some(FetchErrorKind::Timeout));
+    assert_eq!((error.retry_after(), harness.verifier.keys_status().last_error), (Some(Duration::ZERO), None));
 }

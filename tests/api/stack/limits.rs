@@ -234,6 +234,20 @@ async fn a_rejection_takes_no_capacity_from_a_request_that_gets_ready() {
 }
 
 #[tokio::test]
+async fn a_rejection_keeps_its_reservation_once_nobody_waits() {
+    let (clerk, gate) = cold_layer();
+    gate.open();
+    let limit = ConcurrencyLimit::new(service_fn(whoami::<Body>), 1);
+    let mut service = clerk.layer(limit.clone());
+    for (authorization, status) in [(Some(good()), 200), (None, 401)] {
+        let call = drive(service.ready()).await.expect("capacity").call(get_path("/", authorization.as_deref()));
+        assert_eq!(call.await.expect("a response").status(), status);
+    }
+    let mut other = limit.clone();
+    assert!(poll_once(pin!(other.ready())).is_pending());
+}
+
+#[tokio::test]
 async fn a_forbidden_request_takes_no_capacity_from_a_waiting_one() {
     let (clerk, gate, known, unknown) = layer_with_one_known_key().await;
     let only_bob = RequireLayer::new(Requirement::predicate(|user| user.user_id() == "user_bob"));

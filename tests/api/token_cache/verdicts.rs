@@ -78,6 +78,17 @@ async fn cached_tokens_expire_when_the_clock_advances() {
 }
 
 #[tokio::test]
+async fn without_clock_skew_a_cached_token_expires_at_exp_itself() {
+    let fixture = Fixture::new();
+    let verifier = fixture.builder_with(|config| config.clock_skew(Duration::ZERO)).build().expect("a verifier");
+    let token = fixture.issuer.token("u").sign();
+    for (advance, expected) in [(0, Ok(())), (59_999, Ok(())), (1, Err(VerifyErrorKind::Expired))] {
+        fixture.clock.advance(Duration::from_millis(advance));
+        assert_eq!(verify(&verifier, &token).await, expected);
+    }
+}
+
+#[tokio::test]
 async fn cached_tokens_are_checked_when_the_wall_clock_is_set_back() {
     use tower_clerk::verify::Clock;
 

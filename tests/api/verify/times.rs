@@ -1,5 +1,6 @@
 use std::time::{Duration, SystemTime};
 
+use serde_json::json;
 use tower_clerk::{
     ClerkConfig, Verifier,
     testing::{ManualClock, TokenBuilder},
@@ -150,4 +151,31 @@ fn expired_is_reported_only_for_otherwise_valid_tokens() {
     assert_eq!(verify(&expired).err(), Some(VerifyErrorKind::Expired));
     let forged = expired.replace('.', ".e30.").replacen(".e30.", ".", 1);
     assert_ne!(verify(&forged).err(), Some(VerifyErrorKind::Expired));
+}
+
+#[test]
+fn the_claims_are_checked_in_the_documented_order() {
+    let now = issued();
+    let party = "https://app.test.example";
+    let steps = [
+        ("sub", json!(""), json!("user_ada"), VerifyErrorKind::InvalidSubject),
+        ("sid", json!(""), json!("sess_test"), VerifyErrorKind::InvalidSessionId),
+        ("iss", json!("https://evil.example"), json!(issuer().url()), VerifyErrorKind::InvalidIssuer),
+        ("azp", json!("https://evil.example"), json!(party), VerifyErrorKind::InvalidAuthorizedParty),
+        ("aud", json!("other"), json!("api"), VerifyErrorKind::InvalidAudience),
+        ("act", json!({}), json!({ "sub": "user_admin" }), VerifyErrorKind::InvalidActor),
+        ("exp", json!(now - 60), json!(now + 60), VerifyErrorKind::Expired),
+        ("nbf", json!(now + 60), json!(now), VerifyErrorKind::NotYetValid),
+        ("iat", json!(now + 60), json!(now - 60), VerifyErrorKind::IssuedInFuture),
+        ("iat", json!(now + 60), json!(now), VerifyErrorKind::LifetimeTooLong),
+        ("sts", json!("pending"), json!("active"), VerifyErrorKind::PendingSession),
+    ];
+    let mut token = steps.iter().fold(token(), |token, (name, wrong, ..)| token.claim(*name, wrong));
+    let config = issuer().config().authorized_parties([party]).and_then(|config| config.audience(["api"]));
+    let config = config.and_then(|config| config.max_token_lifetime(Duration::from_secs(60))).expect("a configuration");
+    for (name, _, right, kind) in steps {
+        assert_eq!(verify_at(0, &token.sign(), config.clone()), Err(kind), "{name}");
+        token = token.claim(name, right);
+    }
+    assert_eq!(verify_at(0, &token.sign(), config), Ok(()));
 }
