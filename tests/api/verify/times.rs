@@ -179,3 +179,17 @@ fn the_claims_are_checked_in_the_documented_order() {
     }
     assert_eq!(verify_at(0, &token.sign(), config), Ok(()));
 }
+
+#[test]
+fn a_maximum_lifetime_is_more_than_zero_and_at_most_ten_years() {
+    let ten_years = Duration::from_secs(10 * 366 * 24 * 60 * 60);
+    for (lifetime, is_accepted) in [
+        (Duration::ZERO, false),
+        (Duration::from_nanos(1), true),
+        (ten_years, true),
+        (ten_years + Duration::from_nanos(1), false),
+    ] {
+        let config = issuer().config().max_token_lifetime(lifetime);
+        assert_eq!(config.is_ok(), is_accepted, "{lifetime:?}");
+    }
+}
