@@ -482,3 +482,29 @@ const FETCH_TIMEOUT: Duration = Duration::from_secs(3);
 const MIN_FETCH_TIMEOUT: Duration = Duration::from_millis(10);
 /// Clients and proxies give up before that, and requests that wait occupy memory.
 const MAX_FETCH_TIMEOUT: Duration = Duration::from_secs(60);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_are_accepted_up_to_their_bounds_and_not_beyond() {
+        type Set = fn(ClerkConfig, Duration) -> Result<ClerkConfig, ConfigError>;
+        const NANO: Duration = Duration::from_nanos(1);
+        let (secs, days) = (Duration::from_secs, |days: u64| Duration::from_secs(days * 24 * 60 * 60));
+        let durations: [(Set, Duration, Duration); 5] = [
+            (ClerkConfig::clock_skew, Duration::ZERO, secs(300)),
+            (ClerkConfig::max_token_lifetime, NANO, days(3660)),
+            (ClerkConfig::jwks_refresh_interval, secs(1), days(1)),
+            (ClerkConfig::jwks_stale_limit, secs(300), days(30)),
+            (ClerkConfig::jwks_timeout, Duration::from_millis(10), secs(60)),
+        ];
+        for (set, shortest, longest) in durations {
+            let is_accepted = |value| set(ClerkConfig::empty(), value).is_ok();
+            assert!(is_accepted(shortest) && is_accepted(longest) && !is_accepted(longest + NANO), "{longest:?}");
+            assert!(shortest.is_zero() || !is_accepted(shortest - NANO), "{shortest:?}");
+        }
+        let is_accepted = |bytes| ClerkConfig::empty().max_token_length(bytes).is_ok();
+        assert_eq!([511, 512, 1 << 20, (1 << 20) + 1].map(is_accepted), [false, true, true, false]);
+    }
+}

@@ -162,7 +162,7 @@ async fn a_refresh_that_never_ends_leaves_the_signature_invalid() {
     harness.source.hold();
     let start = std::time::Instant::now();
     assert_eq!(harness.verify(&forged()).await, REJECTED);
-    assert!(start.elapsed() >= timeout && start.elapsed() < timeout + millis(400), "{:?}", start.elapsed());
+    assert!(start.elapsed() >= timeout && start.elapsed() < secs(3), "{:?}", start.elapsed());
 }
 
 #[tokio::test]

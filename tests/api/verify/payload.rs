@@ -32,6 +32,7 @@ fn duplicate_members_are_rejected_at_the_top_level_and_in_o_and_act() {
 fn unknown_members_must_be_valid_json() {
     for bad in [
         r#""x":"\ud800""#,
+        r#""x":"\uD800""#,
         r#""x":["\udc00\ud800"]"#,
         r#""x":01"#,
         r#""x":+1"#,
@@ -49,7 +50,13 @@ fn unknown_members_must_be_valid_json() {
     ] {
         assert_eq!(verify(&signed(&header(), &payload_with(bad))).err(), Some(VerifyErrorKind::Malformed), "{bad}");
     }
-    for good in [r#""x":"\ud83d\ude00""#, r#""x":1e400"#, r#""x":-0.0E-0"#, r#""x":"\/\b\f\n\r\t\\\"""#] {
+    for good in [
+        r#""x":"\ud83d\ude00""#,
+        r#""x":"\uD83D\uDE00""#,
+        r#""x":1e400"#,
+        r#""x":-0.0E-0"#,
+        r#""x":"\/\b\f\n\r\t\\\"""#,
+    ] {
         assert!(verify(&signed(&header(), &payload_with(good))).is_ok(), "{good}");
     }
 }
