@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn duplicate_names_are_refused_after_unescaping() {
+    fn duplicate_names_are_rejected_after_unescaping() {
         assert!(is_object(r#"{"sub":1,"Sub":2}"#));
         assert!(!is_object(r#"{"sub":1,"sub":2}"#));
         assert!(!is_object(r#"{"sub":1,"s\u0075b":2}"#));
@@ -300,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn nesting_stands_at_the_limit_and_falls_past_it() {
+    fn nesting_is_accepted_up_to_the_limit_and_rejected_past_it() {
         let nested = |depth: usize| format!("{{\"a\":{}{}}}", "[".repeat(depth - 1), "]".repeat(depth - 1));
         assert!(is_object(&nested(127)));
         assert!(serde_json::from_str::<serde_json::Value>(&nested(127)).is_ok());

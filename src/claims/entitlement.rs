@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn one_malformed_item_spoils_the_list() {
+    fn a_list_with_a_malformed_item_is_read_as_empty() {
         for claim in ["", "a", "o:a,b", "o:a,", ",o:a"] {
             assert!(list(claim).is_empty(), "{claim}");
         }

@@ -81,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn texts_are_read_as_they_were_kept_wherever_they_stand() {
+    fn texts_are_read_back_as_they_were_stored() {
         let payload = r#"{"sub":"user_a","name":"a\"b","sid":""}"#.to_owned();
         let inside = payload.get(8..14).unwrap();
         let mut builder = SpanBuilder::new(&payload, 0);

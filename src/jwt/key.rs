@@ -241,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn sizes_stand_from_2048_to_8192_bits() {
+    fn keys_of_2048_to_8192_bits_are_accepted() {
         for bits in [2048, 2049, 3072, 4096, 8192] {
             assert!(VerifyingKey::from_jwk(&jwk(&modulus(bits), E, "")).is_ok(), "{bits}");
         }
@@ -263,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn weak_components_are_no_keys() {
+    fn keys_with_weak_components_are_rejected() {
         let mut even = modulus(2048);
         *even.last_mut().unwrap() = 2;
         assert_eq!(reason(&jwk(&even, E, "")), "has an even modulus");

@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn size_stands_at_its_limits() {
+    fn a_document_is_accepted_up_to_its_size_limits() {
         let members = |count: usize| {
             let mut keys = vec!["7".to_owned(); count - 1];
             keys.push(jwk("a", 0));
