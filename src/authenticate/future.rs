@@ -138,6 +138,6 @@ where
 
 /// A future that returned `Pending` here instead would never be woken.
 #[expect(clippy::panic, reason = "as the futures of tower-http do: a future that is silent instead hangs its caller")]
-fn polled_after_completion() -> ! {
+pub(crate) fn polled_after_completion() -> ! {
     panic!("`ResponseFuture` polled after completion")
 }

@@ -99,6 +99,7 @@ mod layer;
 mod resource_metadata;
 mod service;
 
+pub(crate) use self::future::polled_after_completion;
 pub use self::{
     body::ResponseBody,
     extension::{ClerkAuth, CustomClaims},

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use http::Response;
 use pin_project_lite::pin_project;
 
-use crate::authenticate::ResponseBody;
+use crate::authenticate::{ResponseBody, polled_after_completion};
 
 pin_project! {
     /// Response future of [`RequireService`](super::RequireService).
@@ -64,10 +64,4 @@ impl<F> fmt::Debug for ResponseFuture<F> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_struct("ResponseFuture").finish_non_exhaustive()
     }
-}
-
-/// A future that returned `Pending` here instead would never be woken.
-#[expect(clippy::panic, reason = "as the futures of tower-http do: a future that is silent instead hangs its caller")]
-fn polled_after_completion() -> ! {
-    panic!("`ResponseFuture` polled after completion")
 }

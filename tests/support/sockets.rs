@@ -38,14 +38,7 @@ where
     B: http_body::Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
 {
-    let (listener, address) = listen().await;
-    tokio::spawn(async move {
-        while let Ok((stream, _)) = listener.accept().await {
-            let service = TowerToHyperService::new(service.clone());
-            tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
-        }
-    });
-    address
+    serve(service, |stream, service| http1::Builder::new().serve_connection(stream, service)).await
 }
 
 /// Serves HTTP/2 with prior knowledge on plain hyper.
@@ -57,15 +50,7 @@ where
     B: http_body::Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
 {
-    let (listener, address) = listen().await;
-    tokio::spawn(async move {
-        while let Ok((stream, _)) = listener.accept().await {
-            let service = TowerToHyperService::new(service.clone());
-            let connection = http2::Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(stream), service);
-            tokio::spawn(connection);
-        }
-    });
-    address
+    serve(service, |stream, service| http2::Builder::new(TokioExecutor::new()).serve_connection(stream, service)).await
 }
 
 /// One connection of HTTP/1.
@@ -91,4 +76,22 @@ where
     let (sender, connection) = handshake.await.expect("a handshake");
     tokio::spawn(connection);
     sender
+}
+
+/// Serves each connection in a task of its own.
+async fn serve<S, C>(
+    service: S,
+    connection: impl Fn(TokioIo<TcpStream>, TowerToHyperService<S>) -> C + Send + 'static,
+) -> SocketAddr
+where
+    S: Clone + Send + 'static,
+    C: Future<Output: Send> + Send + 'static,
+{
+    let (listener, address) = listen().await;
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            tokio::spawn(connection(TokioIo::new(stream), TowerToHyperService::new(service.clone())));
+        }
+    });
+    address
 }
