@@ -5,9 +5,10 @@ use std::time::{Duration, Instant, SystemTime};
 /// A source of time. [`SystemClock`] is the default, and tests replace it with
 /// [`VerifierBuilder::clock`](crate::verify::VerifierBuilder::clock).
 ///
-/// It combines two clocks. The times in tokens (`exp`, `nbf`, `iat`) are compared with the wall clock. The age of key
-/// sets, back-offs and rate limits is measured with a monotonic clock, so that setting the wall clock neither keeps a
-/// withdrawn key alive nor makes all keys stale.
+/// It combines two clocks. The times in tokens (`exp`, `nbf`, `iat`) are compared with the wall clock. Back-offs, rate
+/// limits and the stale limit of key sets are measured with a monotonic clock, so that setting the wall clock neither
+/// keeps a withdrawn key alive nor makes all keys stale. A refresh is due when either clock says so, because most
+/// monotonic clocks stand still while the machine is suspended.
 ///
 /// The feature `testing` has one that stands still until a test advances it: `tower_clerk::testing::ManualClock`.
 ///
@@ -70,6 +71,35 @@ impl Clock for SystemClock {
 impl Default for SystemClock {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+/// Both clocks, read at one moment.
+///
+/// The monotonic clock of most systems stands still while the machine is suspended, and the wall clock may be set. So
+/// the age of something is what either of them says, whichever is more. A clock that went back says nothing.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Moment {
+    pub(crate) monotonic: Duration,
+    pub(crate) wall: SystemTime,
+}
+
+impl Moment {
+    pub(crate) fn now(clock: &dyn Clock) -> Self {
+        Self { monotonic: clock.monotonic(), wall: clock.now() }
+    }
+
+    /// The time since `earlier`, by the clock that says more.
+    ///
+    /// Use it to do something sooner. Whether something may still be used is for [`running_since`](Self::running_since):
+    /// a wall clock that was set wrong must not end a service.
+    pub(crate) fn elapsed_since(self, earlier: Self) -> Duration {
+        self.running_since(earlier).max(self.wall.duration_since(earlier.wall).unwrap_or_default())
+    }
+
+    /// The time since `earlier` by the monotonic clock.
+    pub(crate) fn running_since(self, earlier: Self) -> Duration {
+        self.monotonic.saturating_sub(earlier.monotonic)
     }
 }
 

@@ -202,6 +202,7 @@ mod instance;
 mod json;
 pub mod jwks;
 mod jwt;
+mod places;
 mod rate_limit;
 pub mod rejection;
 mod single_flight;

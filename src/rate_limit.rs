@@ -24,13 +24,25 @@ impl RateLimit {
     }
 
     /// Whether one more is allowed now. It takes nothing: an event that then fails to start costs nothing.
-    pub(crate) fn has_capacity(&self, now: Duration) -> bool {
-        self.full_at <= now.saturating_add(self.interval * self.burst.saturating_sub(1))
+    pub(crate) fn has_capacity(&mut self, now: Duration) -> bool {
+        // No more than the whole burst can be missing. If the clock has gone back, `full_at` would otherwise stay ahead
+        // of it, and nothing would be allowed until the clock is there again.
+        self.full_at = self.full_at.min(now.saturating_add(self.interval.saturating_mul(self.burst)));
+        self.full_at <= now.saturating_add(self.interval.saturating_mul(self.burst.saturating_sub(1)))
     }
 
     /// Takes one, whether or not it is allowed.
     pub(crate) fn take(&mut self, now: Duration) {
         self.full_at = self.full_at.max(now).saturating_add(self.interval);
+    }
+
+    /// Takes one if it is allowed, and returns whether it was.
+    pub(crate) fn try_take(&mut self, now: Duration) -> bool {
+        let has_capacity = self.has_capacity(now);
+        if has_capacity {
+            self.take(now);
+        }
+        has_capacity
     }
 }
 
@@ -50,7 +62,8 @@ impl Throttle {
 
     /// Whether the event is due; if so, the next one is due an interval later.
     pub(crate) fn is_due(&mut self, now: Duration) -> bool {
-        let is_due = self.last.is_none_or(|last| now.saturating_sub(last) >= self.interval);
+        // A clock that has gone back must not silence the event for as long as it has gone back.
+        let is_due = self.last.is_none_or(|last| now < last || now.saturating_sub(last) >= self.interval);
         if is_due {
             self.last = Some(now);
         }
@@ -69,19 +82,28 @@ mod tests {
     #[test]
     fn a_rate_limit_allows_its_burst_and_then_one_each_interval() {
         let mut limit = RateLimit::new(2, at(10));
-        let mut take = |now| {
-            let has_capacity = limit.has_capacity(now);
-            if has_capacity {
-                limit.take(now);
-            }
-            has_capacity
-        };
+        let mut take = |now| limit.try_take(now);
         assert_eq!([take(at(100)), take(at(100)), take(at(100))], [true, true, false]);
         assert!(!take(at(109)));
         assert!(take(at(110)));
         assert!(!take(at(119)));
         assert!(take(at(120)));
         assert_eq!([take(at(500)), take(at(500)), take(at(500))], [true, true, false]);
+    }
+
+    #[test]
+    fn a_clock_that_goes_back_delays_a_rate_limit_by_no_more_than_its_burst() {
+        let mut limit = RateLimit::new(2, at(10));
+        assert!(limit.try_take(at(100_000)) && limit.try_take(at(100_000)) && !limit.try_take(at(100_000)));
+        assert!(!limit.try_take(at(500)) && !limit.try_take(at(509)));
+        assert!(limit.try_take(at(510)) && !limit.try_take(at(519)));
+        assert!(limit.try_take(at(520)));
+    }
+
+    #[test]
+    fn a_clock_that_goes_back_does_not_silence_a_throttle() {
+        let mut throttle = Throttle::new(at(60));
+        assert_eq!([1000, 500, 559, 560].map(|now| throttle.is_due(at(now))), [true, true, false, true]);
     }
 
     #[test]

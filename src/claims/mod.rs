@@ -139,6 +139,11 @@ impl<'p> CheckedClaims<'p> {
     ) -> Self {
         Self { payload, raw, sub, iss, exp }
     }
+
+    /// The issuer, which the instance has.
+    pub(crate) fn issuer(&self) -> &str {
+        &self.iss
+    }
 }
 
 impl Claims {
@@ -348,6 +353,11 @@ impl Claims {
     pub(crate) fn is_valid_at(&self, now: SystemTime) -> bool {
         let has_passed = |time: Option<SystemTime>| time.is_none_or(|time| time <= now);
         self.inner.exp > now && has_passed(self.inner.nbf) && has_passed(self.inner.iat)
+    }
+
+    /// Whether `exp` has passed at `now`, without any clock skew.
+    pub(crate) fn has_expired_at(&self, now: SystemTime) -> bool {
+        self.inner.exp <= now
     }
 
     /// Whether the permission map is ambiguous, so that no permission is granted.

@@ -425,7 +425,7 @@ impl ClerkConfig {
         }
     }
 
-    fn empty() -> Self {
+    pub(crate) fn empty() -> Self {
         Self {
             instance_name: None,
             frontend_api: None,

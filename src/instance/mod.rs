@@ -6,6 +6,7 @@
 mod registry;
 mod resolver;
 mod resolver_cache;
+mod resolver_limits;
 
 use std::{
     fmt,
@@ -15,17 +16,19 @@ use std::{
     },
 };
 
-pub use self::resolver::{InstanceResolver, ResolveError};
 pub(crate) use self::{
     registry::InstanceRegistry,
-    resolver_cache::{MAX_RESOLVED, ResolveFailure, ResolveWait, ResolverCache},
+    resolver_cache::{InstanceCheck, MAX_RESOLVED, ResolveFailure, ResolveWait, ResolverCache, ResolverRules},
+};
+pub use self::{
+    resolver::{InstanceResolver, ResolveError},
+    resolver_limits::ResolverLimits,
 };
 #[cfg(feature = "reqwest")]
 use crate::jwks::{HttpClients, HttpKeySource};
 use crate::{
-    clock::Clock,
     config::{ClerkConfig, ConfigError, InstanceInfo, KeyLocation, SecretKey},
-    jwks::{InstanceKeys, KeyCache, KeySource, KeyStore, RefreshPolicy},
+    jwks::{InstanceKeys, KeyResources, KeySource, KeyStore, RefreshPolicy},
 };
 
 /// A Clerk instance to trust: its configuration, and optionally a key source of your own.
@@ -94,8 +97,7 @@ pub(crate) struct TrustedInstance {
 
 /// The resources that all instances of a verifier share, including those that a resolver returns later.
 pub(crate) struct InstanceResources {
-    pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) key_cache: KeyCache,
+    pub(crate) keys: Arc<KeyResources>,
     #[cfg(feature = "reqwest")]
     pub(crate) http_clients: HttpClients,
     /// The number of key stores so far. Each store gets the next number as its key in the cache, and no number is used
@@ -147,6 +149,6 @@ impl InstanceResources {
             stale_limit: config.jwks_stale_limit,
             timeout: config.jwks_timeout,
         };
-        InstanceKeys::Fetched(KeyStore::new(self.key_cache.clone(), number, source, policy, Arc::clone(&self.clock)))
+        InstanceKeys::Fetched(KeyStore::new(Arc::clone(&self.keys), number, source, policy))
     }
 }

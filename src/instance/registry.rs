@@ -2,9 +2,10 @@ use std::{collections::HashMap, sync::Arc};
 
 use super::{
     Instance, InstanceResources, TrustedInstance,
-    resolver_cache::{ResolveFailure, ResolveWait, ResolverCache},
+    resolver_cache::{InstanceCheck, ResolveFailure, ResolveWait, ResolverCache},
 };
 use crate::{
+    clock::Moment,
     config::{ClerkConfig, ConfigError, Setting},
     single_flight::Lookup,
     telemetry,
@@ -88,14 +89,28 @@ impl InstanceRegistry {
         }
     }
 
-    /// Whether `instance` is still the one with this issuer.
+    /// Whether `instance` is still the one with this issuer, and no token has to wait until the resolver says so again.
     ///
     /// The token cache asks before it returns claims: a tenant that was removed must not stay signed in for as long as
-    /// its tokens live. Without a resolver the instances never change. With one, this also starts a refresh that is
-    /// due.
-    pub(crate) fn is_current(&self, instance: &Arc<TrustedInstance>, issuer: &str) -> bool {
-        self.resolved.is_none()
-            || matches!(self.find(Some(issuer)), Lookup::Found(current) if Arc::ptr_eq(&current, instance))
+    /// its tokens live. Configured instances never change. For the others, this also starts a refresh that is due.
+    pub(crate) fn is_current(&self, instance: &Arc<TrustedInstance>, issuer: &str, now: Moment) -> bool {
+        match &self.resolved {
+            Some(resolved) if !self.by_issuer.contains_key(issuer) => resolved.is_current(issuer, instance, now),
+            _ => true,
+        }
+    }
+
+    /// Checks the instance of a token whose signature holds with its keys.
+    pub(crate) fn check(&self, instance: &Arc<TrustedInstance>, issuer: &str) -> InstanceCheck {
+        match &self.resolved {
+            Some(resolved) if !self.by_issuer.contains_key(issuer) => resolved.check(issuer, instance),
+            _ => InstanceCheck::Current,
+        }
+    }
+
+    /// The resolver's part, if there is a resolver.
+    pub(crate) fn resolved(&self) -> Option<&ResolverCache> {
+        self.resolved.as_ref()
     }
 
     pub(crate) fn configs(&self) -> impl Iterator<Item = &ClerkConfig> {

@@ -22,16 +22,30 @@ use crate::config::IssuerUrl;
 /// | rule | value |
 /// |---|---|
 /// | calls for one issuer | one at a time; other requests with the issuer wait for it |
-/// | calls at once | 16, of which 4 are kept for instances that are already cached |
-/// | calls for unknown issuers | 64 at once, then 10 a second |
-/// | deadline of a call | 2 seconds |
+/// | calls at once | 16, of which 4 are kept for issuers that the resolver knew before; others wait for a place |
+/// | calls for unknown issuers | 64 at once, then 10 a second; beyond that the request gets 503 |
+/// | deadline of a call | 2 seconds, the wait for a place included |
 /// | age at which an instance is looked up again | 5 minutes, in the background |
+/// | age from which a request waits for that lookup | 10 minutes, once, and only with a token whose signature holds |
 /// | longest use of an instance while lookups fail | 1 hour |
 /// | cache of `None` | 60 seconds: tokens with the issuer are rejected (401) without a call |
 /// | cache of an error | none: the request gets 503, the next one causes another call |
 ///
-/// A removed tenant is thus rejected after about 5 minutes, and a new one accepted after at most one. The request that
-/// starts a background lookup still uses the old instance.
+/// A removed tenant is thus rejected after about 5 minutes, and a new one accepted after at most one.
+/// [`Verifier::forget_instance`](crate::Verifier::forget_instance) does both at once.
+///
+/// # Strangers and tenants
+///
+/// Made-up issuers and tenants that the verifier has not seen yet look alike, so they share the limits on unknown
+/// issuers. Under a flood of made-up issuers a tenant could therefore get 503 at its first request. Any of these keeps
+/// tenants out of that crowd:
+///
+/// - [`may_know`](Self::may_know) turns made-up issuers away without a call, for example by a set of all tenants.
+/// - [`Verifier::resolve_ahead`](crate::Verifier::resolve_ahead) looks up the tenants at start.
+/// - [`ResolverLimits`](super::ResolverLimits) raises the limits, for records that answer from memory.
+///
+/// An issuer that the resolver knew once is no stranger any more: its calls do not count for the limits on unknown
+/// issuers, even when its instance has left the cache. 10 000 such issuers are remembered.
 ///
 /// # Return the same instance
 ///
@@ -85,6 +99,57 @@ pub trait InstanceResolver: Send + Sync {
         &self,
         issuer: IssuerUrl,
     ) -> Pin<Box<dyn Future<Output = Result<Option<Instance>, ResolveError>> + Send + '_>>;
+
+    /// Whether the application may have a tenant with this issuer, decided from memory.
+    ///
+    /// `false` rejects the token (401) without a call of [`resolve`](Self::resolve): made-up issuers then cost the
+    /// tenants nothing. It must be fast, and must not block, because it runs on the path of requests. It may be wrong
+    /// only in one direction, like a Bloom filter: `false` for a tenant that exists locks the tenant out. It is not asked
+    /// for instances in the cache. By default it is `true`.
+    ///
+    /// ```
+    /// # #[cfg(feature = "testing")]
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+    /// use std::{collections::HashMap, future::Future, pin::Pin};
+    /// use tower_clerk::{
+    ///     ClerkConfig,
+    ///     config::IssuerUrl,
+    ///     testing::TestIssuer,
+    ///     verify::{Instance, InstanceResolver, ResolveError, VerifierBuilder},
+    /// };
+    ///
+    /// struct Tenants(HashMap<String, ClerkConfig>);
+    ///
+    /// impl InstanceResolver for Tenants {
+    ///     fn may_know(&self, issuer: &IssuerUrl) -> bool {
+    ///         self.0.contains_key(issuer.as_str())
+    ///     }
+    ///
+    ///     fn resolve(
+    ///         &self,
+    ///         issuer: IssuerUrl,
+    ///     ) -> Pin<Box<dyn Future<Output = Result<Option<Instance>, ResolveError>> + Send + '_>> {
+    ///         Box::pin(async move { Ok(self.0.get(issuer.as_str()).cloned().map(Instance::new)) })
+    ///     }
+    /// }
+    ///
+    /// let tenant = TestIssuer::new();
+    /// let tenants = Tenants(HashMap::from([(tenant.url().to_owned(), tenant.config())]));
+    /// let verifier = VerifierBuilder::new().resolver(tenants).build()?;
+    /// assert!(verifier.verify(&tenant.token("user_ada").sign()).await.is_ok());
+    ///
+    /// // Rejected at once, so it needs no `await`.
+    /// let made_up = tenant.token("user_eve").claim("iss", "https://clerk.evil.example").sign();
+    /// let error = verifier.try_verify(&made_up).unwrap_err();
+    /// assert_eq!(error.kind().as_str(), "invalid_issuer");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    fn may_know(&self, issuer: &IssuerUrl) -> bool {
+        let _ = issuer;
+        true
+    }
 }
 
 impl<F, Fut, I> InstanceResolver for F

@@ -1,15 +1,16 @@
-//! The cache of instances that a resolver returns, and the limits on calls of the resolver.
+//! The cache of instances that a resolver returns, and the calls of the resolver.
 //!
 //! The issuer of a token is not verified when it is looked up here, so a client can send any number of made-up issuers.
 //! Every rule of this file keeps them from harming tenants that exist:
 //!
 //! - One call at once for an issuer: a herd of requests of one tenant costs one lookup.
-//! - A rate limit for issuers that are not cached: made-up ones cannot flood the application's database.
-//! - [`RESERVED_CALLS`] for refreshes of cached instances: slow lookups of made-up issuers cannot delay them.
+//! - A rate limit and a part of the places for issuers that were never known: made-up ones can neither flood the
+//!   application's database nor delay the others.
+//! - Issuers that were known once are remembered without their instance, so their tenants never count as strangers.
 //! - A negative cache: an issuer that is not known costs one lookup a minute.
 //! - Separate, bounded caches for known and unknown issuers: made-up ones cannot evict an instance and its keys.
 //!
-//! One mutex guards the calls in flight, the rate limit, and the writes to both caches. Under it a request finds a call
+//! One mutex guards the calls in flight, the rate limit, and the writes to the caches. Under it a request finds a call
 //! either in flight or with its outcome in a cache, so no second call starts in between. No user code runs under it:
 //! the resolver runs in a task, and the log is written after the lock is released.
 
@@ -17,7 +18,7 @@ use std::{
     collections::HashMap,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -25,10 +26,11 @@ use std::{
 use moka::{policy::EvictionPolicy, sync::Cache};
 use tokio::sync::Semaphore;
 
-use super::{Instance, InstanceResolver, InstanceResources, ResolveError, TrustedInstance};
+use super::{Instance, InstanceResolver, InstanceResources, ResolveError, ResolverLimits, TrustedInstance};
 use crate::{
-    clock::nanos,
+    clock::{Moment, nanos},
     config::IssuerUrl,
+    places::Places,
     rate_limit::{RateLimit, Throttle},
     single_flight::{Announcer, Completion, Flight, FlightWait, Lookup, MAX_WAITING, WaitEnd},
     telemetry::{self, Span, WARNING_INTERVAL},
@@ -55,6 +57,17 @@ pub(crate) enum ResolveFailure {
     UnknownIssuer,
 }
 
+/// Whether an instance is the one with an issuer.
+pub(crate) enum InstanceCheck {
+    Current,
+    /// It was, but nobody has used it for so long that the tenant may have been removed unnoticed. The token waits for
+    /// the lookup. If that fails, the instance is used as it is: an outage of the records must not reject the tokens of
+    /// their tenants, and once a lookup has failed, no further token waits.
+    Late(ResolveWait),
+    /// It is not any more.
+    Replaced(Lookup<Arc<TrustedInstance>, ResolveFailure, ResolveWait>),
+}
+
 /// A request that waits for a call of the resolver.
 pub(crate) struct ResolveWait {
     shared: Arc<Shared>,
@@ -64,27 +77,41 @@ pub(crate) struct ResolveWait {
 
 type Resolution = Result<Arc<TrustedInstance>, ResolveFailure>;
 
+/// The settings that apply to instances of a resolver.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ResolverRules {
+    pub(crate) allow_local_issuers: bool,
+    pub(crate) limits: ResolverLimits,
+    /// In bytes. Instances may lower it.
+    pub(crate) max_token_length: usize,
+}
+
 struct Shared {
     resolver: Arc<dyn InstanceResolver>,
-    allow_local_issuers: bool,
+    rules: ResolverRules,
     resources: Arc<InstanceResources>,
     known: Cache<IssuerUrl, Arc<CachedInstance>>,
     /// The negative cache: issuers for which the resolver returned `None`, and when it did.
     unknown: Cache<IssuerUrl, Duration>,
+    /// Issuers for which the last call returned an instance, or that the application named. Clients cannot add to them.
+    remembered: Cache<IssuerUrl, ()>,
+    places: Arc<Places<2>>,
     calls: Mutex<Calls>,
     /// One permit for each request that may wait.
     waiters: Arc<Semaphore>,
 }
 
-/// An instance as the resolver returned it. All times are monotonic.
+/// An instance as the resolver returned it.
 struct CachedInstance {
     /// To compare the next one with: an equal instance keeps the keys.
     instance: Instance,
     trusted: Arc<TrustedInstance>,
-    resolved_at: Duration,
-    /// When the resolver is called again, in nanoseconds. Atomic, so that a failed refresh moves it without a new
-    /// entry.
-    refresh_at: AtomicU64,
+    resolved_at: Moment,
+    /// Before this time the resolver is not called again, in nanoseconds of the monotonic clock. Atomic, so that a
+    /// failed refresh moves it without a new entry.
+    not_before: AtomicU64,
+    /// Whether a refresh has failed. Only an instance whose refresh has not failed makes requests wait.
+    has_failed: AtomicBool,
 }
 
 /// The calls in flight and the limits on new ones.
@@ -94,28 +121,31 @@ struct Calls {
     count: u64,
     /// For [`CallKind::Initial`] only.
     limit: RateLimit,
+    sweeps: Throttle,
     warnings: Throttle,
 }
 
 /// Why the resolver is called. It decides which limits apply.
 #[derive(Clone, Copy, Eq, PartialEq)]
 enum CallKind {
-    /// The issuer is not cached, so a client may have made it up. A request waits for the call.
+    /// The issuer was never known, so a client may have made it up.
     Initial,
-    /// A cached instance has the issuer, so clients cannot cause more of these calls. No request waits for the call.
+    /// A cached instance has the issuer.
     Refresh,
+    /// The issuer was known once, or the application has named it.
+    Returning,
 }
 
 impl ResolverCache {
     pub(crate) fn new(
         resolver: Arc<dyn InstanceResolver>,
-        allow_local_issuers: bool,
+        rules: ResolverRules,
         resources: Arc<InstanceResources>,
     ) -> Self {
         let capacity = u64::try_from(MAX_RESOLVED).unwrap_or(u64::MAX);
         let shared = Shared {
             resolver,
-            allow_local_issuers,
+            rules,
             resources,
             // Entries past `MAX_AGE` are never used. moka frees them, and their keys, at twice that age: its clock
             // cannot be injected, so it must not decide what may be used.
@@ -125,10 +155,13 @@ impl ResolverCache {
                 .time_to_live(MAX_AGE * 2)
                 .build(),
             unknown: Cache::builder().max_capacity(capacity).eviction_policy(EvictionPolicy::lru()).build(),
+            remembered: Cache::builder().max_capacity(capacity).eviction_policy(EvictionPolicy::lru()).build(),
+            places: Arc::new(rules.limits.places()),
             calls: Mutex::new(Calls {
                 in_flight: HashMap::new(),
                 count: 0,
-                limit: RateLimit::new(INITIAL_BURST, INITIAL_INTERVAL),
+                limit: rules.limits.rate(),
+                sweeps: Throttle::new(SWEEP_INTERVAL),
                 warnings: Throttle::new(WARNING_INTERVAL),
             }),
             waiters: Arc::new(Semaphore::new(MAX_WAITING)),
@@ -142,31 +175,88 @@ impl ResolverCache {
     /// the request waits for the call, one of its own or one in flight.
     pub(crate) fn find(&self, issuer: &str) -> Lookup<Arc<TrustedInstance>, ResolveFailure, ResolveWait> {
         let shared = &self.shared;
-        let Some(issuer) = IssuerUrl::from_claim(issuer, shared.allow_local_issuers) else {
-            return Lookup::Failed(ResolveFailure::UnknownIssuer);
-        };
+        let Some(issuer) = self.issuer(issuer) else { return Lookup::Failed(ResolveFailure::UnknownIssuer) };
         let now = shared.now();
         if let Some(known) = shared.known(&issuer, now) {
-            if known.is_refresh_due(now) {
-                // Ignored: a refresh that cannot start now is tried again by a later request.
-                let _ = Shared::call(shared, &issuer, now, CallKind::Refresh);
-            }
+            Shared::refresh_if_due(shared, &issuer, &known, now);
             return Lookup::Found(Arc::clone(&known.trusted));
         }
-        if shared.is_unknown(&issuer, now) {
+        // User code, so it runs without the lock.
+        if !shared.resolver.may_know(&issuer) {
             return Lookup::Failed(ResolveFailure::UnknownIssuer);
         }
-        let flight = match Shared::call(shared, &issuer, now, CallKind::Initial) {
-            Lookup::Failed(failure) => return Lookup::Failed(failure),
-            Lookup::Found(trusted) => return Lookup::Found(trusted),
-            Lookup::Wait(flight) => flight,
-        };
-        // Unlike a fetch of keys, a call that was joined is not followed by one of the request's own: its `None` is
-        // cached for a minute anyway.
-        match flight.wait(&shared.waiters) {
-            Some(wait) => Lookup::Wait(ResolveWait { shared: Arc::clone(shared), issuer, wait }),
-            None => Lookup::Failed(ResolveFailure::TooManyWaiting),
+        let kind = if shared.remembered.contains_key(&issuer) { CallKind::Returning } else { CallKind::Initial };
+        Shared::wait(shared, issuer, now, kind)
+    }
+
+    /// As [`find`](Self::find), for an issuer that the application names: it is no stranger.
+    pub(crate) fn find_ahead(&self, issuer: IssuerUrl) -> Lookup<Arc<TrustedInstance>, ResolveFailure, ResolveWait> {
+        let now = self.shared.now();
+        match self.shared.known(&issuer, now) {
+            Some(known) => Lookup::Found(Arc::clone(&known.trusted)),
+            None => Shared::wait(&self.shared, issuer, now, CallKind::Returning),
         }
+    }
+
+    /// Checks the instance of a token whose signature holds: it was found a moment ago, or before a wait.
+    pub(crate) fn check(&self, issuer: &str, instance: &Arc<TrustedInstance>) -> InstanceCheck {
+        let (shared, now) = (&self.shared, self.shared.now());
+        let known = self.issuer(issuer).and_then(|issuer| Some((shared.known(&issuer, now)?, issuer)));
+        let Some((known, issuer)) = known.filter(|(known, _)| Arc::ptr_eq(&known.trusted, instance)) else {
+            return InstanceCheck::Replaced(self.find(issuer));
+        };
+        if !known.is_late(now) {
+            return InstanceCheck::Current;
+        }
+        match Shared::wait(shared, issuer, now, CallKind::Refresh) {
+            Lookup::Failed(ResolveFailure::UnknownIssuer) => {
+                InstanceCheck::Replaced(Lookup::Failed(ResolveFailure::UnknownIssuer))
+            }
+            Lookup::Found(current) if !Arc::ptr_eq(&current, instance) => {
+                InstanceCheck::Replaced(Lookup::Found(current))
+            }
+            // Where no lookup is possible the instance is used as it is.
+            Lookup::Failed(_) | Lookup::Found(_) => InstanceCheck::Current,
+            Lookup::Wait(wait) => InstanceCheck::Late(wait),
+        }
+    }
+
+    /// Whether `instance` is still the one with this issuer, and not late. Starts a refresh that is due.
+    pub(crate) fn is_current(&self, issuer: &str, instance: &Arc<TrustedInstance>, now: Moment) -> bool {
+        let Some(issuer) = self.issuer(issuer) else { return false };
+        let Some(known) = self.shared.known(&issuer, now) else { return false };
+        Shared::refresh_if_due(&self.shared, &issuer, &known, now);
+        Arc::ptr_eq(&known.trusted, instance) && !known.is_late(now)
+    }
+
+    /// Forgets what the resolver has said about an issuer, and stops a call in flight, which may have read the records
+    /// before the caller's reason to call this. The next request calls the resolver.
+    ///
+    /// The issuer is remembered: the application knows it, so it must not have to compete with made-up ones.
+    pub(crate) fn forget(&self, issuer: &IssuerUrl) {
+        let known = {
+            let mut calls = self.shared.calls();
+            if let Some(flight) = calls.in_flight.remove(issuer) {
+                flight.stop();
+            }
+            self.shared.unknown.invalidate(issuer);
+            self.shared.remembered.insert(issuer.clone(), ());
+            self.shared.known.remove(issuer)
+        };
+        known.iter().for_each(|known| known.forget_keys());
+    }
+
+    /// [Forgets](Self::forget) all issuers, known and unknown.
+    pub(crate) fn forget_all(&self) {
+        let known: Vec<_> = {
+            let mut calls = self.shared.calls();
+            calls.in_flight.drain().for_each(|(_, flight)| flight.stop());
+            self.shared.unknown.iter().for_each(|(issuer, _)| self.shared.unknown.invalidate(&*issuer));
+            let issuers: Vec<_> = self.shared.known.iter().map(|(issuer, _)| issuer).collect();
+            issuers.iter().for_each(|issuer| self.shared.remembered.insert(IssuerUrl::clone(issuer), ()));
+            issuers.iter().filter_map(|issuer| self.shared.known.remove(&**issuer)).collect()
+        };
+        known.iter().for_each(|known| known.forget_keys());
     }
 
     /// The instances that may be used now, for warm-up, status and refresh.
@@ -174,6 +264,15 @@ impl ResolverCache {
         let now = self.shared.now();
         let known = self.shared.known.iter().filter(|(_, known)| known.is_usable(now));
         known.map(|(_, known)| Arc::clone(&known.trusted)).collect()
+    }
+
+    /// The number of calls that may run at once.
+    pub(crate) fn calls_at_once(&self) -> usize {
+        self.shared.rules.limits.calls()
+    }
+
+    fn issuer(&self, claimed: &str) -> Option<IssuerUrl> {
+        IssuerUrl::from_claim(claimed, self.shared.rules.allow_local_issuers)
     }
 }
 
@@ -186,42 +285,68 @@ impl Drop for ResolverCache {
 }
 
 impl ResolveWait {
-    /// Waits for the outcome of the call.
-    ///
-    /// A lost flight counts as a timeout and is not started again, unlike a fetch of keys: it was overdue, so that
-    /// another call took its place or another waiter gave it up, or its runtime has ended. The 503 makes the client
-    /// try again.
-    pub(crate) async fn end(mut self) -> Resolution {
+    /// Waits for the outcome of the call; `None` if the call was stopped or its runtime has ended. Then another call
+    /// may succeed.
+    pub(crate) async fn end(mut self) -> Option<Result<Arc<TrustedInstance>, ResolveFailure>> {
         match self.wait.end().await {
-            WaitEnd::Announced(resolution) => resolution,
-            WaitEnd::Lost => Err(ResolveFailure::ResolverTimeout),
+            WaitEnd::Announced(resolution) => Some(resolution),
+            WaitEnd::Lost => None,
             WaitEnd::TimedOut => {
                 self.shared.give_up(&self.issuer, self.wait.flight());
-                Err(ResolveFailure::ResolverTimeout)
+                Some(Err(ResolveFailure::ResolverTimeout))
             }
         }
     }
 }
 
 impl Shared {
+    /// Starts a refresh that no request waits for, if it is due.
+    fn refresh_if_due(shared: &Arc<Self>, issuer: &IssuerUrl, known: &CachedInstance, now: Moment) {
+        if known.is_refresh_due(now) {
+            // Ignored: a refresh that cannot start now is tried again by a later request.
+            let _ = Self::call(shared, issuer, now, CallKind::Refresh);
+        }
+    }
+
+    /// Waits for a call, one of the caller's own or one in flight.
+    ///
+    /// Unlike a fetch of keys, a call that was joined is not followed by one of the request's own: its `None` is cached
+    /// for a minute anyway.
+    fn wait(
+        shared: &Arc<Self>,
+        issuer: IssuerUrl,
+        now: Moment,
+        kind: CallKind,
+    ) -> Lookup<Arc<TrustedInstance>, ResolveFailure, ResolveWait> {
+        let flight = match Self::call(shared, &issuer, now, kind) {
+            Lookup::Failed(failure) => return Lookup::Failed(failure),
+            Lookup::Found(trusted) => return Lookup::Found(trusted),
+            Lookup::Wait(flight) => flight,
+        };
+        match flight.wait(&shared.waiters) {
+            Some(wait) => Lookup::Wait(ResolveWait { shared: Arc::clone(shared), issuer, wait }),
+            None => Lookup::Failed(ResolveFailure::TooManyWaiting),
+        }
+    }
+
     /// Joins the call in flight for `issuer`, or starts one if the limits allow it.
     ///
     /// It returns `Found` if a call ended since the caller looked into the caches.
     fn call(
         shared: &Arc<Self>,
         issuer: &IssuerUrl,
-        now: Duration,
+        now: Moment,
         kind: CallKind,
     ) -> Lookup<Arc<TrustedInstance>, ResolveFailure, Flight<Resolution>> {
         let mut calls = shared.calls();
         match calls.in_flight.get(issuer) {
-            Some(flight) if flight.is_live(now) => return Lookup::Wait(flight.clone()),
+            Some(flight) if flight.is_live(now.monotonic) => return Lookup::Wait(flight.clone()),
             _ => {}
         }
         // A call may have ended since the caller looked into the caches, without this lock. Outcomes are stored under
         // it, so what the caches hold now is final.
         match shared.known(issuer, now) {
-            Some(known) if kind == CallKind::Initial || !known.is_refresh_due(now) => {
+            Some(known) if kind != CallKind::Refresh || !known.is_refresh_due(now) => {
                 return Lookup::Found(Arc::clone(&known.trusted));
             }
             // Before the call, not after its failure: neither a failure nor a lack of places causes a call per request.
@@ -229,40 +354,86 @@ impl Shared {
             None if shared.is_unknown(issuer, now) => return Lookup::Failed(ResolveFailure::UnknownIssuer),
             None => {}
         }
-        for (_, overdue) in calls.in_flight.extract_if(|_, flight| !flight.is_live(now)) {
-            overdue.stop();
+        if calls.sweeps.is_due(now.monotonic) {
+            for (_, overdue) in calls.in_flight.extract_if(|_, flight| !flight.is_live(now.monotonic)) {
+                overdue.stop();
+            }
         }
-        let (max_calls, has_capacity) = match kind {
-            CallKind::Initial => (MAX_CALLS - RESERVED_CALLS, calls.limit.has_capacity(now)),
-            CallKind::Refresh => (MAX_CALLS, true),
-        };
-        if calls.in_flight.len() >= max_calls || !has_capacity {
+        let is_allowed = kind != CallKind::Initial
+            || (calls.in_flight.len() < MAX_IN_FLIGHT && calls.limit.has_capacity(now.monotonic));
+        if !is_allowed {
             return Lookup::Failed(ResolveFailure::TooManyLookups);
         }
         calls.count += 1;
-        let Some(flight) = Self::start(shared, issuer, calls.count, now) else {
+        let Some(flight) = Self::start(shared, issuer, kind, calls.count, now.monotonic) else {
             return Lookup::Failed(ResolveFailure::NoRuntime);
         };
         if kind == CallKind::Initial {
-            calls.limit.take(now);
+            calls.limit.take(now.monotonic);
         }
-        calls.in_flight.insert(issuer.clone(), flight.clone());
+        if let Some(overdue) = calls.in_flight.insert(issuer.clone(), flight.clone()) {
+            overdue.stop();
+        }
         Lookup::Wait(flight)
     }
 
-    /// Starts a call; `None` outside a Tokio runtime.
-    fn start(shared: &Arc<Self>, issuer: &IssuerUrl, id: u64, now: Duration) -> Option<Flight<Resolution>> {
-        let (resolver, asked) = (Arc::clone(&shared.resolver), issuer.clone());
-        let call = async move { resolver.resolve(asked).await };
+    /// Starts a call, which waits for a place first; `None` outside a Tokio runtime.
+    fn start(
+        shared: &Arc<Self>,
+        issuer: &IssuerUrl,
+        kind: CallKind,
+        id: u64,
+        now: Duration,
+    ) -> Option<Flight<Resolution>> {
         // Weak, because the task would otherwise keep the cache alive, and dropping the verifier would not stop the
         // call.
-        let (cache, issuer) = (Arc::downgrade(shared), issuer.clone());
+        let cache = Arc::downgrade(shared);
+        let has_place = Arc::new(AtomicBool::new(false));
+        let call = {
+            let (resolver, places) = (Arc::clone(&shared.resolver), Arc::clone(&shared.places));
+            let (asked, has_place) = (issuer.clone(), Arc::clone(&has_place));
+            let class = usize::from(kind == CallKind::Initial);
+            async move {
+                let _place = places.acquire(class).await;
+                has_place.store(true, Ordering::Release);
+                resolver.resolve(asked).await
+            }
+        };
+        let issuer = issuer.clone();
         let on_done = move |resolved: Completion<_>, waiters: Announcer<Resolution>| {
             if let Some(cache) = cache.upgrade() {
-                cache.finish(&issuer, id, resolved, &waiters);
+                let found = cache.outcome(&issuer, resolved, has_place.load(Ordering::Acquire));
+                cache.finish(&issuer, id, found, &waiters);
             }
         };
         Flight::start(id, now, TIMEOUT, Span::resolve_instance, call, on_done)
+    }
+
+    /// What a call has found, or why it failed, with the error to log.
+    fn outcome(
+        &self,
+        issuer: &IssuerUrl,
+        resolved: Completion<Result<Option<Instance>, ResolveError>>,
+        has_place: bool,
+    ) -> Result<Arc<CachedInstance>, (ResolveFailure, Option<ResolveError>)> {
+        match resolved {
+            Completion::Finished(Ok(Some(instance))) => {
+                self.trust(issuer, instance).map_err(|error| (ResolveFailure::ResolverFailed, Some(error)))
+            }
+            Completion::Finished(Ok(None)) => Err((ResolveFailure::UnknownIssuer, None)),
+            Completion::Finished(Err(error)) => Err((ResolveFailure::ResolverFailed, Some(error))),
+            Completion::Panicked => {
+                Err((ResolveFailure::ResolverPanicked, Some(ResolveError::new("the resolver panicked"))))
+            }
+            Completion::TimedOut if has_place => {
+                let error = ResolveError::new(format!("timed out after {} seconds", TIMEOUT.as_secs()));
+                Err((ResolveFailure::ResolverTimeout, Some(error)))
+            }
+            Completion::TimedOut => {
+                let error = ResolveError::new(format!("no place for a call within {} seconds", TIMEOUT.as_secs()));
+                Err((ResolveFailure::TooManyLookups, Some(error)))
+            }
+        }
     }
 
     /// Stores the outcome of a call, unless another call has taken its place, and announces it.
@@ -271,30 +442,15 @@ impl Shared {
     /// outcome is dropped: the newer call has read the records later.
     ///
     /// The announcement comes before the log, because a subscriber is user code: if it panics or blocks, the waiters
-    /// have their outcome all the same. A failure changes neither cache, so a cached instance stays in use up to
-    /// [`MAX_AGE`].
+    /// have their outcome all the same. After a failure a cached instance stays in use up to [`MAX_AGE`].
     fn finish(
         &self,
         issuer: &IssuerUrl,
         id: u64,
-        resolved: Completion<Result<Option<Instance>, ResolveError>>,
+        found: Result<Arc<CachedInstance>, (ResolveFailure, Option<ResolveError>)>,
         waiters: &Announcer<Resolution>,
     ) {
-        let now = self.now();
-        let found = match resolved {
-            Completion::Finished(Ok(Some(instance))) => {
-                self.trust(issuer, instance, now).map_err(|error| (ResolveFailure::ResolverFailed, Some(error)))
-            }
-            Completion::Finished(Ok(None)) => Err((ResolveFailure::UnknownIssuer, None)),
-            Completion::Finished(Err(error)) => Err((ResolveFailure::ResolverFailed, Some(error))),
-            Completion::Panicked => {
-                Err((ResolveFailure::ResolverPanicked, Some(ResolveError::new("the resolver panicked"))))
-            }
-            Completion::TimedOut => {
-                let error = ResolveError::new(format!("timed out after {} seconds", TIMEOUT.as_secs()));
-                Err((ResolveFailure::ResolverTimeout, Some(error)))
-            }
-        };
+        let now = self.now().monotonic;
         let is_due = {
             let mut calls = self.calls();
             if calls.in_flight.get(issuer).is_none_or(|flight| flight.id() != id) {
@@ -304,13 +460,19 @@ impl Shared {
             match &found {
                 Ok(known) => {
                     self.known.insert(issuer.clone(), Arc::clone(known));
+                    self.remembered.insert(issuer.clone(), ());
                     self.unknown.invalidate(issuer);
                 }
                 Err((ResolveFailure::UnknownIssuer, _)) => {
                     self.known.invalidate(issuer);
+                    self.remembered.invalidate(issuer);
                     self.unknown.insert(issuer.clone(), now);
                 }
-                Err(_) => {}
+                Err(_) => {
+                    if let Some(known) = self.known.get(issuer) {
+                        known.has_failed.store(true, Ordering::Release);
+                    }
+                }
             }
             matches!(found, Err((_, Some(_)))) && calls.warnings.is_due(now)
         };
@@ -329,22 +491,26 @@ impl Shared {
     ///
     /// The instance must have the issuer that was asked for. Otherwise a mistake in the records, such as a wrong join,
     /// would let the keys of one tenant verify the tokens of another.
-    fn trust(
-        &self,
-        issuer: &IssuerUrl,
-        instance: Instance,
-        now: Duration,
-    ) -> Result<Arc<CachedInstance>, ResolveError> {
+    fn trust(&self, issuer: &IssuerUrl, instance: Instance) -> Result<Arc<CachedInstance>, ResolveError> {
         if !instance.config.issuers().contains(&issuer.as_str()) {
             return Err(ResolveError::new("the resolver returned an instance with another issuer"));
         }
         let before = self.known.get(issuer).filter(|known| known.instance.is_same(&instance));
         let trusted = match before {
             Some(known) => Arc::clone(&known.trusted),
-            None => Arc::new(TrustedInstance::new(instance.clone(), &self.resources).map_err(ResolveError::new)?),
+            None => {
+                let mut limited = instance.clone();
+                limited.config.max_token_length = limited.config.max_token_length.min(self.rules.max_token_length);
+                Arc::new(TrustedInstance::new(limited, &self.resources).map_err(ResolveError::new)?)
+            }
         };
-        let refresh_at = AtomicU64::new(nanos(now.saturating_add(REFRESH_INTERVAL)));
-        Ok(Arc::new(CachedInstance { instance, trusted, resolved_at: now, refresh_at }))
+        Ok(Arc::new(CachedInstance {
+            instance,
+            trusted,
+            resolved_at: self.now(),
+            not_before: AtomicU64::new(0),
+            has_failed: AtomicBool::new(false),
+        }))
     }
 
     /// Ends a call whose runtime is not polled, so that the next request starts another. The id keeps a late waiter
@@ -354,19 +520,23 @@ impl Shared {
         if calls.in_flight.get(issuer).is_some_and(|current| current.id() == flight.id()) {
             calls.in_flight.remove(issuer);
             flight.stop();
+            if let Some(known) = self.known.get(issuer) {
+                known.has_failed.store(true, Ordering::Release);
+            }
         }
     }
 
-    fn known(&self, issuer: &IssuerUrl, now: Duration) -> Option<Arc<CachedInstance>> {
+    fn known(&self, issuer: &IssuerUrl, now: Moment) -> Option<Arc<CachedInstance>> {
         self.known.get(issuer).filter(|known| known.is_usable(now))
     }
 
-    fn is_unknown(&self, issuer: &IssuerUrl, now: Duration) -> bool {
-        self.unknown.get(issuer).is_some_and(|since| now.saturating_sub(since) < NEGATIVE_TTL)
+    fn is_unknown(&self, issuer: &IssuerUrl, now: Moment) -> bool {
+        let age = self.unknown.get(issuer).and_then(|since| now.monotonic.checked_sub(since));
+        age.is_some_and(|age| age < NEGATIVE_TTL)
     }
 
-    fn now(&self) -> Duration {
-        self.resources.clock.monotonic()
+    fn now(&self) -> Moment {
+        Moment::now(&*self.resources.keys.clock)
     }
 
     fn calls(&self) -> MutexGuard<'_, Calls> {
@@ -375,35 +545,45 @@ impl Shared {
 }
 
 impl CachedInstance {
-    fn is_usable(&self, now: Duration) -> bool {
-        now.saturating_sub(self.resolved_at) < MAX_AGE
+    /// The monotonic clock alone decides, as for keys.
+    fn is_usable(&self, now: Moment) -> bool {
+        now.running_since(self.resolved_at) < MAX_AGE
     }
 
-    fn is_refresh_due(&self, now: Duration) -> bool {
-        self.refresh_at.load(Ordering::Relaxed) <= nanos(now)
+    fn is_refresh_due(&self, now: Moment) -> bool {
+        now.elapsed_since(self.resolved_at) >= REFRESH_INTERVAL
+            && nanos(now.monotonic) >= self.not_before.load(Ordering::Relaxed)
     }
 
-    /// Sets the next refresh to [`RETRY_INTERVAL`] from now. A success replaces the whole entry.
-    fn defer_refresh(&self, now: Duration) {
-        self.refresh_at.store(nanos(now.saturating_add(RETRY_INTERVAL)), Ordering::Relaxed);
+    fn is_late(&self, now: Moment) -> bool {
+        now.elapsed_since(self.resolved_at) >= LATE_AGE && !self.has_failed.load(Ordering::Acquire)
+    }
+
+    /// Drops its keys, which cached tokens would otherwise hold for as long as they are cached.
+    fn forget_keys(&self) {
+        self.trusted.keys.forget();
+    }
+
+    /// Allows the next refresh [`RETRY_INTERVAL`] from now. A success replaces the whole entry.
+    fn defer_refresh(&self, now: Moment) {
+        self.not_before.store(nanos(now.monotonic.saturating_add(RETRY_INTERVAL)), Ordering::Relaxed);
     }
 }
 
-/// Cached instances, and as many unknown issuers: at 255 bytes each, made-up issuers take a few megabytes at most.
+/// Cached instances, and as many unknown and remembered issuers: at 255 bytes each, made-up issuers take a few
+/// megabytes at most.
 pub(crate) const MAX_RESOLVED: usize = 10_000;
-/// Calls of the resolver at once: a small pool of database connections serves as many.
-const MAX_CALLS: usize = 16;
-/// Calls of those 16 that only refreshes may use. Four are enough for the refreshes of all instances: a lookup takes
-/// milliseconds, and each instance needs one in five minutes.
-const RESERVED_CALLS: usize = 4;
-/// Calls for issuers that are not cached. A service that starts in front of many tenants needs the burst; ten more a
-/// second are a load that a database does not notice.
-const INITIAL_BURST: u32 = 64;
-const INITIAL_INTERVAL: Duration = Duration::from_millis(100);
+/// Calls in flight that strangers may add to, waiting for a place or running: a bound on memory, which only raised
+/// limits can reach.
+const MAX_IN_FLIGHT: usize = 16_384;
+/// How often calls are looked for whose runtime is not polled. Each look visits all calls.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 /// The time limit of a call. A lookup in a table takes milliseconds, and a request waits for it.
 const TIMEOUT: Duration = Duration::from_secs(2);
 /// The age at which an instance is looked up again: as for keys, this is how long a removed tenant stays accepted.
 const REFRESH_INTERVAL: Duration = Duration::from_secs(5 * 60);
+/// The age from which requests wait for the lookup: as for keys, two intervals.
+const LATE_AGE: Duration = Duration::from_secs(2 * 5 * 60);
 /// The longest use of an instance while lookups fail: the application's database may be down for an hour.
 const MAX_AGE: Duration = Duration::from_secs(60 * 60);
 /// The time to the next lookup of an instance after one that failed: soon after an outage, and no call per request in

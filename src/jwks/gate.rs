@@ -52,6 +52,17 @@ struct State<F> {
     sets: u64,
 }
 
+/// A request for a fetch, for a token that was tried with the set of generation `seen`.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct FetchRequest {
+    pub(super) reason: FetchReason,
+    /// `None` if there was no set.
+    pub(super) seen: Option<u64>,
+    pub(super) now: Duration,
+    /// Whether joining a fetch in flight takes from the budget for the reason too. It bounds how many tokens wait.
+    pub(super) join_takes: bool,
+}
+
 /// What a request that asked for a fetch should do.
 pub(super) enum Entry<F> {
     /// The last fetch failed, and the next may start after this delay.
@@ -78,20 +89,29 @@ impl<F: InFlight> FetchGate<F> {
     /// The budget comes before the back-off. A token without a budget is then rejected (401) during an outage as well:
     /// even if fetches worked, none would start for it. With a budget, a back-off makes it 503, because a fetch that
     /// failed says nothing about the token.
+    ///
+    /// `may_start` takes from the budget that all instances of a verifier share. It is asked last, so that nothing is
+    /// taken for a fetch that does not start for another reason.
     pub(super) fn request(
         &self,
-        reason: FetchReason,
-        seen: Option<u64>,
-        now: Duration,
+        request: FetchRequest,
         current: impl FnOnce() -> Option<u64>,
+        may_start: impl FnOnce() -> bool,
         start: impl FnOnce(u64) -> Option<F>,
     ) -> Entry<F> {
+        let FetchRequest { reason, seen, now, join_takes } = request;
         let mut state = self.lock();
         if current() != seen {
             return Entry::SetChanged;
         }
-        if let Some(flight) = state.live_flight(now) {
-            return Entry::Joined(flight.clone());
+        if let Some(flight) = state.live_flight(now).cloned() {
+            if join_takes {
+                if !state.schedule.has_capacity(reason, now) {
+                    return Entry::BudgetExhausted;
+                }
+                state.schedule.take(reason, now);
+            }
+            return Entry::Joined(flight);
         }
         if !state.schedule.has_capacity(reason, now) {
             return Entry::BudgetExhausted;
@@ -99,6 +119,9 @@ impl<F: InFlight> FetchGate<F> {
         let delay = state.schedule.delay(now, seen.is_some());
         if !delay.is_zero() {
             return Entry::Backoff(delay);
+        }
+        if !may_start() {
+            return Entry::BudgetExhausted;
         }
         let Some(flight) = state.start(start) else { return Entry::NoRuntime };
         state.schedule.take(reason, now);
@@ -114,7 +137,7 @@ impl<F: InFlight> FetchGate<F> {
         now: Duration,
         current: impl FnOnce() -> Option<u64>,
     ) -> bool {
-        let state = self.lock();
+        let mut state = self.lock();
         current() == seen && state.live_flight(now).is_none() && !state.schedule.has_capacity(reason, now)
     }
 
@@ -159,12 +182,14 @@ impl<F: InFlight> FetchGate<F> {
         is_current
     }
 
-    /// Ends the flight with this id without a set; `false` if it is not the current flight.
-    pub(super) fn fail(&self, flight: u64, now: Duration, retry_after: Option<Duration>) -> bool {
+    /// Ends the flight with this id without a set, and runs `note` under the lock; `false` if it is not the current
+    /// flight.
+    pub(super) fn fail(&self, flight: u64, now: Duration, retry_after: Option<Duration>, note: impl FnOnce()) -> bool {
         let mut state = self.lock();
         let is_current = state.end(flight);
         if is_current {
             state.schedule.failed(now, retry_after);
+            note();
         }
         is_current
     }

@@ -9,6 +9,9 @@
 //!   started after the token arrived, so it did not.
 //! - [`MAX_LOOKS`] bounds how often a token looks again because the set changed under it.
 //!
+//! A token whose signature holds waits only if the set is late, see [`KeyStore::is_late`], and only once. The signature
+//! comes first, so that a forged token cannot make itself wait.
+//!
 //! A token with a bad signature remembers the thumbprints of the keys of its `kid`. After a fetch it is verified
 //! again only if the keys of its `kid` have changed, so a forgery costs no second verification.
 
@@ -16,10 +19,13 @@ use std::{sync::Arc, time::Duration};
 
 use super::{
     FetchErrorKind, KeysStatus,
+    key_cache::CachedKeySet,
     schedule::FetchReason,
-    store::{CachedKeySet, Fetch, FetchUnavailable, FetchWait, KeyStore},
+    store::{Fetch, FetchUnavailable, FetchWait, KeyStore},
 };
 use crate::{
+    clock::Moment,
+    config::ClerkConfig,
     jwt::{Algorithm, CheckedHeader, Compact, KeySet, VerifiedPayload, VerifyingKey},
     single_flight::Lookup,
 };
@@ -37,7 +43,7 @@ pub(crate) enum InstanceKeys {
 /// The keys that may have signed a token, before its signature is looked at.
 pub(crate) enum Candidates<'k> {
     /// The set of a store, or `None` without one, at the time of the look. That time decides whether a refresh is due.
-    Fetched { store: &'k KeyStore, set: Option<Arc<CachedKeySet>>, looked_at: Duration },
+    Fetched { store: &'k KeyStore, set: Option<Arc<CachedKeySet>>, looked_at: Moment },
     /// Keys that never change.
     Keys(&'k [VerifyingKey]),
 }
@@ -71,11 +77,12 @@ pub(crate) enum KeyError {
     UnknownKid,
 }
 
-/// A token that waits for a fetch which may bring its key.
+/// A token that waits for a fetch which may bring its key, or withdraw it.
 pub(crate) struct KeyWait {
     /// Why it waits, which decides what a failed fetch means for it.
     reason: FetchReason,
-    wait: FetchWait,
+    /// `None` if the set has changed meanwhile: there is nothing to wait for.
+    wait: Option<FetchWait>,
 }
 
 /// The fetches and verifications that one token has caused so far.
@@ -87,6 +94,8 @@ pub(crate) struct LookupAttempts {
     fetches: u32,
     /// Whether no further fetch can bring its key: one that started after the token arrived has succeeded.
     is_exhausted: bool,
+    /// Whether it has waited because the set was late. It then takes the set that there is.
+    has_waited_for_late_set: bool,
 }
 
 impl InstanceKeys {
@@ -113,31 +122,40 @@ impl InstanceKeys {
         }
     }
 
-    /// The generation in which the key that signed a token is found now; `None` if it was withdrawn or there is no set.
-    /// Starts a refresh that is due.
+    /// The generation in which the key that signed a token is found now; `None` if it was withdrawn, or if the set is
+    /// late or missing. Starts a refresh that is due.
     ///
-    /// While the generation `seen` is fresh, this costs three atomic loads and a clock reading. Otherwise it searches
-    /// the set for the same key under the same `kid`.
-    pub(crate) fn current_generation(&self, signed_by: &SignedBy, seen: u64) -> Option<u64> {
+    /// While the generation `seen` is fresh, this costs four atomic loads. Otherwise it searches the set for the same
+    /// key under the same `kid`.
+    pub(crate) fn current_generation(&self, signed_by: &SignedBy, seen: u64, now: Moment) -> Option<u64> {
         let Self::Fetched(store) = self else { return Some(seen) };
-        if store.is_fresh(seen) {
+        if store.is_fresh(seen, now) {
             return Some(seen);
         }
-        let set = store.current()?;
+        let (set, now) = store.current();
+        let set = set.filter(|set| !store.is_late(set, now))?;
         let keys = set.keys.get(&signed_by.kid)?;
         let is_there = keys.iter().any(|key| key.is_same(&signed_by.thumbprint, signed_by.algorithm));
         is_there.then_some(set.generation)
     }
 
-    /// Waits for a fetch that may bring the key of a token. After `Ok` the token is tried again.
+    /// Waits for a fetch that may bring the key of a token, or withdraw it. After `Ok` the token is tried again.
     ///
-    /// If the fetch fails, a token with a bad signature is rejected: a key with its `kid` exists. All others are
-    /// unavailable, since a key that nobody could fetch may exist. If the fetch was stopped, for example because keys
-    /// were forgotten, the token may start another.
+    /// If the fetch fails, a token with a bad signature is rejected: a key with its `kid` exists. One whose signature
+    /// holds under a late set is tried again with that set. All others are unavailable, since a key that nobody could
+    /// fetch may exist. If the fetch was stopped, for example because keys were forgotten, the token may start another.
     pub(crate) async fn wait(&self, wait: KeyWait, attempts: &mut LookupAttempts) -> Result<(), KeyError> {
         let KeyWait { reason, wait } = wait;
+        let Some(wait) = wait else { return Ok(()) };
         let is_own = wait.is_own();
-        match wait.end().await {
+        let outcome = wait.end().await;
+        if reason == FetchReason::LateSet {
+            attempts.has_waited_for_late_set = true;
+            // The token is older than its key set. If the new set lacks its key, no further one will have it.
+            attempts.is_exhausted = outcome == Some(Ok(()));
+            return Ok(());
+        }
+        match outcome {
             Some(Ok(())) => {
                 attempts.fetches += 1;
                 attempts.is_exhausted = is_own || attempts.fetches >= MAX_FETCHES;
@@ -156,7 +174,7 @@ impl InstanceKeys {
     /// Fetches the keys if there is no set.
     pub(crate) async fn warm_up(&self) -> Result<(), KeyError> {
         match self {
-            Self::Fetched(store) if store.current().is_none() => {
+            Self::Fetched(store) if store.current().0.is_none() => {
                 self.fetched(store.request(FetchReason::NoKeys, None)).await
             }
             _ => Ok(()),
@@ -219,6 +237,7 @@ impl Candidates<'_> {
         self,
         token: Compact<'p>,
         header: &CheckedHeader<'_>,
+        config: &ClerkConfig,
         attempts: &mut LookupAttempts,
     ) -> Lookup<SignedPayload<'p>, KeyError, KeyWait> {
         match self {
@@ -226,7 +245,7 @@ impl Candidates<'_> {
                 if let Some(set) = &set {
                     store.refresh_if_due(set, looked_at);
                 }
-                verify_with_store(store, set, token, header, attempts)
+                verify_with_store(store, (set, looked_at), token, header, config, attempts)
             }
             Self::Keys(keys) => match verify_with(keys, UNCHANGING, token, header.algorithm) {
                 Ok(signed) => Lookup::Found(signed),
@@ -236,15 +255,16 @@ impl Candidates<'_> {
     }
 }
 
-/// Verifies the signature with the set of a store, and requests a fetch if a key is missing.
+/// Verifies the signature with the set of a store, and requests a fetch if a key is missing or the set is late.
 ///
 /// It looks again if the set changed between the look and the request: the new set may have the key. `kid` is
 /// present here, since [`InstanceKeys::candidates`] has rejected headers without one.
 fn verify_with_store<'p>(
     store: &KeyStore,
-    mut set: Option<Arc<CachedKeySet>>,
+    (mut set, mut looked_at): (Option<Arc<CachedKeySet>>, Moment),
     mut token: Compact<'p>,
     header: &CheckedHeader<'_>,
+    config: &ClerkConfig,
     attempts: &mut LookupAttempts,
 ) -> Lookup<SignedPayload<'p>, KeyError, KeyWait> {
     let kid = header.key_id().unwrap_or_default();
@@ -253,13 +273,21 @@ fn verify_with_store<'p>(
         let keys = set.as_ref().and_then(|set| set.keys.get(kid));
         let (reason, error) = match (&set, keys) {
             (None, _) => (FetchReason::NoKeys, KeyError::Unavailable(FetchUnavailable::InProgress)),
+            // No fetch can make a token of another issuer valid. Its sender, such as a client of another environment,
+            // must not spend the budget that a rotation needs.
+            (Some(_), None) if is_foreign(&token, config) => return Lookup::Failed(KeyError::UnknownKid),
             (Some(_), None) => (FetchReason::UnknownKid, KeyError::UnknownKid),
             (Some(set), Some(keys)) => {
                 if attempts.have_rejected(keys) {
                     return Lookup::Failed(KeyError::InvalidSignature);
                 }
                 match verify_with(keys, set.generation, token, header.algorithm) {
-                    Ok(signed) => return Lookup::Found(signed),
+                    Ok(signed) => {
+                        return match refresh_of_late_set(store, set, looked_at, attempts) {
+                            Some(wait) => Lookup::Wait(wait),
+                            None => Lookup::Found(signed),
+                        };
+                    }
                     Err((KeyError::InvalidSignature, returned)) => token = returned,
                     Err((error, _)) => return Lookup::Failed(error),
                 }
@@ -274,13 +302,40 @@ fn verify_with_store<'p>(
             Fetch::Denied => return Lookup::Failed(error),
             Fetch::SetChanged => {
                 last = error;
-                set = store.current();
+                (set, looked_at) = store.current();
             }
             Fetch::Unavailable(unavailable) => return Lookup::Failed(KeyError::Unavailable(unavailable)),
-            Fetch::Wait(wait) => return Lookup::Wait(KeyWait { reason, wait }),
+            Fetch::Wait(wait) => return Lookup::Wait(KeyWait { reason, wait: Some(wait) }),
         }
     }
     Lookup::Failed(last)
+}
+
+/// The refresh that a token has to wait for whose signature holds under `set`; `None` if it has to wait for none.
+///
+/// Where no refresh is possible the set is used as it is: an outage must not reject the tokens of its keys.
+fn refresh_of_late_set(
+    store: &KeyStore,
+    set: &CachedKeySet,
+    looked_at: Moment,
+    attempts: &LookupAttempts,
+) -> Option<KeyWait> {
+    if attempts.has_waited_for_late_set || !store.is_late(set, looked_at) {
+        return None;
+    }
+    let reason = FetchReason::LateSet;
+    match store.request(reason, Some(set)) {
+        Fetch::Wait(wait) => Some(KeyWait { reason, wait: Some(wait) }),
+        // The key may not be in the new set: the token is verified again.
+        Fetch::SetChanged => Some(KeyWait { reason, wait: None }),
+        Fetch::Denied | Fetch::Unavailable(_) => None,
+    }
+}
+
+/// Whether the token claims an issuer that the instance does not have. The claim is not verified, and need not be: a
+/// token that lies here is rejected all the same.
+fn is_foreign(token: &Compact<'_>, config: &ClerkConfig) -> bool {
+    !token.claimed_issuer().is_some_and(|issuer| config.accepts_issuer(&issuer))
 }
 
 /// Tries the keys of one `kid` in turn; hands the token back if none verifies it.

@@ -3,17 +3,21 @@
 //! A key set is fetched when the first token needs it and refreshed in the background while it is in use. Nothing is
 //! spawned before a request needs it, and the fetch in flight stops with the last handle to its verifier.
 //!
-//! A token whose key is in the set never waits.
+//! A token whose key is in the set waits in one case only: nobody has used the set for so long that its refresh is
+//! overdue, as in a process that was idle or suspended.
 //!
 //! | situation | behaviour |
 //! |---|---|
 //! | the set is fresh | it is used |
 //! | 80 to 90 % of the refresh interval has passed, or of the stale limit if that is shorter | one refresh in the background; no request waits |
+//! | twice the refresh interval has passed, by the monotonic or the wall clock, and no refresh has failed since: the set is *late* | a token whose signature holds waits for one refresh, and is then verified again; if the refresh fails, the old set is used and no further request waits |
 //! | a refresh fails | the last good set is used up to the stale limit, 24 hours by default |
 //! | there is no set | requests wait for the one fetch in flight, at most its timeout, then get 503 with `Retry-After`; a request that joined too late for its key waits for one more fetch |
 //! | fetches fail | back-off from 0.25 s, doubling to 1 s without keys and 30 s with keys; `Retry-After` is honoured up to 5 s and 60 s |
 //! | a `kid` is unknown | a fetch, from a budget: two at once, one more every 10 seconds |
 //! | a signature is bad under a known `kid` | one fetch a minute, if the set is older than 30 seconds |
+//! | many instances need keys at once | 32 fetches at once for each verifier, of which 8 are kept for instances with keys and 8 for those not tried yet; the wait for a place counts towards the timeout |
+//! | forged tokens for many instances | a budget for each verifier, besides those of each instance: 64 fetches at once, 10 more every second |
 //! | a document has no usable key | a failed fetch: the old set stays |
 //!
 //! [`Verifier::keys_status`](crate::Verifier::keys_status) reports the state. The guide has the
@@ -54,9 +58,12 @@
 //! Fetches run on the Tokio runtime of the request that needs them. Build it with `enable_all`: the HTTP
 //! client needs its I/O driver and its timers.
 
+mod freshness;
 mod gate;
 #[cfg(feature = "reqwest")]
 mod http;
+mod key_cache;
+mod limits;
 mod lookup;
 mod schedule;
 mod source;
@@ -66,8 +73,10 @@ mod store;
 #[cfg(feature = "reqwest")]
 pub(crate) use self::http::{HttpClients, HttpKeySource};
 pub(crate) use self::{
+    key_cache::{KeyCache, RefreshPolicy},
+    limits::{FetchLimits, MAX_FETCHES},
     lookup::{InstanceKeys, KeyError, KeyWait, LookupAttempts, SignedBy, SignedPayload},
-    store::{FetchUnavailable, KeyCache, KeyStore, RefreshPolicy},
+    store::{FetchUnavailable, KeyResources, KeyStore},
 };
 pub use self::{
     source::{FetchError, FetchErrorKind, KeySource},

@@ -2,7 +2,8 @@
 //!
 //! Two rules, because two parties have to be protected. The back-off protects the server that fails, and every reason
 //! obeys it. The budgets protect the server from clients: a forged token with a made-up `kid` or signature would
-//! otherwise cause a fetch. Without keys there is no budget, because no token can then be verified anyway.
+//! otherwise cause a fetch. Without keys there is no budget, because no token can then be verified anyway. A token whose
+//! signature holds needs none: it is not forged.
 //!
 //! Times are handed in, so that tests need no clock.
 
@@ -15,10 +16,22 @@ use crate::rate_limit::RateLimit;
 pub(super) enum FetchReason {
     /// A key has the token's `kid` but does not verify the signature: a rotation may have reused the `kid`.
     BadSignature,
+    /// A key verifies the signature, but the set is so old that the key may have been withdrawn.
+    LateSet,
     /// There is no set that may be used.
     NoKeys,
     /// No key has the token's `kid`: a rotation may have added one.
     UnknownKid,
+}
+
+impl FetchReason {
+    /// Whether a token with a made-up `kid` or signature gives this reason, so that a budget bounds its fetches.
+    pub(super) fn is_forgeable(self) -> bool {
+        match self {
+            Self::BadSignature | Self::UnknownKid => true,
+            Self::LateSet | Self::NoKeys => false,
+        }
+    }
 }
 
 /// Back-off after failures, and a budget for each reason that forged tokens can give.
@@ -75,15 +88,16 @@ impl Schedule {
         };
         let doubled = FIRST_DELAY.saturating_mul(1_u32.checked_shl(self.failures.min(16) - 1).unwrap_or(u32::MAX));
         let backoff = doubled.min(longest) * (100 - self.jitter) / 100;
-        let asked = self.retry_after.min(longest_asked);
-        self.failed_at.saturating_add(backoff.max(asked)).saturating_sub(now)
+        let delay = backoff.max(self.retry_after.min(longest_asked));
+        // If the clock has gone back, the rest of the delay is not longer than the delay.
+        self.failed_at.saturating_add(delay).saturating_sub(now).min(delay)
     }
 
     /// Whether the budget for `reason` allows one more fetch.
-    pub(super) fn has_capacity(&self, reason: FetchReason, now: Duration) -> bool {
+    pub(super) fn has_capacity(&mut self, reason: FetchReason, now: Duration) -> bool {
         match reason {
             FetchReason::BadSignature => self.bad_signature.has_capacity(now),
-            FetchReason::NoKeys => true,
+            FetchReason::LateSet | FetchReason::NoKeys => true,
             FetchReason::UnknownKid => self.unknown_kid.has_capacity(now),
         }
     }
@@ -91,7 +105,7 @@ impl Schedule {
     pub(super) fn take(&mut self, reason: FetchReason, now: Duration) {
         match reason {
             FetchReason::BadSignature => self.bad_signature.take(now),
-            FetchReason::NoKeys => {}
+            FetchReason::LateSet | FetchReason::NoKeys => {}
             FetchReason::UnknownKid => self.unknown_kid.take(now),
         }
     }
@@ -146,6 +160,15 @@ mod tests {
         }
         schedule.succeeded();
         assert_eq!(schedule.delay(at(7), true), Duration::ZERO);
+    }
+
+    #[test]
+    fn a_clock_that_goes_back_lengthens_no_delay() {
+        let mut schedule = Schedule::new();
+        schedule.failed(at(1_000_000), None);
+        assert!(schedule.delay(at(900_000), false) <= FIRST_DELAY);
+        schedule.failed(at(1_000_000), Some(at(3)));
+        assert_eq!(schedule.delay(at(900_000), true), at(3));
     }
 
     #[test]

@@ -88,6 +88,9 @@ pub enum FetchErrorKind {
     Timeout,
     /// The document is larger than 512 KiB or has more than 1024 keys.
     TooLarge,
+    /// Other fetches of the verifier, for other instances, took all places until
+    /// [`jwks_timeout`](crate::ClerkConfig::jwks_timeout).
+    TooManyFetches,
     /// The server could not be reached, or the key source returned an error.
     Transport,
     /// The response has a `Content-Encoding`, although none was asked for. It could grow past the size limit.
@@ -177,6 +180,7 @@ impl FetchErrorKind {
             Self::Panicked => "panicked",
             Self::Timeout => "timeout",
             Self::TooLarge => "too_large",
+            Self::TooManyFetches => "too_many_fetches",
             Self::Transport => "transport",
             Self::UnexpectedEncoding => "unexpected_encoding",
             Self::UnexpectedRedirect => "unexpected_redirect",
@@ -203,6 +207,7 @@ impl fmt::Display for FetchErrorKind {
             Self::Panicked => "the key source panicked",
             Self::Timeout => "timed out fetching the JWKS document",
             Self::TooLarge => "JWKS document too large",
+            Self::TooManyFetches => "too many fetches of other instances in progress",
             Self::Transport => "could not fetch the JWKS document",
             Self::UnexpectedEncoding => "unexpected Content-Encoding",
             Self::UnexpectedRedirect => "unexpected redirect",

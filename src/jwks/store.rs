@@ -1,58 +1,43 @@
 //! The key set of one instance over time: fetched, used, refreshed, stale, forgotten.
 //!
-//! Three parts work together. The [`FetchGate`] decides which request starts a fetch. A [`Flight`] runs it. The
-//! [`KeyCache`] holds the set. The [`KeyStore`] connects them, and is the only one of them that reads the clock.
+//! Several parts work together. The [`FetchGate`] decides which request starts a fetch. A [`Flight`] runs it, within
+//! the [`FetchLimits`] of the verifier. The [`KeyCache`] holds the set. The [`KeyStore`] connects them, and is the only
+//! one of them that reads the clock.
 //!
-//! A cache hit of a token only needs to know that its generation is still current and fresh. Two atomics say so without
-//! a lock; see [`KeyStore::is_fresh`]. All other paths read the set itself.
+//! A cache hit of a token only needs to know that its generation is still current and fresh. [`Freshness`] says so
+//! without a lock. All other paths read the set itself.
 
 use std::{
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, Ordering},
     },
     time::Duration,
 };
 
-use moka::{policy::EvictionPolicy, sync::Cache};
 use tokio::sync::Semaphore;
 
 use super::{
     FetchError, FetchErrorKind, KeySource, KeysStatus,
-    gate::{Entry, FetchGate, InFlight},
+    freshness::Freshness,
+    gate::{Entry, FetchGate, FetchRequest, InFlight},
+    key_cache::{CachedKeySet, KeyCache, RefreshPolicy},
+    limits::{FetchClass, FetchLimits},
     schedule::FetchReason,
 };
 use crate::{
-    clock::{Clock, nanos},
+    clock::{Clock, Moment},
     jwt::KeySet,
     rate_limit::Throttle,
     single_flight::{Announcer, Completion, Flight, FlightWait, MAX_WAITING, WaitEnd},
     telemetry::{self, Span, WARNING_INTERVAL},
 };
 
-/// The key sets of one verifier, each under the number of its store. One cache bounds the memory of all of them.
-///
-/// It decides nothing about age: the clock of moka cannot be injected, so the timestamps of a set say whether it may be
-/// used. The expiry of moka only frees memory, at twice the stale limit.
-#[derive(Clone)]
-pub(crate) struct KeyCache(Cache<u64, Arc<CachedKeySet>>);
-
-/// A key set as it was fetched. All times are monotonic.
-pub(crate) struct CachedKeySet {
-    pub(crate) keys: KeySet,
-    /// The number of the set among the sets of its store, from 1.
-    pub(crate) generation: u64,
-    fetched_at: Duration,
-    /// Fixed when the set is stored, so that its jitter is drawn once.
-    refresh_at: Duration,
-}
-
-/// When a set is refreshed, how long it may be used, and how long a fetch may take.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct RefreshPolicy {
-    pub(crate) interval: Duration,
-    pub(crate) stale_limit: Duration,
-    pub(crate) timeout: Duration,
+/// What the stores of all instances of a verifier share.
+pub(crate) struct KeyResources {
+    pub(crate) cache: KeyCache,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) limits: FetchLimits,
 }
 
 /// The key set of one instance: held in the cache, refreshed by at most one fetch at once.
@@ -99,17 +84,15 @@ pub(super) type Outcome = Result<(), FetchErrorKind>;
 struct Shared {
     source: Arc<dyn KeySource>,
     policy: RefreshPolicy,
-    clock: Arc<dyn Clock>,
-    cache: KeyCache,
+    resources: Arc<KeyResources>,
     /// The number of the store, its key in the cache.
     number: u64,
     gate: FetchGate<Flight<Outcome>>,
     /// One permit for each request that may wait.
     waiters: Arc<Semaphore>,
-    /// The generation of the newest set; zero if it was dropped or is being replaced.
-    newest: AtomicU64,
-    /// When the newest set is due for a refresh, in nanoseconds of the monotonic clock.
-    fresh_until: AtomicU64,
+    freshness: Freshness,
+    /// Whether a fetch has failed since the last success. Only a set whose refresh has not failed makes tokens wait.
+    has_failed: AtomicBool,
     history: Mutex<History>,
 }
 
@@ -121,48 +104,23 @@ struct History {
     warnings: Throttle,
 }
 
-impl KeyCache {
-    /// Makes a cache for so many instances, whose sets may be used for `stale_limit` at most.
-    pub(crate) fn new(instances: usize, stale_limit: Duration) -> Self {
-        let instances = u64::try_from(instances).unwrap_or(u64::MAX);
-        let cache = Cache::builder()
-            .max_capacity(instances.saturating_add(SPARE_CAPACITY))
-            // The default policy of moka may not admit a new entry to a full cache. A fetched set must be stored.
-            .eviction_policy(EvictionPolicy::lru())
-            .time_to_live(stale_limit * 2);
-        Self(cache.build())
-    }
-}
-
-impl RefreshPolicy {
-    /// The age at which a set is refreshed: nine tenths of the interval, or up to a tenth of it earlier, so that many
-    /// processes do not fetch at once. If the stale limit is shorter than the interval, it counts instead: the set has
-    /// to be replaced before it may no longer be used.
-    fn refresh_due(&self) -> Duration {
-        let permille = REFRESH_AT - fastrand::u32(0..=REFRESH_JITTER);
-        self.interval.min(self.stale_limit) * permille / 1000
-    }
-}
-
 impl KeyStore {
-    /// Makes a store without a set. `number` must be unique among the stores that share `cache`.
+    /// Makes a store without a set. `number` must be unique among the stores that share `resources`.
     pub(crate) fn new(
-        cache: KeyCache,
+        resources: Arc<KeyResources>,
         number: u64,
         source: Arc<dyn KeySource>,
         policy: RefreshPolicy,
-        clock: Arc<dyn Clock>,
     ) -> Self {
         let shared = Shared {
             source,
             policy,
-            clock,
-            cache,
+            resources,
             number,
             gate: FetchGate::new(),
             waiters: Arc::new(Semaphore::new(MAX_WAITING)),
-            newest: AtomicU64::new(0),
-            fresh_until: AtomicU64::new(0),
+            freshness: Freshness::new(),
+            has_failed: AtomicBool::new(false),
             history: Mutex::new(History {
                 last_error: None,
                 last_success: None,
@@ -176,52 +134,66 @@ impl KeyStore {
     /// token calls it.
     ///
     /// The stale limit needs no check of its own: a set is due for a refresh before it is stale.
-    pub(super) fn is_fresh(&self, generation: u64) -> bool {
-        let is_newest = || self.shared.newest.load(Ordering::Acquire) == generation;
-        // The generation is read again after the time: the time could be that of a set which has just replaced this
-        // one. No generation is used twice, so equal readings mean that the set did not change in between.
-        is_newest()
-            && nanos(self.shared.clock.monotonic()) < self.shared.fresh_until.load(Ordering::Acquire)
-            && is_newest()
+    pub(super) fn is_fresh(&self, generation: u64, now: Moment) -> bool {
+        self.shared.freshness.is_fresh(generation, now.into())
     }
 
     /// The set to verify with, unless there is none or it is past the stale limit, and the time of this look.
     ///
     /// It starts no refresh: a token that is rejected by its header or its form must not cause a fetch.
-    pub(super) fn peek(&self) -> (Option<Arc<CachedKeySet>>, Duration) {
-        let now = self.shared.clock.monotonic();
+    pub(super) fn peek(&self) -> (Option<Arc<CachedKeySet>>, Moment) {
+        let now = self.shared.now();
         (self.shared.usable(now), now)
     }
 
     /// As [`peek`](Self::peek), and starts a refresh that is due.
-    pub(super) fn current(&self) -> Option<Arc<CachedKeySet>> {
+    pub(super) fn current(&self) -> (Option<Arc<CachedKeySet>>, Moment) {
         let (set, now) = self.peek();
-        let set = set?;
-        self.refresh_if_due(&set, now);
-        Some(set)
+        if let Some(set) = &set {
+            self.refresh_if_due(set, now);
+        }
+        (set, now)
     }
 
     /// Starts a refresh of a set in use, if it is due. A set that nobody uses is not refreshed.
-    pub(super) fn refresh_if_due(&self, set: &CachedKeySet, now: Duration) {
-        if now >= set.refresh_at {
+    pub(super) fn refresh_if_due(&self, set: &CachedKeySet, now: Moment) {
+        if set.is_refresh_due(now) {
+            let now = now.monotonic;
             self.shared.gate.refresh_if_idle(now, |id| Shared::start(&self.shared, id, now));
         }
     }
 
-    /// Requests a fetch for a token whose key was missing from the set `seen`; `None` if there was no set.
+    /// Whether a token must not be accepted with this set before a refresh was tried: nobody has used the set for so
+    /// long that a key may have been withdrawn unnoticed.
+    ///
+    /// Not once a refresh has failed. During an outage each token would otherwise wait for a fetch that fails.
+    pub(super) fn is_late(&self, set: &CachedKeySet, now: Moment) -> bool {
+        set.longest_age(now) >= self.shared.policy.late_after() && !self.shared.has_failed.load(Ordering::Acquire)
+    }
+
+    /// Requests a fetch for a token that was tried with the set `seen`; `None` if there was no set.
     ///
     /// A bad signature is special: a key with the `kid` exists, so most such tokens are forged. It starts no fetch if
-    /// the set is young, and where no fetch is possible the token is rejected (401) and not postponed (503).
+    /// the set is young, and where no fetch is possible the token is rejected (401) and not postponed (503). If the set
+    /// is late, a refresh is in flight that valid tokens wait for; then only so many bad signatures may join it as may
+    /// start one.
     pub(super) fn request(&self, reason: FetchReason, seen: Option<&CachedKeySet>) -> Fetch {
-        let now = self.shared.clock.monotonic();
+        let now = self.shared.now();
         let generation = |set: &CachedKeySet| set.generation;
         let current = || self.shared.usable(now).as_deref().map(generation);
-        let is_settling = |seen: &CachedKeySet| now.saturating_sub(seen.fetched_at) < MIN_AGE_FOR_BAD_SIGNATURE;
-        if reason == FetchReason::BadSignature && seen.is_some_and(is_settling) {
+        let is_bad_signature = reason == FetchReason::BadSignature;
+        if is_bad_signature && seen.is_some_and(|seen| seen.age(now) < MIN_AGE_FOR_BAD_SIGNATURE) {
             return if current() == seen.map(generation) { Fetch::Denied } else { Fetch::SetChanged };
         }
-        let start = |id| Shared::start(&self.shared, id, now);
-        let fetch = match self.shared.gate.request(reason, seen.map(generation), now, current, start) {
+        let request = FetchRequest {
+            reason,
+            seen: seen.map(generation),
+            now: now.monotonic,
+            join_takes: is_bad_signature && seen.is_some_and(|seen| self.is_late(seen, now)),
+        };
+        let may_start = || !reason.is_forgeable() || self.shared.resources.limits.try_take_forgeable(now.monotonic);
+        let start = |id| Shared::start(&self.shared, id, now.monotonic);
+        let fetch = match self.shared.gate.request(request, current, may_start, start) {
             Entry::Backoff(retry_after) => {
                 let kind = self.shared.history().last_error.unwrap_or(FetchErrorKind::Transport);
                 Fetch::Unavailable(FetchUnavailable::Failed { kind, retry_after })
@@ -235,7 +207,7 @@ impl KeyStore {
         match fetch {
             // A 503 makes clients try again. A key with that `kid` exists and does not verify the token, so the token
             // is most likely forged: reject it.
-            Fetch::Unavailable(_) if reason == FetchReason::BadSignature => Fetch::Denied,
+            Fetch::Unavailable(_) if is_bad_signature => Fetch::Denied,
             fetch => fetch,
         }
     }
@@ -244,15 +216,15 @@ impl KeyStore {
     ///
     /// Not if a refresh is due. The token then goes through [`request`](Self::request), after the refresh has started,
     /// and joins it: the refresh may bring its key.
-    pub(super) fn is_unknown_kid_final(&self, seen: &CachedKeySet, now: Duration) -> bool {
+    pub(super) fn is_unknown_kid_final(&self, seen: &CachedKeySet, now: Moment) -> bool {
         let current = || self.shared.usable(now).map(|set| set.generation);
-        now < seen.refresh_at
-            && self.shared.gate.is_exhausted(FetchReason::UnknownKid, Some(seen.generation), now, current)
+        !seen.is_refresh_due(now)
+            && self.shared.gate.is_exhausted(FetchReason::UnknownKid, Some(seen.generation), now.monotonic, current)
     }
 
     /// Fetches now, whatever the budgets and the back-off say, or joins the fetch in flight.
     pub(super) fn force(&self) -> Fetch {
-        let now = self.shared.clock.monotonic();
+        let now = self.shared.now().monotonic;
         match self.shared.gate.force(now, |id| Shared::start(&self.shared, id, now)) {
             Entry::Joined(flight) => Shared::wait(&self.shared, flight, false),
             Entry::Started(flight) => Shared::wait(&self.shared, flight, true),
@@ -266,27 +238,27 @@ impl KeyStore {
     /// this. Requests that wait for it start another.
     pub(super) fn forget(&self) {
         self.shared.gate.reset(|| {
-            self.shared.newest.store(0, Ordering::Release);
-            self.shared.cache.0.invalidate(&self.shared.number);
+            self.shared.freshness.clear();
+            self.shared.resources.cache.remove(self.shared.number);
         });
     }
 
     pub(super) fn status(&self) -> KeysStatus {
-        let now = self.shared.clock.monotonic();
+        let now = self.shared.now();
         let set = self.shared.usable(now);
         let history = self.shared.history();
         KeysStatus {
             keys: set.as_ref().map_or(0, |set| set.keys.len()),
-            age: set.map(|set| now.saturating_sub(set.fetched_at)),
-            last_success: history.last_success.map(|at| now.saturating_sub(at)),
+            age: set.map(|set| set.age(now)),
+            last_success: history.last_success.map(|at| now.monotonic.saturating_sub(at)),
             last_error: history.last_error,
         }
     }
 
     /// How long until the next attempt to fetch, for `Retry-After`.
     pub(super) fn retry_after(&self) -> Duration {
-        let now = self.shared.clock.monotonic();
-        self.shared.gate.delay(now, self.shared.usable(now).is_some())
+        let now = self.shared.now();
+        self.shared.gate.delay(now.monotonic, self.shared.usable(now).is_some())
     }
 }
 
@@ -319,16 +291,33 @@ impl FetchWait {
 impl Shared {
     /// Starts a fetch; `None` outside a Tokio runtime.
     fn start(shared: &Arc<Self>, id: u64, now: Duration) -> Option<Flight<Outcome>> {
-        let source = Arc::clone(&shared.source);
-        // Parsing is part of the work: its time counts, and a document without a usable key is a failed fetch.
-        let fetch = async move {
-            let document = source.fetch().await?;
-            KeySet::parse(&document).map_err(|error| FetchError::of_kind(error.into()))
-        };
         // Weak, because the task would otherwise keep the store alive, and dropping the verifier would not stop the
         // fetch.
         let store = Arc::downgrade(shared);
+        let (source, resources) = (Arc::clone(&shared.source), Arc::clone(&shared.resources));
+        let has_place = Arc::new(AtomicBool::new(false));
+        let fetch = {
+            let (store, has_place) = (store.clone(), Arc::clone(&has_place));
+            async move {
+                // Asked in the task, and not under the lock of the gate.
+                let class = store.upgrade().map_or(FetchClass::NoKeys, |store| store.class());
+                // The wait for a place is part of the work, so its time counts. So is parsing, and a document without a
+                // usable key is a failed fetch.
+                let _place = resources.limits.place(class).await;
+                has_place.store(true, Ordering::Release);
+                let document = source.fetch().await?;
+                KeySet::parse(&document).map_err(|error| FetchError::of_kind(error.into()))
+            }
+        };
         let on_done = move |fetched: Completion<Result<KeySet, FetchError>>, waiters: Announcer<Outcome>| {
+            let fetched = match fetched {
+                Completion::Finished(fetched) => fetched,
+                Completion::Panicked => Err(FetchError::of_kind(FetchErrorKind::Panicked)),
+                Completion::TimedOut if has_place.load(Ordering::Acquire) => {
+                    Err(FetchError::of_kind(FetchErrorKind::Timeout))
+                }
+                Completion::TimedOut => Err(FetchError::of_kind(FetchErrorKind::TooManyFetches)),
+            };
             if let Some(store) = store.upgrade() {
                 store.finish(id, fetched, &waiters);
             }
@@ -347,32 +336,25 @@ impl Shared {
     ///
     /// The set is stored before the announcement, so that every waiter finds it. The announcement comes before the log:
     /// a subscriber is user code, and if it panics or blocks, the waiters have their outcome all the same.
-    fn finish(&self, flight: u64, fetched: Completion<Result<KeySet, FetchError>>, waiters: &Announcer<Outcome>) {
-        let fetched = match fetched {
-            Completion::Finished(fetched) => fetched,
-            Completion::Panicked => Err(FetchError::of_kind(FetchErrorKind::Panicked)),
-            Completion::TimedOut => Err(FetchError::of_kind(FetchErrorKind::Timeout)),
-        };
+    fn finish(&self, flight: u64, fetched: Result<KeySet, FetchError>, waiters: &Announcer<Outcome>) {
         let keys = match fetched {
             Ok(keys) => keys,
             Err(error) => return self.fail(flight, &error, |kind| waiters.announce(Err(kind))),
         };
-        let now = self.clock.monotonic();
+        let now = self.now();
         let (count, skipped) = (keys.len(), keys.skipped());
         let keep = |generation| {
-            let refresh_at = now.saturating_add(self.policy.refresh_due());
-            let set = CachedKeySet { keys, generation, fetched_at: now, refresh_at };
-            self.cache.0.insert(self.number, Arc::new(set));
-            // Zero in between: `is_fresh` must not combine the old generation with the new time.
-            self.newest.store(0, Ordering::Release);
-            self.fresh_until.store(nanos(refresh_at), Ordering::Release);
-            self.newest.store(generation, Ordering::Release);
+            let set = CachedKeySet::new(keys, generation, now, self.policy);
+            let fresh_until = set.fresh_until();
+            self.resources.cache.insert(self.number, set);
+            self.has_failed.store(false, Ordering::Release);
+            self.freshness.publish(generation, fresh_until);
         };
         if self.gate.succeed(flight, keep) {
             {
                 let mut history = self.history();
                 history.last_error = None;
-                history.last_success = Some(now);
+                history.last_success = Some(now.monotonic);
                 history.warnings = Throttle::new(WARNING_INTERVAL);
             }
             waiters.announce(Ok(()));
@@ -382,25 +364,44 @@ impl Shared {
 
     /// Ends a flight without a set, unless it was stopped or replaced. The set in use stays.
     fn fail(&self, flight: u64, error: &FetchError, announce: impl FnOnce(FetchErrorKind)) {
-        let now = self.clock.monotonic();
-        if !self.gate.fail(flight, now, error.delay()) {
+        let now = self.now();
+        // Under the lock of the gate, so that the failure of one flight cannot be noted after the success of the next.
+        let note = || self.has_failed.store(true, Ordering::Release);
+        if !self.gate.fail(flight, now.monotonic, error.delay(), note) {
             return;
         }
-        let age = self.usable(now).map(|set| now.saturating_sub(set.fetched_at));
+        let age = self.usable(now).map(|set| set.age(now));
         // The throttle is asked last, and under the lock: a failure that is no warning must not use up the interval.
         let is_due = {
             let mut history = self.history();
             history.last_error = Some(error.kind());
-            telemetry::is_worth_a_warning(age) && history.warnings.is_due(now)
+            telemetry::is_worth_a_warning(age) && history.warnings.is_due(now.monotonic)
         };
         announce(error.kind());
         telemetry::fetch_failed(error, age, is_due);
     }
 
+    /// How much a fetch that starts now matters.
+    fn class(&self) -> FetchClass {
+        if self.usable(self.now()).is_some() {
+            return FetchClass::HasKeys;
+        }
+        match self.history().last_error {
+            // A fetch that found no place says nothing about the source.
+            None | Some(FetchErrorKind::TooManyFetches) => FetchClass::NoKeys,
+            Some(_) => FetchClass::NoKeysAfterFailure,
+        }
+    }
+
     /// The set, unless there is none or it is past the stale limit. A stale set is never used, whatever the outage.
-    fn usable(&self, now: Duration) -> Option<Arc<CachedKeySet>> {
-        let set = self.cache.0.get(&self.number)?;
-        (now.saturating_sub(set.fetched_at) < self.policy.stale_limit).then_some(set)
+    ///
+    /// The monotonic clock alone decides: a wall clock that was set years ahead must not end the service.
+    fn usable(&self, now: Moment) -> Option<Arc<CachedKeySet>> {
+        self.resources.cache.get(self.number).filter(|set| set.age(now) < self.policy.stale_limit)
+    }
+
+    fn now(&self) -> Moment {
+        Moment::now(&*self.resources.clock)
     }
 
     fn history(&self) -> MutexGuard<'_, History> {
@@ -411,7 +412,7 @@ impl Shared {
 impl Drop for Shared {
     /// Stops the fetch in flight, and frees the set at once: in a verifier with a resolver, stores come and go.
     fn drop(&mut self) {
-        self.gate.reset(|| self.cache.0.invalidate(&self.number));
+        self.gate.reset(|| self.resources.cache.remove(self.number));
     }
 }
 
@@ -425,13 +426,5 @@ impl InFlight for Flight<Outcome> {
     }
 }
 
-/// In thousandths of the refresh interval. A tenth remains for the fetch and its retries before the interval is over.
-const REFRESH_AT: u32 = 900;
-/// In thousandths of the refresh interval: replicas that started together spread their fetches over this much of it.
-const REFRESH_JITTER: u32 = 100;
-/// Sets of dropped stores count until the next maintenance of moka, which comes after 64 operations at the latest.
-/// Without room for them, moka would evict a set that is in use. Stores of replaced instances count too while cached
-/// tokens hold them; an eviction that they cause costs one fetch.
-const SPARE_CAPACITY: u64 = 64;
 /// A bad signature starts no fetch while the set is younger: Clerk has just been asked, so another key is unlikely.
 const MIN_AGE_FOR_BAD_SIGNATURE: Duration = Duration::from_secs(30);

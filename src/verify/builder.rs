@@ -4,16 +4,16 @@ use std::{
 };
 
 use super::{
-    Clock, Instance, InstanceResolver, SystemClock,
+    Clock, Instance, InstanceResolver, ResolverLimits, SystemClock,
     cache::{TokenCache, TokenCacheLimits},
     verifier::{Inner, Verifier},
 };
 #[cfg(feature = "reqwest")]
 use crate::jwks::HttpClients;
 use crate::{
-    config::{ClerkConfig, ConfigError, MAX_STALE_LIMIT, MAX_TOKEN_LENGTH},
-    instance::{InstanceRegistry, InstanceResources, MAX_RESOLVED, ResolverCache},
-    jwks::KeyCache,
+    config::{ClerkConfig, ConfigError, MAX_STALE_LIMIT},
+    instance::{InstanceRegistry, InstanceResources, MAX_RESOLVED, ResolverCache, ResolverRules},
+    jwks::{FetchLimits, KeyCache, KeyResources},
 };
 
 /// Builder of a [`Verifier`] with several instances, a resolver, or a clock, key source or HTTP client of your own.
@@ -39,6 +39,8 @@ use crate::{
 pub struct VerifierBuilder {
     instances: Vec<Instance>,
     resolver: Option<Arc<dyn InstanceResolver>>,
+    resolver_limits: ResolverLimits,
+    resolved_token_length: usize,
     allow_local_issuers: bool,
     clock: Arc<dyn Clock>,
     #[cfg(feature = "reqwest")]
@@ -91,6 +93,8 @@ impl VerifierBuilder {
         Self {
             instances: Vec::new(),
             resolver: None,
+            resolver_limits: ResolverLimits::new(),
+            resolved_token_length: ClerkConfig::empty().max_token_length,
             allow_local_issuers: false,
             clock: Arc::new(SystemClock::new()),
             #[cfg(feature = "reqwest")]
@@ -164,6 +168,26 @@ impl VerifierBuilder {
     /// ```
     pub fn resolver(self, resolver: impl InstanceResolver + 'static) -> Self {
         Self { resolver: Some(Arc::new(resolver)), ..self }
+    }
+
+    /// Sets how many calls of the resolver may run and start; see [`ResolverLimits`] for the defaults and an example.
+    pub fn resolver_limits(self, limits: ResolverLimits) -> Self {
+        Self { resolver_limits: limits, ..self }
+    }
+
+    /// Sets the maximum length of tokens in bytes for instances that the resolver returns: 512 to 1 048 576 (1 MiB),
+    /// 16 384 by default.
+    ///
+    /// A token has to be decoded before its instance is known, so an instance can only lower this limit, by its own
+    /// [`max_token_length`](crate::ClerkConfig::max_token_length), which is 16 384 by default too. Configured instances
+    /// have their own limits alone.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::Invalid`] if `bytes` is out of that range.
+    pub fn max_token_length(self, bytes: usize) -> Result<Self, ConfigError> {
+        let checked = ClerkConfig::empty().max_token_length(bytes)?;
+        Ok(Self { resolved_token_length: checked.max_token_length, ..self })
     }
 
     /// Lets the resolver look up issuers with a port, an IP address or a name outside the public DNS, and `http`
@@ -261,23 +285,31 @@ impl VerifierBuilder {
     /// - [`ConfigError::Conflict`] if two instances have the same issuer.
     pub fn build(self) -> Result<Verifier, ConfigError> {
         let configs = || self.instances.iter().map(|instance| &instance.config);
-        let max_token_length = configs().map(|config| config.max_token_length).max().unwrap_or_default();
+        let longest_token = configs().map(|config| config.max_token_length).max();
         let stale_limit = configs().map(|config| config.jwks_stale_limit).max().unwrap_or_default();
-        // A resolver may return any configuration, so the shared parts must serve the most permissive one.
-        let (capacity, stale_limit, max_token_length) = match self.resolver {
-            Some(_) => (self.instances.len() + MAX_RESOLVED, MAX_STALE_LIMIT, MAX_TOKEN_LENGTH),
-            None => (self.instances.len(), stale_limit, max_token_length),
+        // A resolver may return any configuration, so the key cache must serve the most permissive one. The length of a
+        // token is limited before its instance is known, so there the resolver's instances have a limit of their own.
+        let (capacity, stale_limit, resolved_token) = match self.resolver {
+            Some(_) => (self.instances.len() + MAX_RESOLVED, MAX_STALE_LIMIT, Some(self.resolved_token_length)),
+            None => (self.instances.len(), stale_limit, None),
         };
+        let max_token_length = longest_token.max(resolved_token).unwrap_or_default();
         let resources = Arc::new(InstanceResources {
-            clock: Arc::clone(&self.clock),
-            key_cache: KeyCache::new(capacity, stale_limit),
+            keys: Arc::new(KeyResources {
+                cache: KeyCache::new(capacity, stale_limit),
+                clock: Arc::clone(&self.clock),
+                limits: FetchLimits::new(),
+            }),
             #[cfg(feature = "reqwest")]
             http_clients: HttpClients::new(self.http_client),
             stores: AtomicU64::new(0),
         });
-        let resolved = self
-            .resolver
-            .map(|resolver| ResolverCache::new(resolver, self.allow_local_issuers, Arc::clone(&resources)));
+        let rules = ResolverRules {
+            allow_local_issuers: self.allow_local_issuers,
+            limits: self.resolver_limits.check()?,
+            max_token_length: self.resolved_token_length,
+        };
+        let resolved = self.resolver.map(|resolver| ResolverCache::new(resolver, rules, Arc::clone(&resources)));
         let instances = InstanceRegistry::new(self.instances, &resources, resolved)?;
         let limits = self.token_cache.filter(|limits| limits.entries > 0 && limits.bytes > 0);
         let token_cache = limits.map(TokenCache::new);

@@ -15,7 +15,7 @@ use quick_cache::{
     sync::{Cache, DefaultLifecycle},
 };
 
-use crate::{claims::Claims, instance::TrustedInstance, jwks::SignedBy, jwt::sha256};
+use crate::{claims::Claims, clock::Moment, instance::TrustedInstance, jwks::SignedBy, jwt::sha256};
 
 /// The two limits of a token cache.
 #[derive(Clone, Copy, Debug)]
@@ -97,6 +97,13 @@ impl TokenCache {
         (found.digest == sha256(token.as_bytes())).then_some(found)
     }
 
+    /// Removes this entry, if it is still there.
+    pub(super) fn remove(&self, token: &str, cached: &Arc<CachedToken>) {
+        if let (Some(cache), Some(end)) = (self.cache.get(), token.as_bytes().last_chunk::<TOKEN_END>()) {
+            cache.remove_if(end, |current| Arc::ptr_eq(current, cached));
+        }
+    }
+
     pub(super) fn insert(&self, token: &str, cached: CachedToken) {
         let Some(end) = token.as_bytes().last_chunk() else { return };
         let cache = self.cache.get_or_init(|| self.limits.cache());
@@ -131,13 +138,14 @@ impl CachedToken {
         &self.instance
     }
 
-    /// Whether the key that signed the token is still in the current set. Starts a refresh that is due.
+    /// Whether the key that signed the token is still in the current set, and the set is not late. Starts a refresh that
+    /// is due.
     ///
     /// Without this check a withdrawn key would verify tokens until their `exp`, and a service whose requests are all
     /// hits would never refresh its keys.
-    pub(super) fn is_key_current(&self) -> bool {
+    pub(super) fn is_key_current(&self, now: Moment) -> bool {
         let seen = self.generation.load(Ordering::Relaxed);
-        match self.instance.keys.current_generation(&self.signed_by, seen) {
+        match self.instance.keys.current_generation(&self.signed_by, seen, now) {
             Some(generation) => {
                 if generation != seen {
                     self.generation.store(generation, Ordering::Relaxed);

@@ -87,5 +87,5 @@ pub use self::{
 };
 pub use crate::{
     clock::{Clock, SystemClock},
-    instance::{Instance, InstanceResolver, ResolveError},
+    instance::{Instance, InstanceResolver, ResolveError, ResolverLimits},
 };

@@ -21,7 +21,8 @@ use super::{
 };
 use crate::{
     claims::Claims,
-    instance::{ResolveWait, TrustedInstance},
+    clock::Moment,
+    instance::{InstanceCheck, ResolveFailure, ResolveWait, TrustedInstance},
     jwks::{KeyWait, LookupAttempts, SignedPayload},
     jwt::{CheckedHeader, Segments},
     single_flight::Lookup,
@@ -43,6 +44,8 @@ pub(crate) struct PendingVerification {
 enum Attempt {
     Verified(Claims),
     WaitForInstance(ResolveWait),
+    /// The signature holds, but the resolver has not confirmed the instance for so long that it must be asked first.
+    WaitForLateInstance(Arc<TrustedInstance>, ResolveWait),
     /// The instance comes along because the attempts that follow count for it alone.
     WaitForKey(Arc<TrustedInstance>, KeyWait),
 }
@@ -50,9 +53,21 @@ enum Attempt {
 /// What is carried from one attempt at a token to the next. It bounds how often a token waits.
 #[derive(Default)]
 struct Progress {
-    /// The instance, once it is resolved: a token waits for the resolver at most once.
+    /// The instance, once the token has waited for it or for its keys.
     instance: Option<Arc<TrustedInstance>>,
+    /// Whether the resolver has named or confirmed the instance for this token: a token waits for it at most once.
+    has_asked_resolver: bool,
+    /// Whether it has waited for a call of the resolver that was stopped. It waits for one more.
+    has_lost_call: bool,
     attempts: LookupAttempts,
+}
+
+impl Progress {
+    /// Notes that the resolver has named the instance.
+    fn resolved(&mut self, instance: Arc<TrustedInstance>) {
+        self.instance = Some(instance);
+        self.has_asked_resolver = true;
+    }
 }
 
 /// # Verifying tokens
@@ -144,7 +159,23 @@ impl Verifier {
         loop {
             match last {
                 Attempt::Verified(claims) => return Ok(claims),
-                Attempt::WaitForInstance(wait) => progress.instance = Some(wait.end().await?),
+                Attempt::WaitForInstance(wait) => match wait.end().await {
+                    Some(resolved) => progress.resolved(resolved?),
+                    None if progress.has_lost_call => return Err(ResolveFailure::ResolverTimeout.into()),
+                    None => progress.has_lost_call = true,
+                },
+                Attempt::WaitForLateInstance(instance, wait) => {
+                    let resolved = match wait.end().await {
+                        Some(Ok(resolved)) => resolved,
+                        Some(Err(ResolveFailure::UnknownIssuer)) => return Err(ResolveFailure::UnknownIssuer.into()),
+                        // An outage of the application's records must not reject the tokens of its tenants.
+                        Some(Err(_)) | None => Arc::clone(&instance),
+                    };
+                    if !Arc::ptr_eq(&resolved, &instance) {
+                        progress.attempts = LookupAttempts::default();
+                    }
+                    progress.resolved(resolved);
+                }
                 Attempt::WaitForKey(instance, wait) => {
                     instance.keys.wait(wait, &mut progress.attempts).await?;
                     // The attempts count for the keys of this instance. If the resolver has returned another one since,
@@ -168,10 +199,16 @@ impl Verifier {
     ///
     /// The key comes last, because that check may start a refresh: an expired token is no reason for one.
     fn cached(&self, token: &str) -> Option<Claims> {
-        let cached = self.inner.token_cache.as_ref()?.get(token)?;
-        let is_valid = self.inner.instances.is_current(cached.instance(), cached.claims().issuer())
-            && cached.claims().is_valid_at(self.inner.clock.now())
-            && cached.is_key_current();
+        let cache = self.inner.token_cache.as_ref()?;
+        let cached = cache.get(token)?;
+        let now = Moment::now(&*self.inner.clock);
+        let is_valid = self.inner.instances.is_current(cached.instance(), cached.claims().issuer(), now)
+            && cached.claims().is_valid_at(now.wall)
+            && cached.is_key_current(now);
+        if !is_valid && cached.claims().has_expired_at(now.wall) {
+            // It will never be valid again, and its claims are personal data.
+            cache.remove(token, &cached);
+        }
         is_valid.then(|| cached.claims().clone())
     }
 
@@ -220,17 +257,35 @@ impl Verifier {
                 (&found, found.keys.candidates(&header)?)
             }
         };
-        let SignedPayload { payload, signed_by } = match candidates.verify(compact, &header, &mut progress.attempts) {
-            Lookup::Failed(error) => return Err(error.into()),
-            Lookup::Found(signed) => signed,
-            Lookup::Wait(wait) => return Ok(Attempt::WaitForKey(Arc::clone(instance), wait)),
-        };
-        let checked = check_claims(payload, &instance.config, inner.clock.now()).map_err(VerifyError::rejected)?;
+        let SignedPayload { payload, signed_by } =
+            match candidates.verify(compact, &header, &instance.config, &mut progress.attempts) {
+                Lookup::Failed(error) => return Err(error.into()),
+                Lookup::Found(signed) => signed,
+                Lookup::Wait(wait) => return Ok(Attempt::WaitForKey(Arc::clone(instance), wait)),
+            };
+        let now = inner.clock.now();
+        let checked = check_claims(payload, &instance.config, now).map_err(VerifyError::rejected)?;
+        if !progress.has_asked_resolver {
+            match inner.instances.check(instance, checked.issuer()) {
+                InstanceCheck::Current => {}
+                InstanceCheck::Late(wait) => return Ok(Attempt::WaitForLateInstance(Arc::clone(instance), wait)),
+                InstanceCheck::Replaced(lookup) => {
+                    *progress = Progress { has_lost_call: progress.has_lost_call, ..Progress::default() };
+                    match lookup {
+                        Lookup::Failed(failure) => return Err(failure.into()),
+                        Lookup::Found(current) => progress.resolved(current),
+                        Lookup::Wait(wait) => return Ok(Attempt::WaitForInstance(wait)),
+                    }
+                    return self.verify_uncached(token, progress);
+                }
+            }
+        }
         let claims = Claims::new(&checked, header.is_template, &instance.info);
         if claims.are_permissions_ambiguous() {
             telemetry::ambiguous_permissions();
         }
-        if let Some(cache) = &inner.token_cache {
+        // A token that is valid only within the clock skew would never be a hit.
+        if let Some(cache) = inner.token_cache.as_ref().filter(|_| claims.is_valid_at(now)) {
             cache.insert(token, CachedToken::new(token, claims.clone(), Arc::clone(instance), signed_by));
         }
         Ok(Attempt::Verified(claims))

@@ -1,7 +1,13 @@
-use std::{fmt, sync::Arc};
+use std::{fmt, future::Future, mem, sync::Arc};
 
 use super::{Clock, TokenCacheStatus, VerifyError, cache::TokenCache};
-use crate::{config::ClerkConfig, instance::InstanceRegistry, jwks::KeysStatus};
+use crate::{
+    config::{ClerkConfig, IssuerUrl},
+    instance::{InstanceRegistry, ResolveFailure},
+    jwks::{KeysStatus, MAX_FETCHES},
+    places::run_all,
+    single_flight::Lookup,
+};
 
 /// Verifies tokens of one Clerk instance, or of several.
 ///
@@ -39,8 +45,9 @@ pub(super) struct Inner {
 impl Verifier {
     /// Fetches the keys of every instance that has none, so that the first request need not wait.
     ///
-    /// It fetches for one instance after the other, each for at most
-    /// [`jwks_timeout`](crate::ClerkConfig::jwks_timeout). Instances of a resolver are included once they are resolved.
+    /// It fetches for up to 32 instances at once, each for at most
+    /// [`jwks_timeout`](crate::ClerkConfig::jwks_timeout). Instances of a resolver are included once they are resolved,
+    /// see [`resolve_ahead`](Self::resolve_ahead).
     ///
     /// ```
     /// # #[cfg(all(feature = "reqwest", feature = "testing"))]
@@ -67,14 +74,11 @@ impl Verifier {
     /// [`VerifyError`] of kind [`KeysUnavailable`](super::VerifyErrorKind::KeysUnavailable) for the first instance
     /// whose fetch fails, after all have been tried. A service can start all the same: requests try again.
     pub async fn warm_up(&self) -> Result<(), VerifyError> {
-        let mut outcome = Ok(());
-        for instance in self.inner.instances.all() {
-            outcome = outcome.and(instance.keys.warm_up().await.map_err(VerifyError::from));
-        }
-        outcome
+        let work = self.inner.instances.all().into_iter().map(|instance| async move { instance.keys.warm_up().await });
+        first_error(MAX_FETCHES, work).await
     }
 
-    /// Fetches the keys of every instance now, whatever their age, the budgets and the back-off.
+    /// Fetches the keys of every instance now, up to 32 at once, whatever their age, the budgets and the back-off.
     ///
     /// Call it when you know that a key has changed, for example after a key was revoked in Clerk. A fetch that was
     /// already in flight may have read the document before the change, so it then waits for one more.
@@ -103,11 +107,8 @@ impl Verifier {
     ///
     /// As [`warm_up`](Self::warm_up). The last good key set stays in use.
     pub async fn refresh(&self) -> Result<(), VerifyError> {
-        let mut outcome = Ok(());
-        for instance in self.inner.instances.all() {
-            outcome = outcome.and(instance.keys.refresh().await.map_err(VerifyError::from));
-        }
-        outcome
+        let work = self.inner.instances.all().into_iter().map(|instance| async move { instance.keys.refresh().await });
+        first_error(MAX_FETCHES, work).await
     }
 
     /// Drops the keys that were fetched, and stops the fetch in flight. The next token waits for a new fetch.
@@ -136,6 +137,116 @@ impl Verifier {
     pub fn forget_keys(&self) {
         for instance in self.inner.instances.all() {
             instance.keys.forget();
+        }
+    }
+
+    /// Looks up these instances with the resolver, so that their first requests need not wait, nor compete with made-up
+    /// issuers.
+    ///
+    /// Call it at start with the tenants that matter, and then [`warm_up`](Self::warm_up) to fetch their keys. It makes
+    /// as many calls at once as [`ResolverLimits`](super::ResolverLimits) allow. Up to 10 000 instances stay cached.
+    /// Without a resolver it does nothing.
+    ///
+    /// ```
+    /// # #[cfg(feature = "testing")]
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+    /// use tower_clerk::{
+    ///     config::IssuerUrl,
+    ///     testing::TestIssuer,
+    ///     verify::{ResolveError, VerifierBuilder},
+    /// };
+    ///
+    /// let tenant = TestIssuer::new();
+    /// let config = tenant.config();
+    /// let resolver = move |_: IssuerUrl| {
+    ///     let config = config.clone();
+    ///     async move { Ok::<_, ResolveError>(Some(config)) }
+    /// };
+    /// let verifier = VerifierBuilder::new().resolver(resolver).build()?;
+    /// verifier.resolve_ahead([IssuerUrl::parse(tenant.url())?]).await?;
+    ///
+    /// // Now no token has to wait.
+    /// assert!(verifier.try_verify(&tenant.token("user_ada").sign()).is_ok());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`VerifyError`] for the first instance whose lookup fails, after all have been tried: of kind
+    /// [`KeysUnavailable`](super::VerifyErrorKind::KeysUnavailable) if the resolver failed, and
+    /// [`InvalidIssuer`](super::VerifyErrorKind::InvalidIssuer) if it does not know the issuer.
+    pub async fn resolve_ahead<I>(&self, issuers: I) -> Result<(), VerifyError>
+    where
+        I: IntoIterator<Item = IssuerUrl>,
+    {
+        let Some(resolved) = self.inner.instances.resolved() else { return Ok(()) };
+        let work = issuers.into_iter().map(|issuer| async move {
+            match resolved.find_ahead(issuer) {
+                Lookup::Failed(failure) => Err(failure),
+                Lookup::Found(_) => Ok(()),
+                Lookup::Wait(wait) => match wait.end().await {
+                    Some(resolution) => resolution.map(drop),
+                    None => Err(ResolveFailure::ResolverTimeout),
+                },
+            }
+        });
+        first_error(resolved.calls_at_once(), work).await
+    }
+
+    /// Forgets what the resolver has said about this issuer. The next token with it makes the resolver look it up again.
+    ///
+    /// Call it when a tenant changes. A tenant that was removed is rejected from the next request on, also with tokens
+    /// in the token cache. One that was added gets in at the next request, even if somebody has tried its issuer in the
+    /// minute before. A request that is being verified may still end as it would have before.
+    ///
+    /// Configured instances are not affected. Without a resolver it does nothing.
+    ///
+    /// ```
+    /// # #[cfg(feature = "testing")]
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+    /// use std::{
+    ///     collections::HashMap,
+    ///     sync::{Arc, Mutex},
+    /// };
+    /// use tower_clerk::{
+    ///     config::IssuerUrl,
+    ///     testing::TestIssuer,
+    ///     verify::{ResolveError, VerifierBuilder, VerifyErrorKind},
+    /// };
+    ///
+    /// let tenant = TestIssuer::new();
+    /// let tenants = Arc::new(Mutex::new(HashMap::from([(tenant.url().to_owned(), tenant.config())])));
+    /// let records = Arc::clone(&tenants);
+    /// let resolver = move |issuer: IssuerUrl| {
+    ///     let config = records.lock().ok().and_then(|tenants| tenants.get(issuer.as_str()).cloned());
+    ///     async move { Ok::<_, ResolveError>(config) }
+    /// };
+    /// let verifier = VerifierBuilder::new().resolver(resolver).build()?;
+    /// let token = tenant.token("user_ada").sign();
+    /// verifier.verify(&token).await?;
+    ///
+    /// tenants.lock().expect("no panic while it was held").clear();
+    /// verifier.forget_instance(&IssuerUrl::parse(tenant.url())?);
+    /// assert_eq!(verifier.verify(&token).await.unwrap_err().kind(), VerifyErrorKind::InvalidIssuer);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn forget_instance(&self, issuer: &IssuerUrl) {
+        if let Some(resolved) = self.inner.instances.resolved() {
+            resolved.forget(issuer);
+        }
+    }
+
+    /// Forgets what the resolver has said about all issuers; see [`forget_instance`](Self::forget_instance).
+    ///
+    /// Their keys are forgotten too. Tenants that were known do not count as unknown issuers when they are looked up
+    /// again.
+    pub fn forget_instances(&self) {
+        if let Some(resolved) = self.inner.instances.resolved() {
+            resolved.forget_all();
         }
     }
 
@@ -203,6 +314,17 @@ impl Verifier {
     pub(crate) fn has_resolver(&self) -> bool {
         self.inner.instances.has_resolver()
     }
+}
+
+/// Runs all of `work`, at most `limit` at once, and returns the first error.
+async fn first_error<F, E>(limit: usize, work: impl Iterator<Item = F>) -> Result<(), VerifyError>
+where
+    F: Future<Output = Result<(), E>>,
+    VerifyError: From<E>,
+{
+    let mut outcome = Ok(());
+    run_all(limit, work, |result| outcome = mem::replace(&mut outcome, Ok(())).and(result)).await;
+    outcome.map_err(VerifyError::from)
 }
 
 impl fmt::Debug for Verifier {

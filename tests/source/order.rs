@@ -19,7 +19,7 @@ const ORDER: [&[&str]; 13] = [
     &["config"],
     &["jwt"],
     &["json"],
-    &["clock", "rate_limit"],
+    &["clock", "places", "rate_limit"],
     &["telemetry", "macros"],
 ];
 

@@ -176,11 +176,14 @@ async fn unknown_issuers_run_at_most_twelve_concurrent_lookups() {
     while records.asked() < 12 {
         tokio::task::yield_now().await;
     }
-    let error = verifier.verify(&token(12)).await.expect_err("too many lookups");
-    assert_eq!(error.kind(), VerifyErrorKind::KeysUnavailable);
-    assert_eq!(error.unavailable_reason(), Some(UnavailableReason::TooManyLookups));
-    records.gate.add_permits(12);
-    for one in waiting {
+    let last = token(12);
+    let last = tokio::spawn(async move { verify(&verifier, &last).await });
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(records.asked(), 12, "the last one waits for a place");
+    records.gate.add_permits(13);
+    for one in waiting.into_iter().chain([last]) {
         assert_eq!(one.await.expect("no panic"), Err(VerifyErrorKind::InvalidIssuer));
     }
     assert_eq!(records.most_at_once.load(Ordering::SeqCst), 12);
@@ -271,7 +274,7 @@ async fn settle(records: &Records, asked: usize) {
 }
 
 #[tokio::test]
-async fn a_token_waiting_for_keys_is_verified_by_the_fetching_instance() {
+async fn a_token_waiting_for_keys_is_verified_by_the_instance_that_is_current_after_the_wait() {
     let a = Tenant::new("a");
     let source = GatedSource::new();
     source.once(Reply::document(a.issuer.jwks()));
@@ -293,7 +296,9 @@ async fn a_token_waiting_for_keys_is_verified_by_the_fetching_instance() {
     let waiting = tokio::spawn(async move { verify(&verifier, &token).await });
     settle(&records, 2).await;
     source.once(Reply::document(a.issuer.jwks()));
+    source.once(Reply::document(a.issuer.jwks()));
     assert!(waiting.await.expect("no panic").is_ok());
+    assert_eq!(source.fetches(), 3, "the first one, and one for each instance");
 }
 
 #[tokio::test]
@@ -622,13 +627,34 @@ async fn a_resolved_instance_has_its_own_maximum_token_length() {
     let short = a.config().max_token_length(1024).expect("a length");
     let verifier = Verifier::builder(short)
         .resolver(move |issuer: IssuerUrl| inner.clone().resolve(issuer))
+        .max_token_length(48 * 1024)
+        .expect("a length")
         .clock(ManualClock::new())
         .build()
         .expect("a verifier");
     let padded = |tenant: &Tenant, length: usize| tenant.token("u").claim("pad", "x".repeat(length)).sign();
     assert!(verify(&verifier, &padded(&b, 30_000)).await.is_ok());
-    assert_eq!(verify(&verifier, &padded(&b, 60_000)).await, Err(VerifyErrorKind::TooLong));
+    assert_eq!(verify(&verifier, &padded(&b, 40_000)).await, Err(VerifyErrorKind::TooLong));
     assert_eq!(verify(&verifier, &padded(&a, 2_000)).await, Err(VerifyErrorKind::TooLong));
+}
+
+#[tokio::test]
+async fn a_resolved_instance_cannot_raise_the_maximum_token_length() {
+    let b = Tenant::new("b");
+    let records = Records::new(&[]);
+    records.insert(&b, b.config().max_token_length(1024 * 1024).expect("a length").into());
+    let inner = records.clone();
+    let resolver = move |issuer: IssuerUrl| inner.clone().resolve(issuer);
+    let verifier = VerifierBuilder::new().resolver(resolver).clock(ManualClock::new()).build().expect("a verifier");
+    let padded = |length: usize| b.token("u").claim("pad", "x".repeat(length)).sign();
+    assert!(verify(&verifier, &padded(11_000)).await.is_ok());
+    assert_eq!(verify(&verifier, &padded(12_000)).await, Err(VerifyErrorKind::TooLong));
+    // It was rejected before anything of it was decoded.
+    let unknown = padded(12_000).replace('.', "");
+    assert_eq!(verify(&verifier, &unknown).await, Err(VerifyErrorKind::TooLong));
+    for bytes in [511, 1024 * 1024 + 1] {
+        assert!(VerifierBuilder::new().max_token_length(bytes).is_err(), "{bytes}");
+    }
 }
 
 #[test]
