@@ -68,7 +68,8 @@ pub(crate) struct Announcer<T> {
     sender: watch::Sender<Option<T>>,
 }
 
-/// A waiter: it waits for at most the time limit of the flight and [`GRACE`], counted from [`Flight::wait`].
+/// A waiter: it waits for at most the time limit of the flight and [`GRACE`], or a shorter limit of its own, counted
+/// from [`Flight::wait`].
 pub(crate) struct FlightWait<T> {
     flight: Flight<T>,
     limit: Delay,
@@ -82,7 +83,8 @@ pub(crate) enum WaitEnd<T> {
     Announced(T),
     /// Without one: the flight was stopped, or its runtime ended. Another flight may succeed.
     Lost,
-    /// At the waiter's limit: the runtime of the flight is not polled. The owner should end the flight.
+    /// At the waiter's limit. Unless that is shorter than the work may take, the runtime of the flight is not polled, and
+    /// the owner should end the flight.
     TimedOut,
 }
 
@@ -137,9 +139,15 @@ impl<T: Clone + Send + Sync + 'static> Flight<T> {
 
     /// Takes one of the permits for `waiters`; `None` if all are taken.
     pub(crate) fn wait(self, waiters: &Arc<Semaphore>) -> Option<FlightWait<T>> {
+        let longest = self.time_limit + GRACE;
+        self.wait_for(longest, waiters)
+    }
+
+    /// As [`wait`](Self::wait), for at most `limit`. If that is shorter than the work may take, a wait that times out
+    /// says nothing about the flight.
+    pub(crate) fn wait_for(self, limit: Duration, waiters: &Arc<Semaphore>) -> Option<FlightWait<T>> {
         let permit = Arc::clone(waiters).try_acquire_owned().ok()?;
-        let limit = Delay::new(self.time_limit + GRACE);
-        Some(FlightWait { flight: self, limit, _permit: permit })
+        Some(FlightWait { flight: self, limit: Delay::new(limit), _permit: permit })
     }
 }
 
@@ -151,7 +159,7 @@ impl<T: Clone> FlightWait<T> {
     /// Waits for the announcement.
     pub(crate) async fn end(&mut self) -> WaitEnd<T> {
         let announced = self.flight.outcome.wait_for(Option::is_some);
-        match within(announced, &mut self.limit).await {
+        match before(announced, &mut self.limit).await {
             Some(Ok(outcome)) => outcome.clone().map_or(WaitEnd::Lost, WaitEnd::Announced),
             Some(Err(_)) => WaitEnd::Lost,
             None => WaitEnd::TimedOut,
@@ -178,7 +186,7 @@ async fn complete<U: Send + 'static>(
     // A set and not a plain `spawn`: dropping it, at the time limit or when the flight is stopped, stops the work.
     let mut tasks = JoinSet::new();
     tasks.spawn(work);
-    match within(tasks.join_next(), &mut Delay::new(time_limit)).await {
+    match within(time_limit, tasks.join_next()).await {
         Some(Some(Ok(output))) => Some(Completion::Finished(output)),
         Some(Some(Err(error))) => error.is_panic().then_some(Completion::Panicked),
         Some(None) => None,
@@ -186,8 +194,13 @@ async fn complete<U: Send + 'static>(
     }
 }
 
+/// The output of `future`, or `None` if it takes longer than `limit`.
+pub(crate) async fn within<F: Future>(limit: Duration, future: F) -> Option<F::Output> {
+    before(future, &mut Delay::new(limit)).await
+}
+
 /// The output of `future`, or `None` if `limit` passes first. If both are ready, the output wins.
-async fn within<F: Future>(future: F, limit: &mut Delay) -> Option<F::Output> {
+async fn before<F: Future>(future: F, limit: &mut Delay) -> Option<F::Output> {
     let mut future = pin!(future);
     let mut limit = pin!(limit);
     let first = poll_fn(|context| match future.as_mut().poll(context) {

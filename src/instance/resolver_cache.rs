@@ -32,7 +32,7 @@ use crate::{
     config::IssuerUrl,
     places::Places,
     rate_limit::{RateLimit, Throttle},
-    single_flight::{Announcer, Completion, Flight, FlightWait, Lookup, MAX_WAITING, WaitEnd},
+    single_flight::{Announcer, Completion, Flight, FlightWait, Lookup, MAX_WAITING, WaitEnd, within},
     telemetry::{self, Span, WARNING_INTERVAL},
 };
 
@@ -388,50 +388,46 @@ impl Shared {
         // Weak, because the task would otherwise keep the cache alive, and dropping the verifier would not stop the
         // call.
         let cache = Arc::downgrade(shared);
-        let has_place = Arc::new(AtomicBool::new(false));
-        let call = {
-            let (resolver, places) = (Arc::clone(&shared.resolver), Arc::clone(&shared.places));
-            let (asked, has_place) = (issuer.clone(), Arc::clone(&has_place));
-            let class = usize::from(kind == CallKind::Initial);
-            async move {
-                let _place = places.acquire(class).await;
-                has_place.store(true, Ordering::Release);
-                resolver.resolve(asked).await
+        let (resolver, places) = (Arc::clone(&shared.resolver), Arc::clone(&shared.places));
+        let (asked, class) = (issuer.clone(), usize::from(kind == CallKind::Initial));
+        let call = async move {
+            match within(PLACE_TIMEOUT, places.acquire(class)).await {
+                Some(_place) => Some(resolver.resolve(asked).await),
+                None => None,
             }
         };
         let issuer = issuer.clone();
         let on_done = move |resolved: Completion<_>, waiters: Announcer<Resolution>| {
             if let Some(cache) = cache.upgrade() {
-                let found = cache.outcome(&issuer, resolved, has_place.load(Ordering::Acquire));
+                let found = cache.outcome(&issuer, resolved);
                 cache.finish(&issuer, id, found, &waiters);
             }
         };
         Flight::start(id, now, TIMEOUT, Span::resolve_instance, call, on_done)
     }
 
-    /// What a call has found, or why it failed, with the error to log.
+    /// What a call has found, or why it failed, with the error to log. `None` is a call that found no place.
     fn outcome(
         &self,
         issuer: &IssuerUrl,
-        resolved: Completion<Result<Option<Instance>, ResolveError>>,
-        has_place: bool,
+        resolved: Completion<Option<Result<Option<Instance>, ResolveError>>>,
     ) -> Result<Arc<CachedInstance>, (ResolveFailure, Option<ResolveError>)> {
         match resolved {
-            Completion::Finished(Ok(Some(instance))) => {
+            Completion::Finished(None) => {
+                let error = ResolveError::new("no place for a call of the resolver: too many are in progress");
+                Err((ResolveFailure::TooManyLookups, Some(error)))
+            }
+            Completion::Finished(Some(Ok(Some(instance)))) => {
                 self.trust(issuer, instance).map_err(|error| (ResolveFailure::ResolverFailed, Some(error)))
             }
-            Completion::Finished(Ok(None)) => Err((ResolveFailure::UnknownIssuer, None)),
-            Completion::Finished(Err(error)) => Err((ResolveFailure::ResolverFailed, Some(error))),
+            Completion::Finished(Some(Ok(None))) => Err((ResolveFailure::UnknownIssuer, None)),
+            Completion::Finished(Some(Err(error))) => Err((ResolveFailure::ResolverFailed, Some(error))),
             Completion::Panicked => {
                 Err((ResolveFailure::ResolverPanicked, Some(ResolveError::new("the resolver panicked"))))
             }
-            Completion::TimedOut if has_place => {
+            Completion::TimedOut => {
                 let error = ResolveError::new(format!("timed out after {} seconds", TIMEOUT.as_secs()));
                 Err((ResolveFailure::ResolverTimeout, Some(error)))
-            }
-            Completion::TimedOut => {
-                let error = ResolveError::new(format!("no place for a call within {} seconds", TIMEOUT.as_secs()));
-                Err((ResolveFailure::TooManyLookups, Some(error)))
             }
         }
     }
@@ -580,6 +576,8 @@ const MAX_IN_FLIGHT: usize = 16_384;
 const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 /// The time limit of a call. A lookup in a table takes milliseconds, and a request waits for it.
 const TIMEOUT: Duration = Duration::from_secs(2);
+/// How long a call waits for a place, within [`TIMEOUT`]: what is left is enough for a lookup.
+const PLACE_TIMEOUT: Duration = Duration::from_millis(1500);
 /// The age at which an instance is looked up again: as for keys, this is how long a removed tenant stays accepted.
 const REFRESH_INTERVAL: Duration = Duration::from_secs(5 * 60);
 /// The age from which requests wait for the lookup: as for keys, two intervals.

@@ -88,7 +88,7 @@ pub enum FetchErrorKind {
     Timeout,
     /// The document is larger than 512 KiB or has more than 1024 keys.
     TooLarge,
-    /// Other fetches of the verifier, for other instances, took all places until
+    /// Fetches for other instances of the verifier took all places for two thirds of
     /// [`jwks_timeout`](crate::ClerkConfig::jwks_timeout).
     TooManyFetches,
     /// The server could not be reached, or the key source returned an error.

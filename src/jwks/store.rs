@@ -29,7 +29,7 @@ use crate::{
     clock::{Clock, Moment},
     jwt::KeySet,
     rate_limit::Throttle,
-    single_flight::{Announcer, Completion, Flight, FlightWait, MAX_WAITING, WaitEnd},
+    single_flight::{Announcer, Completion, Flight, FlightWait, MAX_WAITING, WaitEnd, within},
     telemetry::{self, Span, WARNING_INTERVAL},
 };
 
@@ -76,6 +76,8 @@ pub(crate) struct FetchWait {
     shared: Arc<Shared>,
     wait: FlightWait<Outcome>,
     is_own: bool,
+    /// Whether the waiter gives up before the fetch does.
+    is_impatient: bool,
 }
 
 /// How a fetch ended. A success carries no set: waiters read the newest one, which may be newer still.
@@ -175,8 +177,8 @@ impl KeyStore {
     ///
     /// A bad signature is special: a key with the `kid` exists, so most such tokens are forged. It starts no fetch if
     /// the set is young, and where no fetch is possible the token is rejected (401) and not postponed (503). If the set
-    /// is late, a refresh is in flight that valid tokens wait for; then only so many bad signatures may join it as may
-    /// start one.
+    /// is late, a refresh is in flight that valid tokens wait for. Then only so many bad signatures may join it as may
+    /// start one, and only for [`BAD_SIGNATURE_PATIENCE`]: a forgery must not gain a place to wait by it.
     pub(super) fn request(&self, reason: FetchReason, seen: Option<&CachedKeySet>) -> Fetch {
         let now = self.shared.now();
         let generation = |set: &CachedKeySet| set.generation;
@@ -185,12 +187,8 @@ impl KeyStore {
         if is_bad_signature && seen.is_some_and(|seen| seen.age(now) < MIN_AGE_FOR_BAD_SIGNATURE) {
             return if current() == seen.map(generation) { Fetch::Denied } else { Fetch::SetChanged };
         }
-        let request = FetchRequest {
-            reason,
-            seen: seen.map(generation),
-            now: now.monotonic,
-            join_takes: is_bad_signature && seen.is_some_and(|seen| self.is_late(seen, now)),
-        };
+        let is_impatient = is_bad_signature && seen.is_some_and(|seen| self.is_late(seen, now));
+        let request = FetchRequest { reason, seen: seen.map(generation), now: now.monotonic, join_takes: is_impatient };
         let may_start = || !reason.is_forgeable() || self.shared.resources.limits.try_take_forgeable(now.monotonic);
         let start = |id| Shared::start(&self.shared, id, now.monotonic);
         let fetch = match self.shared.gate.request(request, current, may_start, start) {
@@ -199,6 +197,7 @@ impl KeyStore {
                 Fetch::Unavailable(FetchUnavailable::Failed { kind, retry_after })
             }
             Entry::BudgetExhausted => Fetch::Denied,
+            Entry::Joined(flight) if is_impatient => Shared::wait_impatiently(&self.shared, flight),
             Entry::Joined(flight) => Shared::wait(&self.shared, flight, false),
             Entry::NoRuntime => Fetch::Unavailable(FetchUnavailable::NoRuntime),
             Entry::SetChanged => Fetch::SetChanged,
@@ -279,6 +278,7 @@ impl FetchWait {
         match self.wait.end().await {
             WaitEnd::Announced(outcome) => Some(outcome),
             WaitEnd::Lost => None,
+            WaitEnd::TimedOut if self.is_impatient => Some(Err(FetchErrorKind::Timeout)),
             WaitEnd::TimedOut => {
                 let flight = self.wait.flight();
                 self.shared.fail(flight.id(), &FetchError::of_kind(FetchErrorKind::Timeout), |_| flight.stop());
@@ -295,30 +295,28 @@ impl Shared {
         // fetch.
         let store = Arc::downgrade(shared);
         let (source, resources) = (Arc::clone(&shared.source), Arc::clone(&shared.resources));
-        let has_place = Arc::new(AtomicBool::new(false));
+        let longest_wait = shared.policy.timeout * PLACE_WAIT / 3;
         let fetch = {
-            let (store, has_place) = (store.clone(), Arc::clone(&has_place));
+            let store = store.clone();
             async move {
                 // Asked in the task, and not under the lock of the gate.
                 let class = store.upgrade().map_or(FetchClass::NoKeys, |store| store.class());
                 // The wait for a place is part of the work, so its time counts. So is parsing, and a document without a
                 // usable key is a failed fetch.
-                let _place = resources.limits.place(class).await;
-                has_place.store(true, Ordering::Release);
+                let Some(_place) = within(longest_wait, resources.limits.place(class)).await else {
+                    return Err(FetchError::of_kind(FetchErrorKind::TooManyFetches));
+                };
                 let document = source.fetch().await?;
                 KeySet::parse(&document).map_err(|error| FetchError::of_kind(error.into()))
             }
         };
         let on_done = move |fetched: Completion<Result<KeySet, FetchError>>, waiters: Announcer<Outcome>| {
-            let fetched = match fetched {
-                Completion::Finished(fetched) => fetched,
-                Completion::Panicked => Err(FetchError::of_kind(FetchErrorKind::Panicked)),
-                Completion::TimedOut if has_place.load(Ordering::Acquire) => {
-                    Err(FetchError::of_kind(FetchErrorKind::Timeout))
-                }
-                Completion::TimedOut => Err(FetchError::of_kind(FetchErrorKind::TooManyFetches)),
-            };
             if let Some(store) = store.upgrade() {
+                let fetched = match fetched {
+                    Completion::Finished(fetched) => fetched,
+                    Completion::Panicked => Err(FetchError::of_kind(FetchErrorKind::Panicked)),
+                    Completion::TimedOut => Err(FetchError::of_kind(FetchErrorKind::Timeout)),
+                };
                 store.finish(id, fetched, &waiters);
             }
         };
@@ -327,7 +325,17 @@ impl Shared {
 
     fn wait(shared: &Arc<Self>, flight: Flight<Outcome>, is_own: bool) -> Fetch {
         match flight.wait(&shared.waiters) {
-            Some(wait) => Fetch::Wait(FetchWait { shared: Arc::clone(shared), wait, is_own }),
+            Some(wait) => Fetch::Wait(FetchWait { shared: Arc::clone(shared), wait, is_own, is_impatient: false }),
+            None => Fetch::Unavailable(FetchUnavailable::TooManyWaiting),
+        }
+    }
+
+    /// Joins a flight for [`BAD_SIGNATURE_PATIENCE`] only.
+    fn wait_impatiently(shared: &Arc<Self>, flight: Flight<Outcome>) -> Fetch {
+        match flight.wait_for(BAD_SIGNATURE_PATIENCE, &shared.waiters) {
+            Some(wait) => {
+                Fetch::Wait(FetchWait { shared: Arc::clone(shared), wait, is_own: false, is_impatient: true })
+            }
             None => Fetch::Unavailable(FetchUnavailable::TooManyWaiting),
         }
     }
@@ -428,3 +436,9 @@ impl InFlight for Flight<Outcome> {
 
 /// A bad signature starts no fetch while the set is younger: Clerk has just been asked, so another key is unlikely.
 const MIN_AGE_FOR_BAD_SIGNATURE: Duration = Duration::from_secs(30);
+/// In thirds of the timeout: how long a fetch waits for a place. With less than a third left it would not end in time,
+/// and its source would be blamed for it.
+const PLACE_WAIT: u32 = 2;
+/// How long a bad signature waits for the refresh of a late set: long enough for a usual fetch, so that a key which was
+/// replaced under its own `kid` is found.
+const BAD_SIGNATURE_PATIENCE: Duration = Duration::from_millis(250);

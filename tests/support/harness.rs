@@ -137,8 +137,13 @@ impl Key {
 
     /// A new token that is valid at every time a test sets its clock to.
     pub(crate) fn token(&self) -> String {
+        self.token_of(self.signer.url())
+    }
+
+    /// The same with this issuer.
+    pub(crate) fn token_of(&self, issuer: &str) -> String {
         static MADE: AtomicUsize = AtomicUsize::new(0);
-        let token = self.signer.token("user_ada").without_claim("iat").without_claim("nbf");
+        let token = self.signer.token("user_ada").claim("iss", issuer).without_claim("iat").without_claim("nbf");
         let token = token.claim("jti", MADE.fetch_add(1, Ordering::Relaxed));
         token.claim("exp", 8_000_000_000_u64).header("kid", &self.kid).sign()
     }

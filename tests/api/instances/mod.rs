@@ -2,10 +2,16 @@
 
 mod configured;
 mod cookies;
+mod forgotten;
+mod late;
+mod many;
+mod records;
 mod resolved;
+mod strangers;
 
 use tower_clerk::{
     ClerkAuth, ClerkAuthLayer, ClerkConfig, Verifier,
+    config::IssuerUrl,
     testing::{TestIssuer, TokenBuilder},
     verify::{Instance, VerifyErrorKind},
 };
@@ -33,6 +39,10 @@ impl Tenant {
 
     fn instance(&self) -> Instance {
         self.config().into()
+    }
+
+    fn issuer_url(&self) -> IssuerUrl {
+        IssuerUrl::parse(&self.url).expect("an issuer")
     }
 
     fn token(&self, user_id: &str) -> TokenBuilder {

@@ -1,14 +1,9 @@
 use std::{
-    collections::HashMap,
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 
 use futures_util::FutureExt;
-use tokio::sync::Semaphore;
 use tower_clerk::{
     ClerkAuthLayer, ClerkConfig, Verifier,
     config::IssuerUrl,
@@ -16,73 +11,12 @@ use tower_clerk::{
     verify::{Instance, ResolveError, UnavailableReason, VerifierBuilder, VerifyErrorKind},
 };
 
-use super::{Tenant, status, verify};
+use super::{
+    Tenant,
+    records::{Records, settle},
+    status, verify,
+};
 use crate::support::{GatedSource, Reply, bearer};
-
-/// The application's records. Lookups wait until the test adds permits.
-#[derive(Clone)]
-struct Records {
-    asked: Arc<Mutex<Vec<String>>>,
-    fails: Arc<Mutex<bool>>,
-    gate: Arc<Semaphore>,
-    most_at_once: Arc<AtomicUsize>,
-    now: Arc<AtomicUsize>,
-    tenants: Arc<Mutex<HashMap<String, Instance>>>,
-}
-
-impl Records {
-    fn new(tenants: &[&Tenant]) -> Self {
-        let tenants = tenants.iter().map(|tenant| (tenant.url.clone(), tenant.instance())).collect();
-        Self {
-            asked: Arc::default(),
-            fails: Arc::default(),
-            gate: Arc::new(Semaphore::new(Semaphore::MAX_PERMITS)),
-            most_at_once: Arc::default(),
-            now: Arc::default(),
-            tenants: Arc::new(Mutex::new(tenants)),
-        }
-    }
-
-    /// The same, without permits.
-    fn closed(mut self) -> Self {
-        self.gate = Arc::new(Semaphore::new(0));
-        self
-    }
-
-    fn verifier(&self, clock: &ManualClock) -> Verifier {
-        let records = self.clone();
-        let resolver = move |issuer: IssuerUrl| records.clone().resolve(issuer);
-        VerifierBuilder::new().resolver(resolver).clock(clock.clone()).build().expect("a verifier")
-    }
-
-    async fn resolve(self, issuer: IssuerUrl) -> Result<Option<Instance>, ResolveError> {
-        self.asked.lock().expect("a list").push(issuer.as_str().to_owned());
-        let now = self.now.fetch_add(1, Ordering::SeqCst) + 1;
-        self.most_at_once.fetch_max(now, Ordering::SeqCst);
-        self.gate.acquire().await.expect("an open semaphore").forget();
-        self.now.fetch_sub(1, Ordering::SeqCst);
-        if *self.fails.lock().expect("a flag") {
-            return Err(ResolveError::new("the database is down"));
-        }
-        Ok(self.tenants.lock().expect("a table").get(issuer.as_str()).cloned())
-    }
-
-    fn asked(&self) -> usize {
-        self.asked.lock().expect("a list").len()
-    }
-
-    fn fail(&self, fails: bool) {
-        *self.fails.lock().expect("a flag") = fails;
-    }
-
-    fn insert(&self, tenant: &Tenant, instance: Instance) {
-        self.tenants.lock().expect("a table").insert(tenant.url.clone(), instance);
-    }
-
-    fn remove(&self, tenant: &Tenant) {
-        self.tenants.lock().expect("a table").remove(&tenant.url);
-    }
-}
 
 #[tokio::test]
 async fn a_tenant_is_resolved_once_and_cached() {
@@ -264,15 +198,6 @@ async fn an_unknown_issuer_is_resolved_again_after_a_minute() {
 }
 
 /// Lets a lookup without waiters end.
-async fn settle(records: &Records, asked: usize) {
-    while records.asked() < asked || records.now.load(Ordering::SeqCst) > 0 {
-        tokio::task::yield_now().await;
-    }
-    for _ in 0..10 {
-        tokio::task::yield_now().await;
-    }
-}
-
 #[tokio::test]
 async fn a_token_waiting_for_keys_is_verified_by_the_instance_that_is_current_after_the_wait() {
     let a = Tenant::new("a");

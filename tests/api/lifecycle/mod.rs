@@ -7,6 +7,7 @@ mod cold;
 mod flood;
 mod forget_keys;
 mod fresh;
+mod late;
 mod layer;
 mod no_runtime;
 mod operators;
