@@ -6,7 +6,8 @@ use loom::{
 };
 
 use crate::{
-    gate::{Entry, FetchGate, InFlight},
+    freshness::{Freshness, FreshnessTime},
+    gate::{Entry, FetchGate, FetchRequest, InFlight},
     schedule::FetchReason,
 };
 
@@ -49,7 +50,11 @@ impl Store {
     }
 
     fn ask(&self, reason: FetchReason, seen: Option<u64>) -> Entry<Flight> {
-        self.gate.request(reason, seen, NOW, || self.set(), |number| Some(self.start(number)))
+        self.ask_as(FetchRequest { reason, seen, now: NOW, join_takes: false })
+    }
+
+    fn ask_as(&self, request: FetchRequest) -> Entry<Flight> {
+        self.gate.request(request, || self.set(), || true, |number| Some(self.start(number)))
     }
 
     fn land(&self, flight: &Flight) -> bool {
@@ -131,7 +136,7 @@ fn a_fetch_ends_exactly_once() {
         let store = Store::new();
         let Entry::Started(flight) = store.ask(FetchReason::NoKeys, None) else { panic!("it is the first") };
         let other = (store.clone(), flight.clone());
-        let giving_up = thread::spawn(move || other.0.gate.fail(other.1.number, NOW, None));
+        let giving_up = thread::spawn(move || other.0.gate.fail(other.1.number, NOW, None, || ()));
         let landed = store.land(&flight);
         let given_up = giving_up.join().expect("no assertion fails");
         assert!(landed != given_up, "one of the two ends it");
@@ -167,6 +172,71 @@ fn the_budget_is_spent_once_per_fetch() {
         };
         together(&store, [once, once]);
         assert_eq!(store.starts(), 2);
+    });
+}
+
+#[test]
+fn a_join_that_takes_from_the_budget_takes_once() {
+    loom::model(|| {
+        let store = Store::new();
+        store.request(FetchReason::NoKeys, None);
+        let Entry::Started(flight) = store.ask(FetchReason::LateSet, Some(1)) else { panic!("nothing is in flight") };
+        let joined = Arc::new(AtomicU64::new(0));
+        let join = |store: &Store, joined: &AtomicU64| {
+            match store.ask_as(FetchRequest {
+                reason: FetchReason::BadSignature,
+                seen: Some(1),
+                now: NOW,
+                join_takes: true,
+            }) {
+                Entry::Joined(_) => _ = joined.fetch_add(1, SeqCst),
+                Entry::BudgetExhausted => {}
+                _ => panic!("the fetch is in flight"),
+            }
+        };
+        let other = (store.clone(), joined.clone());
+        let joining = thread::spawn(move || join(&other.0, &other.1));
+        join(&store, &joined);
+        joining.join().expect("no assertion fails");
+        assert_eq!((joined.load(SeqCst), store.starts()), (1, 2));
+        assert!(store.land(&flight));
+    });
+}
+
+/// The same number on both clocks.
+fn at(time: u64) -> FreshnessTime {
+    FreshnessTime { monotonic: time, wall: time }
+}
+
+#[test]
+fn a_generation_is_fresh_only_by_its_own_times() {
+    loom::model(|| {
+        let freshness = Arc::new(Freshness::new());
+        freshness.publish(1, at(10));
+        let writing = {
+            let freshness = freshness.clone();
+            thread::spawn(move || {
+                freshness.publish(2, at(100));
+                freshness.clear();
+                freshness.publish(3, at(60));
+            })
+        };
+        assert!(!freshness.is_fresh(1, at(50)), "generation 1 with the time of another");
+        assert!(!freshness.is_fresh(3, at(70)), "generation 3 with the time of another");
+        writing.join().expect("no assertion fails");
+        assert!(freshness.is_fresh(3, at(50)) && !freshness.is_fresh(2, at(50)));
+    });
+}
+
+#[test]
+fn a_generation_is_fresh_only_while_neither_clock_has_reached_its_end() {
+    loom::model(|| {
+        let freshness = Freshness::new();
+        assert!(!freshness.is_fresh(1, at(0)));
+        freshness.publish(1, FreshnessTime { monotonic: 10, wall: 20 });
+        for (monotonic, wall, is_fresh) in [(9, 19, true), (10, 19, false), (9, 20, false), (0, 0, true)] {
+            assert_eq!(freshness.is_fresh(1, FreshnessTime { monotonic, wall }), is_fresh, "{monotonic} {wall}");
+        }
     });
 }
 
