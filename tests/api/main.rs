@@ -5,6 +5,7 @@
 mod support;
 
 mod authorize;
+mod custom_claims;
 mod http;
 mod instances;
 mod lifecycle;
