@@ -66,7 +66,7 @@ mod store;
 #[cfg(feature = "reqwest")]
 pub(crate) use self::http::{HttpClients, HttpKeySource};
 pub(crate) use self::{
-    lookup::{InstanceKeys, KeyError, KeyWait, LookupAttempts, SignedBy, SignedPayload},
+    lookup::{Candidates, InstanceKeys, KeyError, KeyWait, LookupAttempts, SignedBy, SignedPayload},
     store::{FetchUnavailable, KeyCache, KeyStore, RefreshPolicy},
 };
 pub use self::{

@@ -9,6 +9,7 @@
 //! token waits for the resolver once.
 
 use std::{
+    borrow::Cow,
     future::Future,
     pin::Pin,
     sync::Arc,
@@ -22,7 +23,7 @@ use super::{
 use crate::{
     claims::Claims,
     instance::{ResolveWait, TrustedInstance},
-    jwks::{KeyWait, LookupAttempts, SignedPayload},
+    jwks::{Candidates, KeyWait, LookupAttempts, SignedPayload},
     jwt::{CheckedHeader, Segments},
     single_flight::Lookup,
     telemetry,
@@ -192,7 +193,7 @@ impl Verifier {
         let allow_template_tokens = only.is_none_or(|only| only.config.allow_template_tokens);
         let header = CheckedHeader::check(&header, allow_template_tokens)?;
         let only = match only {
-            Some(only) => Some((only, only.keys.candidates(&header)?)),
+            Some(only) => Some((only, self.candidates(only, &header)?)),
             None => None,
         };
         let (mut for_payload, mut for_signature) = ([0; USUAL_PAYLOAD], [0; USUAL_SIGNATURE]);
@@ -217,15 +218,25 @@ impl Verifier {
                 if header.is_template && !found.config.allow_template_tokens {
                     return Err(VerifyError::rejected(VerifyErrorKind::UnsupportedCategory));
                 }
-                (&found, found.keys.candidates(&header)?)
+                (&found, self.candidates(&found, &header)?)
             }
         };
         let SignedPayload { payload, signed_by } = match candidates.verify(compact, &header, &mut progress.attempts) {
-            Lookup::Failed(error) => return Err(error.into()),
+            Lookup::Failed(error) => {
+                // The failed verification has consumed the payload, so this parses it again.
+                let accepts = |iss: Cow<'_, str>| instance.config.accepts_issuer(&iss);
+                let is_of_instance = || decoded.parse().is_ok_and(|token| token.claimed_issuer().is_some_and(accepts));
+                inner.diagnostics.keys_failed(error, instance, &*inner.clock, is_of_instance);
+                return Err(error.into());
+            }
             Lookup::Found(signed) => signed,
             Lookup::Wait(wait) => return Ok(Attempt::WaitForKey(Arc::clone(instance), wait)),
         };
-        let checked = check_claims(payload, &instance.config, inner.clock.now()).map_err(VerifyError::rejected)?;
+        instance.note_verified();
+        let checked = check_claims(payload, &instance.config, inner.clock.now()).map_err(|failed| {
+            inner.diagnostics.check_failed(&failed, instance, &*inner.clock);
+            VerifyError::rejected(failed.kind)
+        })?;
         let claims = Claims::new(&checked, header.is_template, &instance.info);
         if claims.are_permissions_ambiguous() {
             telemetry::ambiguous_permissions();
@@ -234,6 +245,18 @@ impl Verifier {
             cache.insert(token, CachedToken::new(token, claims.clone(), Arc::clone(instance), signed_by));
         }
         Ok(Attempt::Verified(claims))
+    }
+
+    /// The keys of an instance that may have signed a token with this header.
+    fn candidates<'k>(
+        &self,
+        instance: &'k TrustedInstance,
+        header: &CheckedHeader<'_>,
+    ) -> Result<Candidates<'k>, VerifyError> {
+        instance.keys.candidates(header).map_err(|error| {
+            self.inner.diagnostics.keys_failed(error, instance, &*self.inner.clock, || false);
+            error.into()
+        })
     }
 }
 

@@ -1,7 +1,12 @@
 use std::{fmt, sync::Arc};
 
-use super::{Clock, TokenCacheStatus, VerifyError, cache::TokenCache};
-use crate::{config::ClerkConfig, instance::InstanceRegistry, jwks::KeysStatus};
+use super::{Clock, TokenCacheStatus, VerifyError, cache::TokenCache, diagnostics::Diagnostics};
+use crate::{
+    claims::{Claims, CustomClaimsError},
+    config::ClerkConfig,
+    instance::InstanceRegistry,
+    jwks::KeysStatus,
+};
 
 /// Verifies tokens of one Clerk instance, or of several.
 ///
@@ -33,6 +38,7 @@ pub(super) struct Inner {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) max_token_length: usize,
     pub(super) token_cache: Option<TokenCache>,
+    pub(super) diagnostics: Diagnostics,
 }
 
 /// # Keys and metrics
@@ -196,6 +202,11 @@ impl Verifier {
     /// In bytes: the longest token that any instance accepts.
     pub(crate) fn max_token_length(&self) -> usize {
         self.inner.max_token_length
+    }
+
+    /// Warns the operator if no token has the custom claims that a layer needs.
+    pub(crate) fn custom_claims_failed(&self, claims: &Claims, error: &CustomClaimsError) {
+        self.inner.diagnostics.custom_claims_failed(error, claims.instance(), &*self.inner.clock);
     }
 
     /// Whether further instances may be resolved later. Decisions that hold for all instances cannot be made early

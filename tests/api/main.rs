@@ -13,3 +13,4 @@ mod stack;
 mod telemetry;
 mod token_cache;
 mod verify;
+mod warnings;
