@@ -253,7 +253,7 @@ fn claims_before_the_mistake_are_read_as_before() {
 #[test]
 fn the_deepest_nesting_that_a_token_may_have_is_walked() {
     #[derive(Debug, Deserialize)]
-    struct Nested(#[allow(dead_code, reason = "only deserialized")] Vec<Nested>);
+    struct Nested(#[allow(dead_code, reason = "only deserialized")] Vec<Self>);
 
     // The claims are one level themselves, and 127 levels are accepted.
     let nested = |inner: Value| (0..125).fold(json!([inner]), |value, _| json!([value]));

@@ -1,10 +1,15 @@
 //! Warnings about mistakes of the operator: what rejects every token is seen, with its cause.
 
-use std::time::{Duration, SystemTime};
+use std::{
+    error::Error,
+    time::{Duration, SystemTime},
+};
 
+use axum::{Router, routing::get};
 use serde::Deserialize;
+use tower::ServiceExt;
 use tower_clerk::{
-    ClerkAuthLayer, ClerkConfig, ConfigError, Verifier,
+    ClerkAuthLayer, ClerkConfig, ConfigError, CustomClaims, Rejection, Verifier,
     testing::{ManualClock, TokenBuilder},
     verify::{Clock, Instance, VerifyErrorKind},
 };
@@ -45,7 +50,7 @@ fn kind(verifier: &Verifier, token: &TokenBuilder) -> VerifyErrorKind {
 }
 
 #[test]
-fn nothing_is_logged_while_tokens_are_accepted_or_rejected_for_their_own_faults() {
+fn tokens_that_are_good_or_at_fault_themselves_are_no_warning() {
     let (verifier, _) = verifier_with(|config| config.authorized_parties(["https://app.test.example"]));
     let (log, _guard) = Log::start();
     for _ in 0..2 {
@@ -160,11 +165,12 @@ fn a_setting_that_rejects_validly_signed_tokens_is_named() {
 fn each_reason_has_its_own_minute_and_clones_share_it() {
     let change = |config: ClerkConfig| config.authorized_parties(["https://app.test.example"])?.audience(["api"]);
     let ((verifier, _), (other, _)) = (verifier_with(change), verifier_with(change));
+    let clone = verifier.clone();
     let (log, _guard) = Log::start();
     let party = token().claim("azp", "https://other.test.example");
     kind(&verifier, &party);
     kind(&verifier, &token());
-    kind(&verifier.clone(), &party);
+    kind(&clone, &party);
     kind(&other, &party);
     let settings: Vec<_> = log.lines().iter().map(|line| line.contains("authorized_parties")).collect();
     assert_eq!(settings, [true, false, true]);
@@ -180,6 +186,15 @@ struct Custom {
 struct Profile {
     #[serde(rename = "age")]
     _age: u32,
+}
+
+/// The text of the innermost source.
+fn cause(rejection: &Rejection) -> String {
+    let mut error: &dyn Error = rejection;
+    while let Some(source) = error.source() {
+        error = source;
+    }
+    error.to_string()
 }
 
 #[tokio::test]
@@ -202,8 +217,17 @@ async fn custom_claims_that_do_not_fit_are_a_warning_with_their_path() {
         let response = send_through(&layer, get_path("/", Some(&misfit))).await;
         assert_eq!(response.status(), 401);
         assert!(!response.text.contains("age"), "the client learns nothing of it");
+        assert_eq!(cause(response.rejection()), "profile.age: expected u32");
         assert_eq!(log.lines(), [warnings, vec![debug.clone()]].concat());
     }
+
+    // An extractor responds with the rejection that a lenient layer has stored.
+    let app =
+        Router::new().route("/", get(async |_: CustomClaims<Custom>| ())).layer(layer.allow_unauthenticated_requests());
+    let response = app.oneshot(get_path("/", Some(&misfit))).await.expect("a response");
+    assert_eq!(response.status(), 401);
+    assert_eq!(cause(response.extensions().get().expect("a rejection")), "profile.age: expected u32");
+    assert_eq!(log.lines(), [debug.replace("passed=false", "passed=true")]);
 }
 
 #[test]
