@@ -47,11 +47,70 @@ pub(crate) fn fetch_failed(error: &(dyn Error + 'static), age: Option<Duration>,
 
 /// DEBUG: the layer rejected a request, or `passed` it on without a user. Not a warning, because any client can cause
 /// it.
-pub(crate) fn rejected(reason: &'static str, passed: bool) {
+pub(crate) fn rejected(reason: &'static str, passed: bool, source: Option<&(dyn Error + 'static)>) {
     #[cfg(feature = "tracing")]
-    tracing::debug!(target: TARGET, reason, passed, "request rejected");
+    {
+        let source = source.map(|source| tracing::field::display(Chain(source)));
+        tracing::debug!(target: TARGET, reason, passed, source, "request rejected");
+    }
     #[cfg(not(feature = "tracing"))]
-    let _ = (reason, passed);
+    let _ = (reason, passed, source);
+}
+
+/// WARN: `count` tokens since the last such warning had a valid signature, but an `nbf` or `iat` in the future, at most by
+/// `drift`. The clock of this machine is most likely slow.
+pub(crate) fn clock_drift(instance: &str, count: u64, drift: Duration) {
+    #[cfg(feature = "tracing")]
+    {
+        // Rounded up, so that a clock skew of as many seconds accepts such tokens.
+        let drift = drift.as_secs() + u64::from(drift.subsec_nanos() > 0);
+        tracing::warn!(
+            target: TARGET, instance, count, drift,
+            "tokens with a valid signature are not valid yet; check the clock of this machine, or raise CLERK_CLOCK_SKEW_SECONDS (clock_skew)"
+        );
+    }
+    #[cfg(not(feature = "tracing"))]
+    let _ = (instance, count, drift);
+}
+
+/// WARN: `count` tokens since the last such warning had a valid signature, but were rejected because of `setting`.
+pub(crate) fn setting_rejects_tokens(instance: &str, setting: &'static str, reason: &'static str, count: u64) {
+    #[cfg(feature = "tracing")]
+    tracing::warn!(target: TARGET, instance, setting, reason, count, "a setting rejects tokens with a valid signature");
+    #[cfg(not(feature = "tracing"))]
+    let _ = (instance, setting, reason, count);
+}
+
+/// WARN: `count` valid tokens since the last such warning lacked the custom claims of a layer.
+pub(crate) fn custom_claims_rejected(instance: &str, error: &(dyn Error + 'static), count: u64) {
+    #[cfg(feature = "tracing")]
+    {
+        let source = error.source().map(|source| tracing::field::display(Chain(source)));
+        tracing::warn!(target: TARGET, instance, count, source, "valid tokens do not match the type of the custom claims");
+    }
+    #[cfg(not(feature = "tracing"))]
+    let _ = (instance, error, count);
+}
+
+/// WARN: the keys of `setting`, which never change, have not verified one token yet, and `count` tokens since the last
+/// such warning failed.
+pub(crate) fn keys_verify_nothing(instance: &str, setting: &'static str, count: u64) {
+    #[cfg(feature = "tracing")]
+    tracing::warn!(
+        target: TARGET, instance, setting, count,
+        "the configured keys have verified no token yet; they may belong to another instance, or the tokens may be forged"
+    );
+    #[cfg(not(feature = "tracing"))]
+    let _ = (instance, setting, count);
+}
+
+/// INFO: the keys of `setting` are used, so none are fetched from the Frontend API, which is configured too. Logged when
+/// a verifier is made.
+pub(crate) fn url_not_asked(instance: &str, setting: &'static str) {
+    #[cfg(feature = "tracing")]
+    tracing::info!(target: TARGET, instance, setting, "keys are configured: none are fetched from the Frontend API URL");
+    #[cfg(not(feature = "tracing"))]
+    let _ = (instance, setting);
 }
 
 /// INFO: a configured instance has no issuer, so `iss` is not checked. Logged when a verifier is made, so an operator

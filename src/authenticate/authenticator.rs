@@ -173,6 +173,7 @@ impl Authenticator {
                 .map_err(|error| Unauthenticated::from(error).at(origin))?;
         }
         self.custom_claims.insert(&claims, request.extensions_mut()).map_err(|error| {
+            self.verifier.custom_claims_failed(&claims, &error);
             Unauthenticated { kind: RejectionKind::InvalidToken, reason: error.into(), location: None }.at(origin)
         })?;
         request.extensions_mut().insert(ClerkAuth::new(claims, Arc::clone(&self.responder)));
@@ -187,7 +188,7 @@ impl Authenticator {
             (Mode::AllowMissingToken, kind) => kind == RejectionKind::MissingToken,
             (Mode::AllowUnauthenticated, _) => true,
         };
-        telemetry::rejected(reason.name(kind), passes);
+        telemetry::rejected(reason.name(kind), passes, reason.cause());
         let form = GrpcForm::of(self.responder.format, request.method(), request.headers());
         let challenge = self.challenge(request);
         let rejection = Rejection::new(kind, reason, form, challenge, self.responder.response.clone());

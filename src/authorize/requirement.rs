@@ -222,7 +222,7 @@ impl ClerkAuth {
         };
         let responder = self.responder();
         let rejection = Rejection::forbidden(reverification, form(responder.format), responder.response);
-        telemetry::rejected(rejection.code(), false);
+        telemetry::rejected(rejection.code(), false, None);
         Err(rejection)
     }
 }

@@ -42,6 +42,7 @@
 //! ```
 
 mod actor;
+mod custom;
 mod entitlement;
 mod numeric_date;
 mod organization;
@@ -60,6 +61,7 @@ use serde::de::DeserializeOwned;
 
 pub use self::{
     actor::Actor,
+    custom::CustomClaimsError,
     entitlement::{Entitlement, EntitlementScope},
     organization::Organization,
     reverification::{Reverification, ReverificationLevel},
@@ -121,12 +123,6 @@ pub(crate) struct CheckedClaims<'p> {
     iss: Cow<'p, str>,
     exp: NumericDate,
 }
-
-/// Error of [`Claims::custom`]: the payload does not deserialize into the type.
-///
-/// It omits serde's message, which may quote values of the payload.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct CustomClaimsError(());
 
 impl<'p> CheckedClaims<'p> {
     /// Asserts that `raw` are the claims of `payload` and have passed every check. Only `verify/checks.rs` may call it.
@@ -310,8 +306,9 @@ impl Claims {
     ///
     /// # Errors
     ///
-    /// [`CustomClaimsError`] if the payload does not deserialize into `T`. This includes numbers out of the range of
-    /// `T`, even if `T` is `serde_json::Value`; [`as_json`](Self::as_json) returns them as they were signed.
+    /// [`CustomClaimsError`] if the payload does not deserialize into `T`; its source names the claim and what `T`
+    /// expects there. This includes numbers out of the range of `T`, even if `T` is `serde_json::Value`;
+    /// [`as_json`](Self::as_json) returns them as they were signed.
     ///
     /// ```
     /// # #[cfg(feature = "testing")] {
@@ -329,7 +326,7 @@ impl Claims {
     /// # Ok::<(), tower_clerk::claims::CustomClaimsError>(())
     /// ```
     pub fn custom<T: DeserializeOwned>(&self) -> Result<T, CustomClaimsError> {
-        serde_json::from_str(self.as_json()).map_err(|_| CustomClaimsError(()))
+        serde_json::from_str(self.as_json()).map_err(|_| CustomClaimsError::of::<T>(self.as_json()))
     }
 
     /// Returns the payload exactly as it was signed: a JSON object in UTF-8 with unique members.
@@ -393,14 +390,6 @@ impl fmt::Debug for Claims {
             .finish_non_exhaustive()
     }
 }
-
-impl fmt::Display for CustomClaimsError {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("the payload does not match the type of the custom claims")
-    }
-}
-
-impl std::error::Error for CustomClaimsError {}
 
 /// In bytes: room for about ten permissions of 25 bytes, so that appending a usual role's permissions does not
 /// reallocate the text.

@@ -412,7 +412,8 @@ impl ClerkConfig {
         }
     }
 
-    fn known_frontend_api(&self) -> Option<&FrontendApi> {
+    /// The Frontend API that a setting names, whether or not keys are fetched from there.
+    pub(crate) fn known_frontend_api(&self) -> Option<&FrontendApi> {
         self.frontend_api.as_ref().or(self.publishable_key.as_ref().map(PublishableKey::frontend_api))
     }
 

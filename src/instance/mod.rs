@@ -12,7 +12,7 @@ use std::{
     fmt,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
 
@@ -66,6 +66,16 @@ impl Instance {
         Self { key_source: Some(Arc::new(source)), ..self }
     }
 
+    /// The setting whose keys are used although a Frontend API is configured too; `None` if there is no such setting.
+    fn keys_in_place_of_url(&self) -> Option<&'static str> {
+        let is_used = self.key_source.is_none() && self.config.known_frontend_api().is_some();
+        match self.config.key_location() {
+            KeyLocation::Document(_) if is_used => Some("jwks"),
+            KeyLocation::JwtKey(_) if is_used => Some("jwt_key"),
+            _ => None,
+        }
+    }
+
     /// Whether keys that were fetched for one are valid for the other.
     ///
     /// Key sources are opaque, so they are compared by address: two clones of one instance share a source.
@@ -93,6 +103,7 @@ pub(crate) struct TrustedInstance {
     /// The part of the configuration that claims keep, in an [`Arc`] that all claims of the instance share.
     pub(crate) info: Arc<InstanceInfo>,
     pub(crate) keys: InstanceKeys,
+    has_verified: AtomicBool,
 }
 
 /// The resources that all instances of a verifier share, including those that a resolver returns later.
@@ -113,7 +124,20 @@ impl TrustedInstance {
             Some(source) => resources.key_store(&config, source),
             None => resources.configured_keys(&config)?,
         };
-        Ok(Self { info: Arc::new(config.info()), config, keys })
+        Ok(Self { info: Arc::new(config.info()), config, keys, has_verified: AtomicBool::new(false) })
+    }
+
+    /// Whether one of its keys has verified a token.
+    pub(crate) fn has_verified(&self) -> bool {
+        self.has_verified.load(Ordering::Relaxed)
+    }
+
+    /// Notes that one of its keys has verified a token.
+    pub(crate) fn note_verified(&self) {
+        // A store at each token would take the cache line from the other cores.
+        if !self.has_verified() {
+            self.has_verified.store(true, Ordering::Relaxed);
+        }
     }
 }
 

@@ -53,7 +53,11 @@ impl InstanceRegistry {
                 }
             }
         }
-        for config in instances.iter().map(|instance| &instance.config) {
+        for instance in &instances {
+            if let Some(setting) = instance.keys_in_place_of_url() {
+                telemetry::url_not_asked(instance.config.name(), setting);
+            }
+            let config = &instance.config;
             if config.issuers().is_empty() {
                 telemetry::issuer_not_checked(config.name());
             }

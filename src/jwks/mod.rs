@@ -75,7 +75,7 @@ pub(crate) use self::http::{HttpClients, HttpKeySource};
 pub(crate) use self::{
     key_cache::{KeyCache, RefreshPolicy},
     limits::{FetchLimits, MAX_FETCHES},
-    lookup::{InstanceKeys, KeyError, KeyWait, LookupAttempts, SignedBy, SignedPayload},
+    lookup::{Candidates, InstanceKeys, KeyError, KeyWait, LookupAttempts, SignedBy, SignedPayload},
     store::{FetchUnavailable, KeyResources, KeyStore},
 };
 pub use self::{

@@ -368,6 +368,14 @@ impl RejectionReason {
             Self::Verify(error) => error.kind().as_str(),
         }
     }
+
+    /// Returns what the name does not say, for logs.
+    pub(crate) fn cause(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::CustomClaims(error) => error.source(),
+            Self::None | Self::Verify(_) => None,
+        }
+    }
 }
 
 impl From<CustomClaimsError> for RejectionReason {

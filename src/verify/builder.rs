@@ -6,6 +6,7 @@ use std::{
 use super::{
     Clock, Instance, InstanceResolver, ResolverLimits, SystemClock,
     cache::{TokenCache, TokenCacheLimits},
+    diagnostics::Diagnostics,
     verifier::{Inner, Verifier},
 };
 #[cfg(feature = "reqwest")]
@@ -313,7 +314,9 @@ impl VerifierBuilder {
         let instances = InstanceRegistry::new(self.instances, &resources, resolved)?;
         let limits = self.token_cache.filter(|limits| limits.entries > 0 && limits.bytes > 0);
         let token_cache = limits.map(TokenCache::new);
-        Ok(Verifier { inner: Arc::new(Inner { instances, clock: self.clock, max_token_length, token_cache }) })
+        let diagnostics = Diagnostics::default();
+        let inner = Inner { instances, clock: self.clock, max_token_length, token_cache, diagnostics };
+        Ok(Verifier { inner: Arc::new(inner) })
     }
 
     fn with_token_cache(mut self, change: impl FnOnce(&mut TokenCacheLimits)) -> Self {

@@ -3,7 +3,10 @@
 //! The order is part of the API: the first check that fails gives the error its kind. The times come late, so that only
 //! a token whose user, issuer, party and audience are accepted is reported as expired, and clients may act on it.
 
-use std::{borrow::Cow, time::SystemTime};
+use std::{
+    borrow::Cow,
+    time::{Duration, SystemTime},
+};
 
 use super::VerifyErrorKind;
 use crate::{
@@ -14,6 +17,13 @@ use crate::{
     jwt::VerifiedPayload,
 };
 
+/// The first check that failed.
+pub(super) struct FailedCheck {
+    pub(super) kind: VerifyErrorKind,
+    /// How far the later of `nbf` and `iat` is in the future, if the check is one of theirs.
+    pub(super) drift: Option<Duration>,
+}
+
 /// Checks the claims of a verified payload against the configuration of the instance whose key verified it.
 ///
 /// `sub` and `iss` are moved out of the raw claims, because [`CheckedClaims`] holds them as values that are present.
@@ -21,7 +31,7 @@ pub(super) fn check_claims<'p>(
     payload: VerifiedPayload<'p>,
     config: &ClerkConfig,
     now: SystemTime,
-) -> Result<CheckedClaims<'p>, VerifyErrorKind> {
+) -> Result<CheckedClaims<'p>, FailedCheck> {
     let mut raw = RawClaims::read(&payload);
     let sub = subject(std::mem::take(&mut raw.sub))?;
     session_id(&raw.sid, config)?;
@@ -29,11 +39,17 @@ pub(super) fn check_claims<'p>(
     authorized_party(&raw.azp, config)?;
     audience(raw.aud.as_ref(), config)?;
     if matches!(raw.act, RawClaim::Invalid) {
-        return Err(VerifyErrorKind::InvalidActor);
+        return Err(VerifyErrorKind::InvalidActor.into());
     }
     let exp = times(&raw, config, now)?;
     session_status(&raw.sts, config)?;
     Ok(CheckedClaims::assertion(payload, raw, sub, iss, exp))
+}
+
+impl From<VerifyErrorKind> for FailedCheck {
+    fn from(kind: VerifyErrorKind) -> Self {
+        Self { kind, drift: None }
+    }
 }
 
 /// The user id. Machine tokens of Clerk have a subject `mch_…`; a machine must not pass as a user.
@@ -95,27 +111,33 @@ fn audience(aud: Option<&Value<'_>>, config: &ClerkConfig) -> Result<(), VerifyE
 ///
 /// All times are milliseconds, as in Clerk's SDKs. `exp` is exclusive: at `exp` plus the clock skew the token has
 /// expired. With a maximum lifetime, a token without `iat` is rejected, because its lifetime is unknown.
-fn times(raw: &RawClaims<'_>, config: &ClerkConfig, now: SystemTime) -> Result<NumericDate, VerifyErrorKind> {
+fn times(raw: &RawClaims<'_>, config: &ClerkConfig, now: SystemTime) -> Result<NumericDate, FailedCheck> {
     let (now, skew) = (NumericDate::from(now).millis(), millis(config.clock_skew));
     let (earliest, latest) = (now - skew, now + skew);
-    let RawClaim::Value(exp) = raw.exp else { return Err(VerifyErrorKind::InvalidExpiry) };
+    let too_early = |kind| {
+        let latest =
+            [raw.nbf, raw.iat].into_iter().filter_map(RawClaim::value).map(NumericDate::millis).reduce(f64::max);
+        let ahead = latest.map(|latest| (latest - now) / 1000.0);
+        FailedCheck { kind, drift: ahead.and_then(|ahead| Duration::try_from_secs_f64(ahead).ok()) }
+    };
+    let RawClaim::Value(exp) = raw.exp else { return Err(VerifyErrorKind::InvalidExpiry.into()) };
     if exp.millis() <= earliest {
-        return Err(VerifyErrorKind::Expired);
+        return Err(VerifyErrorKind::Expired.into());
     }
     match raw.nbf {
-        RawClaim::Invalid => return Err(VerifyErrorKind::InvalidNotBefore),
-        RawClaim::Value(nbf) if nbf.millis() > latest => return Err(VerifyErrorKind::NotYetValid),
+        RawClaim::Invalid => return Err(VerifyErrorKind::InvalidNotBefore.into()),
+        RawClaim::Value(nbf) if nbf.millis() > latest => return Err(too_early(VerifyErrorKind::NotYetValid)),
         RawClaim::Absent | RawClaim::Value(_) => {}
     }
     match raw.iat {
-        RawClaim::Invalid => return Err(VerifyErrorKind::InvalidIssuedAt),
-        RawClaim::Value(iat) if iat.millis() > latest => return Err(VerifyErrorKind::IssuedInFuture),
+        RawClaim::Invalid => return Err(VerifyErrorKind::InvalidIssuedAt.into()),
+        RawClaim::Value(iat) if iat.millis() > latest => return Err(too_early(VerifyErrorKind::IssuedInFuture)),
         RawClaim::Absent | RawClaim::Value(_) => {}
     }
     let lifetime = raw.iat.value().map(|iat| exp.millis() - iat.millis());
     match config.max_token_lifetime {
         Some(longest) if lifetime.is_none_or(|lifetime| lifetime > millis(longest)) => {
-            Err(VerifyErrorKind::LifetimeTooLong)
+            Err(VerifyErrorKind::LifetimeTooLong.into())
         }
         _ => Ok(exp),
     }

@@ -74,6 +74,7 @@
 mod builder;
 mod cache;
 mod checks;
+mod diagnostics;
 mod error;
 mod pipeline;
 mod verifier;

@@ -9,6 +9,7 @@
 //! token waits for the resolver once.
 
 use std::{
+    borrow::Cow,
     future::Future,
     pin::Pin,
     sync::Arc,
@@ -23,7 +24,7 @@ use crate::{
     claims::Claims,
     clock::Moment,
     instance::{InstanceCheck, ResolveFailure, ResolveWait, TrustedInstance},
-    jwks::{KeyWait, LookupAttempts, SignedPayload},
+    jwks::{Candidates, KeyWait, LookupAttempts, SignedPayload},
     jwt::{CheckedHeader, Segments},
     single_flight::Lookup,
     telemetry,
@@ -229,7 +230,7 @@ impl Verifier {
         let allow_template_tokens = only.is_none_or(|only| only.config.allow_template_tokens);
         let header = CheckedHeader::check(&header, allow_template_tokens)?;
         let only = match only {
-            Some(only) => Some((only, only.keys.candidates(&header)?)),
+            Some(only) => Some((only, self.candidates(only, &header)?)),
             None => None,
         };
         let (mut for_payload, mut for_signature) = ([0; USUAL_PAYLOAD], [0; USUAL_SIGNATURE]);
@@ -254,17 +255,28 @@ impl Verifier {
                 if header.is_template && !found.config.allow_template_tokens {
                     return Err(VerifyError::rejected(VerifyErrorKind::UnsupportedCategory));
                 }
-                (&found, found.keys.candidates(&header)?)
+                (&found, self.candidates(&found, &header)?)
             }
         };
         let SignedPayload { payload, signed_by } =
             match candidates.verify(compact, &header, &instance.config, &mut progress.attempts) {
-                Lookup::Failed(error) => return Err(error.into()),
+                Lookup::Failed(error) => {
+                    // The failed verification has consumed the payload, so this parses it again.
+                    let accepts = |iss: Cow<'_, str>| instance.config.accepts_issuer(&iss);
+                    let is_of_instance =
+                        || decoded.parse().is_ok_and(|token| token.claimed_issuer().is_some_and(accepts));
+                    inner.diagnostics.keys_failed(error, instance, &*inner.clock, is_of_instance);
+                    return Err(error.into());
+                }
                 Lookup::Found(signed) => signed,
                 Lookup::Wait(wait) => return Ok(Attempt::WaitForKey(Arc::clone(instance), wait)),
             };
+        instance.note_verified();
         let now = inner.clock.now();
-        let checked = check_claims(payload, &instance.config, now).map_err(VerifyError::rejected)?;
+        let checked = check_claims(payload, &instance.config, now).map_err(|failed| {
+            inner.diagnostics.check_failed(&failed, instance, &*inner.clock);
+            VerifyError::rejected(failed.kind)
+        })?;
         if !progress.has_asked_resolver {
             match inner.instances.check(instance, checked.issuer()) {
                 InstanceCheck::Current => {}
@@ -289,6 +301,18 @@ impl Verifier {
             cache.insert(token, CachedToken::new(token, claims.clone(), Arc::clone(instance), signed_by));
         }
         Ok(Attempt::Verified(claims))
+    }
+
+    /// The keys of an instance that may have signed a token with this header.
+    fn candidates<'k>(
+        &self,
+        instance: &'k TrustedInstance,
+        header: &CheckedHeader<'_>,
+    ) -> Result<Candidates<'k>, VerifyError> {
+        instance.keys.candidates(header).map_err(|error| {
+            self.inner.diagnostics.keys_failed(error, instance, &*self.inner.clock, || false);
+            error.into()
+        })
     }
 }
 

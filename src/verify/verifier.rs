@@ -1,7 +1,8 @@
 use std::{fmt, future::Future, mem, sync::Arc};
 
-use super::{Clock, TokenCacheStatus, VerifyError, cache::TokenCache};
+use super::{Clock, TokenCacheStatus, VerifyError, cache::TokenCache, diagnostics::Diagnostics};
 use crate::{
+    claims::{Claims, CustomClaimsError},
     config::{ClerkConfig, IssuerUrl},
     instance::{InstanceRegistry, ResolveFailure},
     jwks::{KeysStatus, MAX_FETCHES},
@@ -39,6 +40,7 @@ pub(super) struct Inner {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) max_token_length: usize,
     pub(super) token_cache: Option<TokenCache>,
+    pub(super) diagnostics: Diagnostics,
 }
 
 /// # Keys and metrics
@@ -307,6 +309,11 @@ impl Verifier {
     /// In bytes: the longest token that any instance accepts.
     pub(crate) fn max_token_length(&self) -> usize {
         self.inner.max_token_length
+    }
+
+    /// Warns the operator if no token has the custom claims that a layer needs.
+    pub(crate) fn custom_claims_failed(&self, claims: &Claims, error: &CustomClaimsError) {
+        self.inner.diagnostics.custom_claims_failed(error, claims.instance(), &*self.inner.clock);
     }
 
     /// Whether further instances may be resolved later. Decisions that hold for all instances cannot be made early

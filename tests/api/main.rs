@@ -5,6 +5,7 @@
 mod support;
 
 mod authorize;
+mod custom_claims;
 mod http;
 mod instances;
 mod lifecycle;
@@ -12,3 +13,4 @@ mod stack;
 mod telemetry;
 mod token_cache;
 mod verify;
+mod warnings;
