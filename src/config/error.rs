@@ -47,6 +47,15 @@ pub enum ConfigError {
         /// Why it is required, or how to set it.
         reason: &'static str,
     },
+    /// No certificate authorities were found. Without them keys cannot be fetched over `https`.
+    ///
+    /// Slim container images often have none: install the package `ca-certificates`, or set `SSL_CERT_FILE` to a PEM
+    /// file of certificates.
+    #[non_exhaustive]
+    NoCertificateAuthorities {
+        /// The error of `reqwest`.
+        source: Box<dyn Error + Send + Sync>,
+    },
 }
 
 /// The name of a setting, and the environment variable that its value was read from, if any.
@@ -88,6 +97,9 @@ impl fmt::Display for ConfigError {
             Self::HttpClient { .. } => formatter.write_str("could not build the HTTP client for fetching keys"),
             Self::Invalid { setting, reason } => write!(formatter, "{setting} {reason}"),
             Self::Missing { setting, reason } => write!(formatter, "{setting} is missing: {reason}"),
+            Self::NoCertificateAuthorities { .. } => formatter.write_str(
+                "no certificate authorities found: for https, install ca-certificates or set SSL_CERT_FILE to a PEM file",
+            ),
         }
     }
 }
@@ -95,7 +107,7 @@ impl fmt::Display for ConfigError {
 impl Error for ConfigError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
-            Self::HttpClient { source } => Some(source.as_ref()),
+            Self::HttpClient { source } | Self::NoCertificateAuthorities { source } => Some(source.as_ref()),
             _ => None,
         }
     }

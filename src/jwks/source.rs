@@ -93,7 +93,8 @@ pub enum FetchErrorKind {
     TooManyFetches,
     /// The server could not be reached, or the key source returned an error.
     Transport,
-    /// The response has a `Content-Encoding`, although none was asked for. It could grow past the size limit.
+    /// The response has a `Content-Encoding` other than `identity`, although none was asked for. It could grow past the
+    /// size limit.
     UnexpectedEncoding,
     /// The HTTP client that the application supplied followed a redirect. Another server must not supply the keys.
     UnexpectedRedirect,
@@ -145,8 +146,8 @@ impl FetchError {
     }
 
     #[cfg(feature = "reqwest")]
-    pub(super) fn of_status(status: http::StatusCode) -> Self {
-        Self { source: Some(status.to_string().into()), ..Self::of_kind(FetchErrorKind::UnexpectedStatus) }
+    pub(super) fn with_source(kind: FetchErrorKind, source: impl Error + Send + Sync + 'static) -> Self {
+        Self { source: Some(Box::new(source)), ..Self::of_kind(kind) }
     }
 
     pub(super) fn of_kind(kind: FetchErrorKind) -> Self {

@@ -6,7 +6,8 @@
 //! - `use` is absent or `sig`, and `key_ops` is absent or contains `verify`;
 //! - `alg` is absent, RS256, RS384 or RS512;
 //! - `kid` is a string of 1 to 255 bytes;
-//! - the modulus is odd and has 2048 to 8192 bits, and the exponent is odd and has 2 to 33 bits.
+//! - the modulus is odd and has 2048 to 8192 bits;
+//! - the exponent is odd and has 2 to 33 bits, and is at most 65537 if the modulus has more than 4096 bits.
 
 use std::{fmt, sync::Arc};
 
@@ -39,6 +40,8 @@ pub(crate) struct VerifyingKey {
     key: ParsedPublicKey,
     /// Shared with the cached tokens that it signed.
     kid: Arc<str>,
+    /// The length of the modulus in bits.
+    length: usize,
     /// The SHA-256 JWK thumbprint (RFC 7638).
     thumbprint: [u8; 32],
 }
@@ -131,6 +134,11 @@ impl VerifyingKey {
         &self.kid
     }
 
+    /// The length of the modulus in bits, which decides what a verification costs.
+    pub(crate) fn length(&self) -> usize {
+        self.length
+    }
+
     /// The SHA-256 JWK thumbprint (RFC 7638), which is the same in every document that has the key.
     pub(crate) fn thumbprint(&self) -> &[u8; 32] {
         &self.thumbprint
@@ -164,11 +172,12 @@ impl VerifyingKey {
     ///
     /// aws-lc rejects weak components only when it verifies. They are checked here, so that a weak key is skipped in a
     /// set, and fails at start if it is configured. RFC 7518, section 3.3, requires at least 2048 bits; the other
-    /// limits are those of aws-lc. Leading zeros do not count: otherwise one key would have several sizes and
-    /// thumbprints.
+    /// limits are those of aws-lc, except for [`LONG_KEY_EXPONENT`]. Leading zeros do not count: otherwise one key
+    /// would have several sizes and thumbprints.
     fn from_components(n: &[u8], e: &[u8], algorithm: Algorithm, kid: Arc<str>) -> Result<Self, Unusable> {
         let (n, e) = (strip_leading_zeros(n), strip_leading_zeros(e));
-        if !(2048..=8192).contains(&bit_length(n)) {
+        let length = bit_length(n);
+        if !(2048..=8192).contains(&length) {
             return Err(Unusable("is not an RSA key of 2048 to 8192 bits"));
         }
         if !is_odd(n) {
@@ -177,12 +186,15 @@ impl VerifyingKey {
         if !is_odd(e) || !(2..=33).contains(&bit_length(e)) {
             return Err(Unusable("has an exponent that is not odd and 3 to 2^33"));
         }
+        if length > 4096 && (e.len(), e) > (LONG_KEY_EXPONENT.len(), LONG_KEY_EXPONENT) {
+            return Err(Unusable("has more than 4096 bits and an exponent above 65537"));
+        }
         let key = PublicKeyComponents { n, e }
             .to_parsed_public_key(algorithm.parameters())
             .map_err(|_| Unusable("is not an RSA key"))?;
         let [n, e] = [n, e].map(|component| BASE64_URL_SAFE_NO_PAD.encode(component));
         let thumbprint = sha256(format!(r#"{{"e":"{e}","kty":"RSA","n":"{n}"}}"#).as_bytes());
-        Ok(Self { algorithm, is_fips: try_fips_mode().is_ok(), key, kid, thumbprint })
+        Ok(Self { algorithm, is_fips: try_fips_mode().is_ok(), key, kid, length, thumbprint })
     }
 }
 
@@ -215,6 +227,10 @@ fn bit_length(bytes: &[u8]) -> usize {
 fn is_odd(bytes: &[u8]) -> bool {
     bytes.last().is_some_and(|byte| byte & 1 == 1)
 }
+
+/// 65537 in big-endian octets: the highest exponent of a key of more than 4096 bits. Nearly all keys have it. With the
+/// highest one that aws-lc takes, each forged token would cost almost three times as much.
+const LONG_KEY_EXPONENT: &[u8] = &[1, 0, 1];
 
 #[cfg(test)]
 mod tests {
@@ -271,6 +287,23 @@ mod tests {
         assert!(VerifyingKey::from_jwk(&jwk(&modulus(2048), &[1, 0xff, 0xff, 0xff, 0xff], "")).is_ok());
         for e in [&[][..], &[0], &[1], &[2], &[1, 0, 0], &[3, 0, 0, 0, 1]] {
             assert!(reason(&jwk(&modulus(2048), e, "")).contains("exponent"), "{e:?}");
+        }
+    }
+
+    #[test]
+    fn a_key_of_more_than_4096_bits_has_an_exponent_of_at_most_65537() {
+        let highest: &[u8] = &[1, 0xff, 0xff, 0xff, 0xff];
+        for (bits, e) in
+            [(4096, highest), (4096, &[1, 0, 3]), (4097, E), (8192, E), (8192, &[3]), (8192, &[0, 1, 0, 1])]
+        {
+            let key = VerifyingKey::from_jwk(&jwk(&modulus(bits), e, "")).unwrap();
+            assert_eq!(key.length(), bits);
+        }
+        for (bits, e) in
+            [(4097, highest), (8192, highest), (4097, &[1, 0, 3]), (8192, &[1, 0, 3]), (8192, &[1, 0, 0, 1])]
+        {
+            let expected = "has more than 4096 bits and an exponent above 65537";
+            assert_eq!(reason(&jwk(&modulus(bits), e, "")), expected, "{bits} {e:?}");
         }
     }
 

@@ -64,7 +64,8 @@ impl KeySet {
         if set.by_kid.is_empty() { Err(KeySetError::NoUsableKey) } else { Ok(set) }
     }
 
-    /// The keys with this `kid`: one to [`MAX_KEYS_OF_A_KID`] of them, in the order of the document.
+    /// The keys with this `kid`: one to [`MAX_KEYS_OF_A_KID`] of them with at most [`MAX_BITS_OF_A_KID`] together, in
+    /// the order of the document.
     pub(crate) fn get(&self, kid: &str) -> Option<&[VerifyingKey]> {
         self.by_kid.get(kid).map(Vec::as_slice)
     }
@@ -78,13 +79,14 @@ impl KeySet {
         self.skipped
     }
 
-    /// Adds a key, unless the set has it already or has enough keys with its `kid`.
+    /// Adds a key, unless the set has it already or the keys with its `kid` would cost a forged token too much.
     fn insert(&mut self, key: VerifyingKey) {
         let keys = self.by_kid.entry(Arc::clone(key.kid())).or_default();
         if keys.iter().any(|other| other.is_same(key.thumbprint(), key.algorithm())) {
             return;
         }
-        if keys.len() == MAX_KEYS_OF_A_KID {
+        let length: usize = keys.iter().map(VerifyingKey::length).sum();
+        if keys.len() == MAX_KEYS_OF_A_KID || length + key.length() > MAX_BITS_OF_A_KID {
             self.skipped += 1;
         } else {
             keys.push(key);
@@ -99,6 +101,9 @@ const MAX_MEMBERS: usize = 1024;
 /// A `kid` of Clerk is the id of the instance, so a rotation may reuse it and publish both keys for a while. Each
 /// further key costs one more verification for each forged token.
 const MAX_KEYS_OF_A_KID: usize = 4;
+/// The sum of the moduli: four keys of 4096 bits, or two of 8192. Bounds what a forged token costs when the keys are
+/// long: twice the length is four times the work.
+const MAX_BITS_OF_A_KID: usize = 16_384;
 
 #[cfg(test)]
 mod tests {
@@ -107,7 +112,11 @@ mod tests {
     use super::*;
 
     fn jwk(kid: &str, seed: u8) -> String {
-        let n = BASE64_URL_SAFE_NO_PAD.encode([seed | 0x81; 256]);
+        long_jwk(kid, seed, 2048)
+    }
+
+    fn long_jwk(kid: &str, seed: u8, bits: usize) -> String {
+        let n = BASE64_URL_SAFE_NO_PAD.encode(vec![seed | 0x81; bits / 8]);
         format!(r#"{{"kty":"RSA","kid":"{kid}","n":"{n}","e":"AQAB"}}"#)
     }
 
@@ -135,6 +144,27 @@ mod tests {
         assert_eq!((five.len(), five.skipped()), (4, 1));
         let two = set(&[jwk("a", 0), jwk("b", 0)]).unwrap();
         assert_eq!(two.len(), 2);
+    }
+
+    #[test]
+    fn the_keys_of_a_kid_have_up_to_16384_bits_together() {
+        let lengths = |lengths: &[usize]| {
+            let keys = lengths.iter().zip([0, 2, 4, 8, 16]).map(|(bits, seed)| long_jwk("a", seed, *bits));
+            let set = set(&keys.collect::<Vec<_>>()).unwrap();
+            let kept: Vec<usize> = set.get("a").unwrap().iter().map(VerifyingKey::length).collect();
+            (kept, set.skipped())
+        };
+        assert_eq!(lengths(&[8192, 8192]), (vec![8192, 8192], 0));
+        assert_eq!(lengths(&[4096, 4096, 4096, 4096]), (vec![4096; 4], 0));
+        assert_eq!(lengths(&[8192, 4096, 4096, 2048]), (vec![8192, 4096, 4096], 1));
+        assert_eq!(lengths(&[4096, 4096, 4096, 4104]), (vec![4096; 3], 1));
+        assert_eq!(lengths(&[8192, 8192, 2048]), (vec![8192, 8192], 1));
+        // A shorter key that comes later may still fit.
+        assert_eq!(lengths(&[8192, 4096, 8192, 2048]), (vec![8192, 4096, 2048], 1));
+        let two = set(&[long_jwk("a", 0, 8192), long_jwk("a", 2, 8192), long_jwk("b", 0, 8192)]).unwrap();
+        assert_eq!((two.len(), two.skipped()), (3, 0));
+        let same = set(&[long_jwk("a", 0, 8192), long_jwk("a", 2, 8192), long_jwk("a", 0, 8192)]).unwrap();
+        assert_eq!((same.len(), same.skipped()), (2, 0));
     }
 
     #[test]

@@ -19,7 +19,10 @@ use tracing::{
 };
 use tracing_subscriber::{Layer, layer::Context, layer::SubscriberExt, registry::LookupSpan};
 
-use crate::support::{GatedSource, Reply, bearer, get_path, good, issuer, layer, send_through};
+use crate::support::{
+    GatedSource, Reply, bearer, get_path, good, issuer, layer, send_through,
+    server::{Server, Step},
+};
 
 /// The events of this crate on one thread, in order.
 ///
@@ -198,6 +201,57 @@ async fn the_first_failure_after_a_success_is_a_warning_again() {
         verifier.refresh().await.expect("keys");
         log.take();
     }
+}
+
+#[tokio::test]
+async fn a_failed_fetch_is_logged_with_its_url_and_its_cause() {
+    let response = |head: &str, body: &str| {
+        let head = format!("HTTP/1.1 {head}\r\nContent-Length: {}\r\n\r\n", body.len());
+        vec![Step::Write((head + body).into_bytes())]
+    };
+    let moved = "301 Moved Permanently\r\nLocation: /sk_test_hunter2";
+    let server = Server::start(response(moved, "")).await;
+    let config = ClerkConfig::from_secret_key("sk_test_hunter2").and_then(|config| config.api_url(server.url()));
+    let config = config.expect("a configuration");
+    let own = Verifier::new(config.clone()).expect("a verifier");
+    let client = reqwest::Client::builder().no_proxy().build().expect("a client");
+    let following = Verifier::builder(config).http_client(client).build().expect("a verifier");
+    let (log, _guard) = Log::start();
+    let expected = |error: &str, cause: &str| {
+        format!("fetching keys failed error={error} source=GET {}/v1/jwks: {cause}", server.url())
+    };
+    for (script, error, cause) in [
+        (response(moved, "hunter2"), "unexpected HTTP status", "301 Moved Permanently: redirects are not followed"),
+        (response("308 hunter2", ""), "unexpected HTTP status", "308 Permanent Redirect: redirects are not followed"),
+        (response("304 Not Modified", ""), "unexpected HTTP status", "304 Not Modified"),
+        (response("500 hunter2", "hunter2"), "unexpected HTTP status", "500 Internal Server Error"),
+        (
+            response("200 OK\r\nContent-Encoding: hunter2", "hunter2"),
+            "unexpected Content-Encoding",
+            "Content-Encoding is not identity",
+        ),
+        (response("200 OK", &" ".repeat(512 * 1024 + 1)), "JWKS document too large", "more than 512 KiB"),
+    ] {
+        server.respond(script);
+        own.refresh().await.expect_err("no keys");
+        let lines = log.lines();
+        let [line] = lines.as_slice() else { panic!("{lines:?}") };
+        assert!(line.ends_with(&expected(error, cause)), "{line}");
+    }
+    server.respond(vec![Step::Close]);
+    own.refresh().await.expect_err("no keys");
+    let line = log.lines().concat();
+    assert!(line.contains(&expected("could not fetch the JWKS document", "error sending request: ")), "{line}");
+    assert!(!line.contains("hunter2") && line.matches(&server.url()).count() == 1, "{line}");
+
+    server.respond_with(move |head| match head.starts_with("GET /v1/jwks ") {
+        true => response(moved, ""),
+        false => response("200 OK", "hunter2"),
+    });
+    following.refresh().await.expect_err("no keys");
+    let line = log.lines().concat();
+    assert!(line.ends_with(&expected("unexpected redirect", "a redirect to another URL was followed")), "{line}");
+    assert!(!line.contains("hunter2"), "{line}");
 }
 
 #[tokio::test]

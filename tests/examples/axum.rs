@@ -5,7 +5,7 @@ use hyper_util::{client::legacy::Client, rt::TokioExecutor};
 use serde_json::{Value, json};
 use tower_clerk::testing::TestIssuer;
 
-use super::process::{Example, assert_names_bad_settings};
+use super::process::{Example, assert_names_bad_settings, assert_rejects};
 use crate::support::{Answer, system_clock_issuer};
 
 fn start(variables: &[(&str, &str)]) -> Example {
@@ -120,4 +120,27 @@ async fn healthz_reports_the_key_status() {
 #[test]
 fn a_bad_setting_exits_with_one_line_that_names_it() {
     assert_names_bad_settings("axum");
+}
+
+/// As in a slim container image.
+#[tokio::test]
+async fn without_certificates_it_starts_unless_keys_come_over_https() {
+    let none = [("SSL_CERT_FILE", "/nonexistent"), ("SSL_CERT_DIR", "/nonexistent")];
+    let issuer = TestIssuer::start().await.expect("a socket");
+    let token = issuer.token("user_ada").sign();
+    let pem = issuer.public_key_pem();
+    for setting in [("CLERK_FRONTEND_API_URL", issuer.url()), ("CLERK_JWT_KEY", pem.as_str())] {
+        let example = start(&[&none[..], &[setting]].concat());
+        assert_eq!(example.ask("/protected", Some(&token)).await.0, 200, "{setting:?}");
+    }
+    let https = ("CLERK_FRONTEND_API_URL", "https://clerk.test.example");
+    assert_rejects("axum", &[&none[..], &[https]].concat(), "SSL_CERT_FILE");
+}
+
+#[test]
+fn a_proxy_that_cannot_be_used_is_a_line_that_names_its_variable() {
+    let https = ("CLERK_FRONTEND_API_URL", "https://clerk.test.example");
+    for variable in ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"] {
+        assert_rejects("axum", &[https, (variable, "socks://hunter2:1080")], variable);
+    }
 }

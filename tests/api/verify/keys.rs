@@ -1,3 +1,4 @@
+use base64::{Engine, prelude::BASE64_STANDARD};
 use tower_clerk::{
     ClerkConfig, Verifier,
     testing::{ManualClock, TestIssuer, TokenBuilder},
@@ -64,6 +65,30 @@ fn a_pem_that_is_not_a_strong_rsa_key_is_rejected_at_start() {
     for pem in [ed25519, short, "AAAA"] {
         let error = ClerkConfig::from_jwt_key(pem).expect_err("no configuration").to_string();
         assert!(error.starts_with("jwt_key is not an RSA"), "{error}");
+    }
+}
+
+/// A public key of this size as an RSAPublicKey (RFC 8017, appendix A.1.1), in base64.
+fn public_key(bits: usize, exponent: &[u8]) -> String {
+    let element = |tag: u8, content: &[u8]| {
+        let length = u16::try_from(content.len()).expect("a short element").to_be_bytes();
+        [&[tag, 0x82], length.as_slice(), content].concat()
+    };
+    let short = |content: &[u8]| [&[2, u8::try_from(content.len()).expect("a short number")], content].concat();
+    let modulus = [vec![0], vec![0xa5; bits / 8]].concat();
+    let der = element(0x30, &[element(2, &modulus), short(exponent)].concat());
+    BASE64_STANDARD.encode(der)
+}
+
+#[test]
+fn a_pem_above_4096_bits_has_an_exponent_of_at_most_65537() {
+    let (usual, highest) = (&[1, 0, 1][..], &[1, 0xff, 0xff, 0xff, 0xff][..]);
+    for (bits, exponent) in [(4096, highest), (4104, usual), (8192, usual)] {
+        assert!(ClerkConfig::from_jwt_key(public_key(bits, exponent)).is_ok(), "{bits}");
+    }
+    for (bits, exponent) in [(4104, highest), (8192, highest), (8192, &[1, 0, 3])] {
+        let error = ClerkConfig::from_jwt_key(public_key(bits, exponent)).expect_err("no configuration").to_string();
+        assert_eq!(error, "jwt_key has more than 4096 bits and an exponent above 65537", "{bits}");
     }
 }
 

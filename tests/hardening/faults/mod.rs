@@ -4,6 +4,7 @@
 mod bodies;
 mod custom_client;
 mod deadlines;
+mod environment;
 mod instance;
 mod no_fetch;
 mod outages;

@@ -115,7 +115,7 @@ async fn trailers_without_an_end_are_cut_off() {
 
 #[tokio::test]
 async fn a_compressed_response_is_a_failure_and_not_inflated() {
-    for encoding in ["gzip", "x-gzip", "deflate", "br", "zstd", "gzip, gzip", "identity"] {
+    for encoding in ["gzip", "x-gzip", "deflate", "br", "zstd", "gzip, gzip", "identity, gzip", "identity2", "\u{e9}"] {
         is_a_failure(
             response("200 OK", &[("Content-Encoding", encoding)], issuer().jwks()),
             FetchErrorKind::UnexpectedEncoding,
@@ -126,6 +126,18 @@ async fn a_compressed_response_is_a_failure_and_not_inflated() {
     is_a_failure(response("200 OK", &[("Content-Encoding", "gzip")], &compressed), FetchErrorKind::UnexpectedEncoding)
         .await;
     is_a_failure(response("200 OK", &[], &compressed), FetchErrorKind::InvalidDocument).await;
+}
+
+#[tokio::test]
+async fn the_encoding_identity_and_an_empty_one_are_accepted() {
+    for encoding in ["identity", "IDENTITY", " Identity ", "", "identity,", "identity, identity"] {
+        is_accepted(response("200 OK", &[("Content-Encoding", encoding)], issuer().jwks())).await;
+    }
+    let twice = [("Content-Encoding", "identity"), ("Content-Encoding", "gzip")];
+    is_a_failure(response("200 OK", &twice, issuer().jwks()), FetchErrorKind::UnexpectedEncoding).await;
+    let body = keys_of_length(LIMIT + 1);
+    let identity = [("Content-Encoding", "identity")];
+    is_a_failure(response("200 OK", &identity, body), FetchErrorKind::TooLarge).await;
 }
 
 #[tokio::test]

@@ -1,44 +1,38 @@
 //! Fetching a JWKS document with `reqwest`.
 //!
-//! No other file names `reqwest`, except for the client that the application supplies to the builder.
+//! No other folder names `reqwest`, except for the client that the application supplies to the builder.
 
-use std::{
-    future::Future,
-    pin::Pin,
-    sync::{Mutex, PoisonError},
-    time::Duration,
-};
+mod client;
+mod dns;
+mod proxy;
+
+use std::{error::Error, fmt, future::Future, pin::Pin, time::Duration};
 
 use bytes::{Bytes, BytesMut};
 use http::{
     HeaderValue, StatusCode,
     header::{ACCEPT, AUTHORIZATION, CONTENT_ENCODING, DATE, HeaderMap, RETRY_AFTER},
 };
-use reqwest::{Client, redirect, retry};
 
+pub(crate) use self::client::HttpClients;
 use super::source::{FetchError, FetchErrorKind, KeySource};
 use crate::{
-    config::{ConfigError, Host, SecretKey},
+    config::{ConfigError, SecretKey},
     jwt::MAX_DOCUMENT,
 };
 
 /// Fetches a JWKS document over HTTP, from the Frontend API or, with a secret key, from the Backend API.
 pub(crate) struct HttpKeySource {
     authorization: Option<HeaderValue>,
-    client: Client,
+    client: reqwest::Client,
     url: reqwest::Url,
 }
 
-/// The clients of all sources of a verifier. They are made when they are first needed, because making one reads the
-/// certificates of the system.
-///
-/// There are two, because reqwest decides by client and not by URL whether `HTTP_PROXY` applies. A request to a
-/// loopback address must not go to a proxy, for which the address is another machine.
-pub(crate) struct HttpClients {
-    /// For loopback addresses.
-    direct: Mutex<Option<Client>>,
-    /// For all other addresses, through the proxy that the environment names, if any.
-    proxied: Mutex<Option<Client>>,
+/// The request of a fetch that failed, for the log: scheme, host and path of its URL, of which none is secret.
+#[derive(Debug)]
+struct FailedRequest {
+    url: String,
+    cause: Box<dyn Error + Send + Sync>,
 }
 
 impl HttpKeySource {
@@ -66,29 +60,41 @@ impl HttpKeySource {
         if let Some(authorization) = &self.authorization {
             request = request.header(AUTHORIZATION, authorization.clone());
         }
-        let mut response = request.send().await.map_err(unreachable)?;
+        let mut response = request.send().await.map_err(|error| self.broken(error))?;
         if *response.url() != self.url {
-            return Err(FetchError::of_kind(FetchErrorKind::UnexpectedRedirect));
+            return Err(self.failed(FetchErrorKind::UnexpectedRedirect, "a redirect to another URL was followed"));
         }
-        if response.status() != StatusCode::OK {
-            let error = FetchError::of_status(response.status());
+        let status = response.status();
+        if status != StatusCode::OK {
+            let error = self.failed(FetchErrorKind::UnexpectedStatus, describe(status));
             return Err(match retry_after(response.headers()) {
                 Some(delay) => error.retry_after(delay),
                 None => error,
             });
         }
-        if response.headers().contains_key(CONTENT_ENCODING) {
-            return Err(FetchError::of_kind(FetchErrorKind::UnexpectedEncoding));
+        if !is_unencoded(response.headers()) {
+            return Err(self.failed(FetchErrorKind::UnexpectedEncoding, "Content-Encoding is not identity"));
         }
         // Counted while it arrives: `Content-Length` may be absent or wrong.
         let mut document = BytesMut::new();
-        while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
+        while let Some(chunk) = response.chunk().await.map_err(|error| self.broken(error))? {
             if document.len() + chunk.len() > MAX_DOCUMENT {
-                return Err(FetchError::of_kind(FetchErrorKind::TooLarge));
+                return Err(self.failed(FetchErrorKind::TooLarge, "more than 512 KiB"));
             }
             document.extend_from_slice(&chunk);
         }
         Ok(document.freeze())
+    }
+
+    /// The error of a request without a complete response. It names the URL itself, so that of reqwest is left out.
+    fn broken(&self, error: reqwest::Error) -> FetchError {
+        let kind = if error.is_timeout() { FetchErrorKind::Timeout } else { FetchErrorKind::Transport };
+        self.failed(kind, error.without_url())
+    }
+
+    fn failed(&self, kind: FetchErrorKind, cause: impl Into<Box<dyn Error + Send + Sync>>) -> FetchError {
+        let url = format!("{}{}", self.url.origin().ascii_serialization(), self.url.path());
+        FetchError::with_source(kind, FailedRequest { url, cause: cause.into() })
     }
 }
 
@@ -98,55 +104,38 @@ impl KeySource for HttpKeySource {
     }
 }
 
-impl HttpClients {
-    /// Uses `own` for all URLs if there is one: its proxy settings are the application's choice.
-    pub(crate) fn new(own: Option<Client>) -> Self {
-        Self { direct: Mutex::new(own.clone()), proxied: Mutex::new(own) }
-    }
-
-    /// The client for this URL. Clones of one client share its connections and certificates.
-    fn client(&self, url: &reqwest::Url) -> Result<Client, ConfigError> {
-        let is_loopback = is_loopback(url);
-        let slot = if is_loopback { &self.direct } else { &self.proxied };
-        let mut client = slot.lock().unwrap_or_else(PoisonError::into_inner);
-        match client.as_ref() {
-            Some(client) => Ok(client.clone()),
-            None => Ok(client.insert(make_client(is_loopback)?).clone()),
-        }
+impl fmt::Display for FailedRequest {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "GET {}", self.url)
     }
 }
 
-/// Makes a client that sends one request and takes the response as it is.
-///
-/// A redirect could point it at the keys of another server. A compressed response could outgrow the size limit while it
-/// is decoded. A retry would not obey the back-off. An idle connection would be minutes old at the next fetch, and may
-/// be broken.
-fn make_client(is_loopback: bool) -> Result<Client, ConfigError> {
-    let mut builder = Client::builder()
-        .no_brotli()
-        .no_deflate()
-        .no_gzip()
-        .no_zstd()
-        .pool_max_idle_per_host(0)
-        .redirect(redirect::Policy::none())
-        .retry(retry::never())
-        .user_agent(concat!("tower-clerk/", env!("CARGO_PKG_VERSION")));
-    if is_loopback {
-        builder = builder.no_proxy();
+impl Error for FailedRequest {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(self.cause.as_ref())
     }
-    builder.build().map_err(|error| ConfigError::HttpClient { source: error.without_url().into() })
 }
 
-fn is_loopback(url: &reqwest::Url) -> bool {
-    Host::of_authority(url.host_str().unwrap_or_default()).is_some_and(Host::is_loopback)
+/// Says of a redirect that it was not followed, since a browser or curl would follow it and show the keys.
+fn describe(status: StatusCode) -> String {
+    match status {
+        StatusCode::MOVED_PERMANENTLY
+        | StatusCode::FOUND
+        | StatusCode::SEE_OTHER
+        | StatusCode::TEMPORARY_REDIRECT
+        | StatusCode::PERMANENT_REDIRECT => format!("{status}: redirects are not followed"),
+        status => status.to_string(),
+    }
 }
 
-/// Makes the error of a request without a response. The URL is left out, because errors are logged.
-fn unreachable(error: reqwest::Error) -> FetchError {
-    if error.is_timeout() {
-        return FetchError::of_kind(FetchErrorKind::Timeout);
-    }
-    FetchError::new(error.without_url())
+/// Whether the body is the document itself. `identity` names no encoding (RFC 9110, section 8.4.1), and some proxies
+/// add it, or an empty value.
+fn is_unencoded(headers: &HeaderMap) -> bool {
+    headers.get_all(CONTENT_ENCODING).iter().all(|value| {
+        value.to_str().is_ok_and(|list| {
+            list.split(',').map(str::trim).all(|coding| coding.is_empty() || coding.eq_ignore_ascii_case("identity"))
+        })
+    })
 }
 
 /// The delay of a `Retry-After`, in seconds or as a date (RFC 9110, section 10.2.3). A date is compared with the `Date`
