@@ -155,7 +155,7 @@
 //!
 //! # Guide
 //!
-//! - [Deployment](guide::deployment): runtime, proxy, certificates, health endpoint, start, replicas.
+//! - [Deployment](guide::deployment): compiler, TLS, runtime, proxy, certificates, health endpoint, start, replicas.
 //! - [Outages](guide::outages): what a service does while Clerk is down.
 //! - [Events](guide::events): what is logged.
 //! - [Defaults](guide::defaults): every number, with its reason.

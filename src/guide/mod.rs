@@ -1,6 +1,6 @@
 //! How to run a service with this crate, one chapter for each module below.
 //!
-//! - [`deployment`]: runtime, proxy, certificates, health endpoint, start, replicas.
+//! - [`deployment`]: compiler, TLS, runtime, proxy, certificates, health endpoint, start, replicas, frozen processes.
 //! - [`outages`]: what a service does while Clerk is unreachable, slow or wrong.
 //! - [`events`]: every `tracing` event and span, and what an operator does about it.
 //! - [`defaults`]: every number of this crate, with its reason.
