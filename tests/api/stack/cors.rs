@@ -1,6 +1,9 @@
-use axum::{Router, routing::get as route};
+use axum::{
+    Router,
+    routing::{get as route, post},
+};
 use http::{
-    HeaderValue, Method,
+    HeaderName, HeaderValue, Method,
     header::{AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE},
 };
 use tower_clerk::{ClerkAuth, ClerkAuthLayer};
@@ -104,6 +107,25 @@ async fn a_page_of_another_origin_reads_the_challenge_and_retry_after() {
     assert_eq!(unavailable.status(), 503);
     assert!(readable(&unavailable, "retry-after").is_some_and(|seconds| seconds.parse::<u32>().is_ok()));
     assert_eq!(readable(&unavailable, "cache-control"), None, "it is not exposed");
+}
+
+#[tokio::test]
+async fn a_page_of_another_origin_reads_the_status_of_a_grpc_web_call() {
+    let headers = [("origin", ORIGIN), ("content-type", "application/grpc-web"), ("authorization", BAD)];
+    for (cors, is_exposed) in [
+        (cors().expose_headers(["grpc-status", "grpc-message", "clerk-error-code"].map(HeaderName::from_static)), true),
+        (cors(), false),
+    ] {
+        let app = Router::new().route("/echo.Echo/Unary", post(async || "")).route_layer(layer()).layer(cors);
+        let answer = send(&app, request("POST", "/echo.Echo/Unary", &headers)).await;
+        assert_eq!(
+            (answer.header("grpc-status"), answer.header("clerk-error-code")),
+            (Some("16"), Some("invalid_token"))
+        );
+        for name in ["grpc-status", "grpc-message", "clerk-error-code"] {
+            assert_eq!(readable(&answer, name).is_some(), is_exposed, "{name}");
+        }
+    }
 }
 
 #[tokio::test]
