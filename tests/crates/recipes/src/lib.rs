@@ -25,5 +25,6 @@ mod tests {
 
         ring::default_provider().install_default().expect("the first provider");
         client();
+        assert!(ClerkAuthLayer::new("https://clerk.example.com").is_ok(), "our client takes the installed one");
     }
 }
