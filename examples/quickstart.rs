@@ -15,6 +15,7 @@ async fn me(user: ClerkAuth) -> String {
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let url = std::env::args().nth(1).ok_or("usage: quickstart <Frontend API URL>")?;
     let clerk = ClerkAuthLayer::new(url)?;
+    // The layer guards the routes before it. Routes that are added or merged after it are open.
     let app = Router::new().route("/me", get(me)).route_layer(clerk);
     let listener = tokio::net::TcpListener::bind("127.0.0.1:3000").await?;
     axum::serve(listener, app).await?;

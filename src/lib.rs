@@ -18,6 +18,7 @@
 //! # let url = issuer.url();
 //! // `url` is the Frontend API URL: "https://your-app.clerk.accounts.dev".
 //! let clerk = ClerkAuthLayer::new(url)?;
+//! // The layer guards the routes before it. Routes that are added or merged after it are open.
 //! let app = Router::new().route("/me", get(me)).route_layer(clerk);
 //!
 //! let request = Request::get("/me").body(Body::empty())?;
@@ -37,8 +38,9 @@
 //! # Any Tower service
 //!
 //! [`ClerkAuthLayer`] wraps any Tower service over HTTP that is `Clone`, with any request body and any response body
-//! whose data is `Bytes`. Services of axum and tonic are `Clone`; put `tower::buffer::Buffer` around one that is not.
-//! The verified user, a [`ClerkAuth`], is in the extensions of the request.
+//! whose data is `Bytes`. Services of axum and tonic are `Clone`; box others with `tower::util::BoxCloneService`, or put
+//! `tower::buffer::Buffer` around one that cannot be cloned. The verified user, a [`ClerkAuth`], is in the extensions of
+//! the request.
 //!
 //! ```
 //! use http::{Request, Response};
@@ -153,11 +155,13 @@
 //!
 //! # Guide
 //!
-//! - [Deployment](guide::deployment): runtime, proxy, certificates, health endpoint, start, replicas.
+//! - [Deployment](guide::deployment): compiler, TLS, runtime, proxy, certificates, health endpoint, start, replicas.
 //! - [Outages](guide::outages): what a service does while Clerk is down.
 //! - [Events](guide::events): what is logged.
 //! - [Defaults](guide::defaults): every number, with its reason.
 //! - [Recipes](guide::recipes): complete examples.
+//! - [Browsers](guide::browsers): other origins, visitors, cookies, WebSockets, server-sent events.
+//! - [OpenAPI](guide::openapi): a security scheme with aide or utoipa.
 //! - [Threats](guide::threats): who is trusted with what.
 //!
 //! # Features

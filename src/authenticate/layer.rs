@@ -156,6 +156,10 @@ impl ClerkAuthLayer {
 
     /// Sets the form of responses to rejected requests: HTTP problem documents, gRPC trailers, or whichever the request
     /// asks for ([`RejectionFormat::Auto`], the default).
+    ///
+    /// Behind a proxy that decides by the status, choose [`RejectionFormat::Http`]. nginx turns the 400 and the 503 of
+    /// an `auth_request` into a 500:
+    /// [a recipe](crate::guide::recipes#behind-auth_request-of-nginx) maps them back.
     pub fn rejection_format(self, format: RejectionFormat) -> Self {
         self.with(|authenticator| Arc::make_mut(&mut authenticator.responder).format = format)
     }
@@ -183,9 +187,11 @@ impl ClerkAuthLayer {
     /// Serves protected resource metadata (RFC 9728) under `/.well-known/oauth-protected-resource`, and adds the
     /// parameter `resource_metadata` to `WWW-Authenticate` challenges.
     ///
-    /// OAuth clients, such as clients of MCP servers, find the authorization server by it. The document needs no token;
-    /// its `authorization_servers` are the issuers of the configured instances, its `resource` is built from the
-    /// request's `Host` and path.
+    /// This is discovery only. OAuth clients, such as clients of MCP servers, find the authorization server by it, but
+    /// the access token that they get there is no session token, and the layer rejects it with 401.
+    ///
+    /// The document needs no token; its `authorization_servers` are the issuers of the configured instances, its
+    /// `resource` is built from the request's `Host` and path.
     ///
     /// The layer must see those paths: in axum, use `Router::layer`, not `route_layer`, which runs for matched routes
     /// only.

@@ -73,8 +73,9 @@
 //!
 //! A request that waits for keys needs a service to call afterwards, but a response future cannot borrow the inner
 //! service beyond [`Service::call`](tower_service::Service::call). The future therefore owns a clone, which it polls
-//! until it is ready once the keys are there. The services of axum, tonic and `ServiceBuilder::service_fn` are `Clone`;
-//! put `tower::buffer::Buffer` around one that is not. See [`CloneService`].
+//! until it is ready once the keys are there. The services of axum, tonic and `ServiceBuilder::service_fn` are `Clone`.
+//! Box others with `tower::util::BoxCloneService` or `BoxCloneSyncService`, not with `BoxService`; put
+//! `tower::buffer::Buffer` around one that cannot be cloned. See [`CloneService`].
 //!
 //! # tonic
 //!

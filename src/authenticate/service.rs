@@ -62,8 +62,9 @@ pub struct ClerkAuthService<S> {
 /// is_service::<Connection>();
 /// ```
 ///
-/// The services of axum, tonic and `ServiceBuilder::service_fn` are `Clone`. Put `tower::buffer::Buffer` around one
-/// that is not.
+/// The services of axum, tonic and `ServiceBuilder::service_fn` are `Clone`. Box others with
+/// `tower::util::BoxCloneService` or `BoxCloneSyncService`, or put `tower::buffer::Buffer` around one that cannot be
+/// cloned.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be wrapped by `ClerkAuthService`: it is not `Clone`",
     label = "not `Clone`",

@@ -65,7 +65,10 @@ impl ClerkConfig {
 
     /// Sets the maximum length of tokens in bytes: 512 to 1 048 576 (1 MiB), 16 384 by default.
     ///
-    /// A longer token is rejected as malformed (400) before it is decoded.
+    /// A longer token is rejected as malformed (400) before it is decoded. A server may reject it earlier: hyper limits
+    /// all headers of an HTTP/2 request to 16 KiB ([how to raise it][limit]).
+    ///
+    /// [limit]: crate::guide::recipes#tokens-that-are-too-long-for-http2
     ///
     /// # Errors
     ///

@@ -1,11 +1,16 @@
 //! How to run a service with this crate, one chapter for each module below.
 //!
-//! - [`deployment`]: runtime, proxy, certificates, health endpoint, start, replicas.
+//! - [`deployment`]: compiler, TLS, runtime, proxy, certificates, health endpoint, start, replicas, frozen processes.
 //! - [`outages`]: what a service does while Clerk is unreachable, slow or wrong.
 //! - [`events`]: every `tracing` event and span, and what an operator does about it.
 //! - [`defaults`]: every number of this crate, with its reason.
 //! - [`recipes`]: complete examples for common tasks.
+//! - [`browsers`]: other origins, visitors, cookies, WebSockets, server-sent events.
+//! - [`openapi`]: a security scheme with aide or utoipa.
 //! - [`threats`]: who is trusted with what, and what this crate does not do.
+
+#[doc = include_str!("browsers.md")]
+pub mod browsers {}
 
 #[doc = include_str!("defaults.md")]
 pub mod defaults {}
@@ -15,6 +20,11 @@ pub mod deployment {}
 
 #[doc = include_str!("events.md")]
 pub mod events {}
+
+// Its examples need aide and utoipa, so the package `tests/crates/recipes` runs them.
+#[cfg(not(doctest))]
+#[doc = include_str!("openapi.md")]
+pub mod openapi {}
 
 #[doc = include_str!("outages.md")]
 pub mod outages {}

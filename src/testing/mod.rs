@@ -10,6 +10,10 @@
 //! | fetching of keys, rotation and outages | [`TestIssuer::start`], which serves the JWKS on a loopback socket |
 //! | expiry and refresh | [`ManualClock`] |
 //!
+//! With a paused Tokio clock use [`TestIssuer::new`]. Tokio advances a paused clock whenever its runtime has nothing to
+//! do but to wait for a socket, so the timeouts of the application run out while a fetch is under way, above all one to
+//! an issuer on another runtime.
+//!
 //! If something cannot be made, such as a socket or a valid token, the kit panics and so fails the test.
 //!
 //! # Example

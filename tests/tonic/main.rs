@@ -15,6 +15,7 @@ mod echo;
 mod expiry;
 mod handlers;
 mod harness;
+mod header_limit;
 mod one_port;
 mod proto;
 mod requirements;

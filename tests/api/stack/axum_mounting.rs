@@ -56,6 +56,26 @@ async fn route_layer_leaves_unknown_paths_alone() {
 }
 
 #[tokio::test]
+async fn routes_added_or_merged_after_the_layer_are_open() {
+    let open = || Router::new().route("/merged", route(|| async { "open" }));
+    let guarded: [fn(Router) -> Router; 2] = [|app| app.layer(layer()), |app| app.route_layer(layer())];
+    for guard in guarded {
+        let after = guard(routes()).route("/added", route(|| async { "open" })).merge(open());
+        send(&after, get_path("/me", None)).await.assert_rejected(401, "missing_token");
+        for path in ["/added", "/merged"] {
+            assert_eq!(send(&after, get_path(path, None)).await.outcome(), (200, "open"), "{path}");
+        }
+        let before = guard(routes().route("/added", route(|| async { "open" })).merge(open()));
+        for path in ["/me", "/added", "/merged"] {
+            send(&before, get_path(path, None)).await.assert_rejected(401, "missing_token");
+        }
+        for path in ["/added", "/merged"] {
+            assert_eq!(send(&before, get_path(path, Some(&good()))).await.outcome(), (200, "open"), "{path}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_fallback_is_guarded_by_layer_and_not_by_route_layer() {
     let app = || routes().fallback(|| async { "fallback" });
     send(&app().layer(layer()), get_path("/unknown", None)).await.assert_rejected(401, "missing_token");

@@ -1,5 +1,11 @@
-use axum::{Router, routing::get as route};
-use http::{HeaderValue, header::AUTHORIZATION};
+use axum::{
+    Router,
+    routing::{get as route, post},
+};
+use http::{
+    HeaderName, HeaderValue, Method,
+    header::{AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE},
+};
 use tower_clerk::{ClerkAuth, ClerkAuthLayer};
 use tower_http::cors::CorsLayer;
 use tower_layer::Layer;
@@ -11,14 +17,20 @@ const ORIGIN: &str = "https://app.test.example";
 const PREFLIGHT: [(&str, &str); 3] =
     [("origin", ORIGIN), ("access-control-request-method", "GET"), ("access-control-request-headers", "authorization")];
 
+/// The layer in the README.
 fn cors() -> CorsLayer {
-    CorsLayer::new().allow_origin(HeaderValue::from_static(ORIGIN)).allow_headers([AUTHORIZATION])
+    let origin = HeaderValue::from_static(ORIGIN);
+    CorsLayer::new()
+        .allow_origin(origin)
+        .allow_methods([Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE])
+        .allow_headers([AUTHORIZATION, CONTENT_TYPE])
+        .expose_headers([WWW_AUTHENTICATE, RETRY_AFTER])
 }
 
 /// CORS around the layer, as in the README.
 fn app(clerk: ClerkAuthLayer) -> Router {
     let me = |user: ClerkAuth| async move { user.user_id().to_owned() };
-    Router::new().route("/me", route(me)).route_layer(clerk).layer(cors())
+    Router::new().route("/me", route(me).delete(me)).route_layer(clerk).layer(cors())
 }
 
 async fn cross_origin(clerk: ClerkAuthLayer, authorization: Option<&str>) -> Answer {
@@ -34,7 +46,7 @@ async fn a_preflight_without_a_token_succeeds_and_fetches_no_keys() {
         let answer = send(&app(clerk), request("OPTIONS", "/me", &PREFLIGHT)).await;
         assert_eq!(answer.outcome(), (200, ""));
         assert_eq!(answer.header("access-control-allow-origin"), Some(ORIGIN));
-        assert_eq!(answer.header("access-control-allow-headers"), Some("authorization"));
+        assert_eq!(answer.header("access-control-allow-headers"), Some("authorization,content-type"));
     }
     assert_eq!(gate.arrivals(), 0);
 }
@@ -50,6 +62,69 @@ async fn a_cross_origin_rejection_is_readable_by_the_page() {
         let answer = cross_origin(clerk, authorization).await;
         answer.assert_rejected(status, code);
         assert_eq!(answer.header("access-control-allow-origin"), Some(ORIGIN), "{code}");
+    }
+}
+
+/// Whether a browser lets the page send the request after its preflight (Fetch, "CORS-preflight fetch").
+async fn preflight_passes(app: &Router, method: &str, headers: &str) -> bool {
+    let asked =
+        [("origin", ORIGIN), ("access-control-request-method", method), ("access-control-request-headers", headers)];
+    let answer = send(app, request("OPTIONS", "/me", &asked)).await;
+    let lists = |name: &str, wanted: &str| listed(&answer, name).any(|value| value.eq_ignore_ascii_case(wanted));
+    answer.parts.status.is_success()
+        && lists("access-control-allow-origin", ORIGIN)
+        && (["GET", "HEAD", "POST"].contains(&method) || lists("access-control-allow-methods", method))
+        && headers.split(',').all(|name| lists("access-control-allow-headers", name))
+}
+
+/// The header as a page of another origin reads it, if the browser lets it.
+fn readable<'a>(answer: &'a Answer, name: &str) -> Option<&'a str> {
+    let is_exposed = listed(answer, "access-control-expose-headers").any(|exposed| exposed.eq_ignore_ascii_case(name));
+    answer.header(name).filter(|_| is_exposed)
+}
+
+fn listed<'a>(answer: &'a Answer, name: &str) -> impl Iterator<Item = &'a str> {
+    answer.header(name).unwrap_or_default().split(',').map(str::trim)
+}
+
+#[tokio::test]
+async fn a_page_of_another_origin_may_send_every_listed_method() {
+    let app = app(layer());
+    for method in ["GET", "POST", "PUT", "PATCH", "DELETE"] {
+        assert!(preflight_passes(&app, method, "authorization,content-type").await, "{method}");
+    }
+    assert!(!preflight_passes(&app, "PURGE", "authorization").await);
+    assert!(!preflight_passes(&app, "DELETE", "x-other").await);
+    let headers = [("origin", ORIGIN), ("authorization", &good())];
+    assert_eq!(send(&app, request("DELETE", "/me", &headers)).await.outcome(), (200, "user_ada"));
+}
+
+#[tokio::test]
+async fn a_page_of_another_origin_reads_the_challenge_and_retry_after() {
+    let refused = cross_origin(layer(), Some(BAD)).await;
+    assert_eq!(readable(&refused, "www-authenticate"), Some(r#"Bearer error="invalid_token""#));
+    let unavailable = cross_origin(layer_without_keys(), Some(&good())).await;
+    assert_eq!(unavailable.status(), 503);
+    assert!(readable(&unavailable, "retry-after").is_some_and(|seconds| seconds.parse::<u32>().is_ok()));
+    assert_eq!(readable(&unavailable, "cache-control"), None, "it is not exposed");
+}
+
+#[tokio::test]
+async fn a_page_of_another_origin_reads_the_status_of_a_grpc_web_call() {
+    let headers = [("origin", ORIGIN), ("content-type", "application/grpc-web"), ("authorization", BAD)];
+    for (cors, is_exposed) in [
+        (cors().expose_headers(["grpc-status", "grpc-message", "clerk-error-code"].map(HeaderName::from_static)), true),
+        (cors(), false),
+    ] {
+        let app = Router::new().route("/echo.Echo/Unary", post(async || "")).route_layer(layer()).layer(cors);
+        let answer = send(&app, request("POST", "/echo.Echo/Unary", &headers)).await;
+        assert_eq!(
+            (answer.header("grpc-status"), answer.header("clerk-error-code")),
+            (Some("16"), Some("invalid_token"))
+        );
+        for name in ["grpc-status", "grpc-message", "clerk-error-code"] {
+            assert_eq!(readable(&answer, name).is_some(), is_exposed, "{name}");
+        }
     }
 }
 

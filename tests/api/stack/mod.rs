@@ -8,6 +8,7 @@ mod bodies;
 mod cors;
 mod grpc;
 mod grpc_service;
+mod header_limit;
 mod http1;
 mod http2;
 mod limits;
@@ -16,6 +17,7 @@ mod stacked;
 mod streaming;
 mod trait_bounds;
 mod websocket;
+mod websocket_subprotocols;
 
 use tower_clerk::ClerkAuthLayer;
 
