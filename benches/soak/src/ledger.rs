@@ -213,7 +213,7 @@ impl Ledger {
             let stale_at = before.and_then(|fetch| fetch.finished).map_or(outage.start, |at| at + windows.stale);
             windows.failures(end - outage.start, end.saturating_duration_since(stale_at.max(outage.start)))
         };
-        self.outages.iter().map(of_outage).sum()
+        self.outages.iter().map(of_outage).fold(0.0, |sum, more| sum + more)
     }
 }
 

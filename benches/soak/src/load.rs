@@ -303,8 +303,8 @@ impl Target {
         }
         if let Some((violation, reason)) = self.judge(&shot, &response, (sent, answered), (sent_at, answered_at)) {
             let code = String::from_utf8_lossy(response.body());
-            let code = code.split(r#""code":""#).nth(1).and_then(|rest| rest.split('"').next()).unwrap_or_default();
-            let what = format!("{}: {} got {status} {code}: {reason}", self.server, shot.kind);
+            let code = code.split(r#""code":""#).nth(1).and_then(|rest| rest.split('"').next()).unwrap_or("ok");
+            let what = format!("{}: {} got {status} ({code}): {reason}", self.server, shot.kind);
             self.report.violation(violation, &what);
         }
     }
@@ -400,8 +400,14 @@ impl Target {
         whole(response.await.map_err(text)?).await
     }
 
-    async fn connect_one(&self) -> Result<http1::SendRequest<Empty<Bytes>>, String> {
+    async fn connect(&self) -> Result<TcpStream, String> {
         let stream = TcpStream::connect(self.address).await.map_err(text)?;
+        stream.set_nodelay(true).map_err(text)?;
+        Ok(stream)
+    }
+
+    async fn connect_one(&self) -> Result<http1::SendRequest<Empty<Bytes>>, String> {
+        let stream = self.connect().await?;
         let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(text)?;
         tokio::spawn(connection);
         Ok(sender)
@@ -412,8 +418,7 @@ impl Target {
         if let Some(open) = shared.as_ref().filter(|open| !open.is_closed()) {
             return Ok(open.clone());
         }
-        let stream = TcpStream::connect(self.address).await.map_err(text)?;
-        let io = TokioIo::new(stream);
+        let io = TokioIo::new(self.connect().await?);
         let (sender, connection) = http2::handshake(TokioExecutor::new(), io).await.map_err(text)?;
         tokio::spawn(connection);
         *shared = Some(sender.clone());

@@ -254,6 +254,12 @@ struct Server {
 
 impl Server {
     async fn start(name: &'static str, mut command: Command) -> Self {
+        // glibc raises the size from which it returns memory to the system when a large block is freed, and its arenas
+        // are as many as threads have met: both look like growth. Fixed, the memory is what the server holds.
+        for name in ["MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_"] {
+            command.env(name, (128 * 1024).to_string());
+        }
+        command.env("MALLOC_ARENA_MAX", "2");
         let mut child =
             command.stdout(Stdio::piped()).stdin(Stdio::null()).kill_on_drop(true).spawn().expect("a server");
         let mut output = BufReader::new(child.stdout.take().expect("its output")).lines();
