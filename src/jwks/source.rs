@@ -51,6 +51,12 @@ pub trait KeySource: Send + Sync {
     ///
     /// [`FetchError::new`] with the cause if the document is not available now. The last good key set stays in use.
     fn fetch(&self) -> Pin<Box<dyn Future<Output = Result<Bytes, FetchError>> + Send + '_>>;
+
+    /// Returns where the documents come from, such as a URL, for the log of a fetch that fails. Nothing of it may be
+    /// secret. By default the log names no place.
+    fn location(&self) -> Option<String> {
+        None
+    }
 }
 
 impl<F, Fut> KeySource for F
@@ -152,6 +158,11 @@ impl FetchError {
 
     pub(super) fn of_kind(kind: FetchErrorKind) -> Self {
         Self { kind, source: None, retry_after: None }
+    }
+
+    /// Adds the place that the documents come from, unless the error has a cause, which is more precise.
+    pub(super) fn at(self, location: Option<String>) -> Self {
+        Self { source: self.source.or_else(|| location.map(Into::into)), ..self }
     }
 
     pub(super) fn delay(&self) -> Option<Duration> {

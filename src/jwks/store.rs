@@ -317,7 +317,7 @@ impl Shared {
                     Completion::Panicked => Err(FetchError::of_kind(FetchErrorKind::Panicked)),
                     Completion::TimedOut => Err(FetchError::of_kind(FetchErrorKind::Timeout)),
                 };
-                store.finish(id, fetched, &waiters);
+                store.finish(id, fetched.map_err(|error| error.at(store.source.location())), &waiters);
             }
         };
         Flight::start(id, now, shared.policy.timeout, Span::fetch_keys, fetch, on_done)

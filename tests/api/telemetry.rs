@@ -20,8 +20,9 @@ use tracing::{
 use tracing_subscriber::{Layer, layer::Context, layer::SubscriberExt, registry::LookupSpan};
 
 use crate::support::{
-    GatedSource, Reply, bearer, get_path, good, issuer, layer, send_through,
+    GatedSource, Reply, bearer, get_path, good, issuer, layer, millis, send_through,
     server::{Server, Step},
+    within,
 };
 
 /// The events of this crate on one thread, in order.
@@ -252,6 +253,28 @@ async fn a_failed_fetch_is_logged_with_its_url_and_its_cause() {
     let line = log.lines().concat();
     assert!(line.ends_with(&expected("unexpected redirect", "a redirect to another URL was followed")), "{line}");
     assert!(!line.contains("hunter2"), "{line}");
+}
+
+#[tokio::test]
+async fn a_fetch_that_fails_without_an_answer_or_a_usable_document_is_logged_with_its_url() {
+    let server = Server::start(vec![Step::Hang]).await;
+    let config = ClerkConfig::from_frontend_api_url(server.url()).and_then(|config| config.jwks_timeout(millis(200)));
+    let verifier = Verifier::new(config.expect("a configuration")).expect("a verifier");
+    let (log, _guard) = Log::start();
+    let document = |text: &str| {
+        vec![Step::Write(format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{text}", text.len()).into_bytes())]
+    };
+    for (script, error) in [
+        (vec![Step::Hang], "timed out fetching the JWKS document"),
+        (document("<html>"), "invalid JWKS document"),
+        (document(r#"{"keys":[]}"#), "no usable key in the JWKS document"),
+    ] {
+        server.respond(script);
+        within(verifier.refresh()).await.expect_err("no keys");
+        let line = log.lines().concat();
+        let url = format!("{}/.well-known/jwks.json", server.url());
+        assert!(line.ends_with(&format!("fetching keys failed error={error} source=GET {url}")), "{line}");
+    }
 }
 
 #[tokio::test]

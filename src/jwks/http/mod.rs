@@ -93,14 +93,22 @@ impl HttpKeySource {
     }
 
     fn failed(&self, kind: FetchErrorKind, cause: impl Into<Box<dyn Error + Send + Sync>>) -> FetchError {
-        let url = format!("{}{}", self.url.origin().ascii_serialization(), self.url.path());
-        FetchError::with_source(kind, FailedRequest { url, cause: cause.into() })
+        FetchError::with_source(kind, FailedRequest { url: self.public_url(), cause: cause.into() })
+    }
+
+    /// Scheme, host and path. The rest of a URL is not for the log.
+    fn public_url(&self) -> String {
+        format!("{}{}", self.url.origin().ascii_serialization(), self.url.path())
     }
 }
 
 impl KeySource for HttpKeySource {
     fn fetch(&self) -> Pin<Box<dyn Future<Output = Result<Bytes, FetchError>> + Send + '_>> {
         Box::pin(self.document())
+    }
+
+    fn location(&self) -> Option<String> {
+        Some(format!("GET {}", self.public_url()))
     }
 }
 

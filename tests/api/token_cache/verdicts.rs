@@ -23,6 +23,40 @@ async fn a_cached_token_gives_the_same_claims() {
 }
 
 #[tokio::test]
+async fn a_hit_that_finds_its_token_expired_drops_the_entry() {
+    let fixture = Fixture::new();
+    let verifier = fixture.verifier();
+    let (short, long) = (fixture.issuer.token("u"), fixture.issuer.token("u").lifetime(Duration::from_secs(3600)));
+    let (short, long) = (short.sign(), long.sign());
+    for token in [&short, &long] {
+        assert_eq!(verify(&verifier, token).await, Ok(()));
+    }
+    fixture.clock.advance(Duration::from_secs(60) - Duration::from_nanos(1));
+    assert_eq!(verify(&verifier, &short).await, Ok(()));
+    assert_eq!(entries(&verifier), 2);
+    // Within the clock skew it is still accepted, but not cached again.
+    for passed in [0, 4] {
+        fixture.clock.advance(Duration::from_secs(passed) + Duration::from_nanos(1));
+        assert_eq!(verify(&verifier, &short).await, Ok(()));
+        assert_eq!(entries(&verifier), 1, "the other token stays");
+    }
+    fixture.clock.advance(Duration::from_secs(1));
+    assert_eq!(verify(&verifier, &short).await, Err(VerifyErrorKind::Expired));
+    assert_eq!(entries(&verifier), 1);
+}
+
+#[tokio::test]
+async fn a_token_that_is_valid_only_within_the_clock_skew_is_not_cached() {
+    let fixture = Fixture::new();
+    let verifier = fixture.verifier();
+    for (claim, seconds) in [("exp", -1), ("nbf", 4), ("iat", 4)] {
+        let time = 1_800_000_000 + seconds;
+        assert_eq!(verify(&verifier, &fixture.issuer.token("u").claim(claim, time).sign()).await, Ok(()), "{claim}");
+        assert_eq!(entries(&verifier), 0, "{claim}");
+    }
+}
+
+#[tokio::test]
 async fn rejected_tokens_are_not_cached() {
     let fixture = Fixture::new();
     let verifier = fixture.verifier();
