@@ -88,6 +88,12 @@ impl InstanceRegistry {
         }
     }
 
+    /// Whether [`find`](Self::find) would call the resolver for this issuer.
+    pub(crate) fn needs_lookup(&self, issuer: &str) -> bool {
+        !self.by_issuer.contains_key(issuer)
+            && self.resolved.as_ref().is_some_and(|resolved| resolved.needs_lookup(issuer))
+    }
+
     /// Whether `instance` is still the one with this issuer.
     ///
     /// The token cache asks before it returns claims: a tenant that was removed must not stay signed in for as long as

@@ -169,6 +169,14 @@ impl ResolverCache {
         }
     }
 
+    /// Whether the resolver has to be called for an issuer: neither an instance nor the lack of one is cached.
+    pub(crate) fn needs_lookup(&self, issuer: &str) -> bool {
+        let shared = &self.shared;
+        let now = shared.now();
+        IssuerUrl::from_claim(issuer, shared.allow_local_issuers)
+            .is_some_and(|issuer| shared.known(&issuer, now).is_none() && !shared.is_unknown(&issuer, now))
+    }
+
     /// The instances that may be used now, for warm-up, status and refresh.
     pub(crate) fn all(&self) -> Vec<Arc<TrustedInstance>> {
         let now = self.shared.now();

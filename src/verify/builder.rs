@@ -7,6 +7,7 @@ use super::{
     Clock, Instance, InstanceResolver, SystemClock,
     cache::{TokenCache, TokenCacheLimits},
     verifier::{Inner, Verifier},
+    waiting::WaitingBytes,
 };
 #[cfg(feature = "reqwest")]
 use crate::jwks::HttpClients;
@@ -281,7 +282,8 @@ impl VerifierBuilder {
         let instances = InstanceRegistry::new(self.instances, &resources, resolved)?;
         let limits = self.token_cache.filter(|limits| limits.entries > 0 && limits.bytes > 0);
         let token_cache = limits.map(TokenCache::new);
-        Ok(Verifier { inner: Arc::new(Inner { instances, clock: self.clock, max_token_length, token_cache }) })
+        let waiting = WaitingBytes::default();
+        Ok(Verifier { inner: Arc::new(Inner { instances, clock: self.clock, max_token_length, token_cache, waiting }) })
     }
 
     fn with_token_cache(mut self, change: impl FnOnce(&mut TokenCacheLimits)) -> Self {

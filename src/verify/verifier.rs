@@ -1,6 +1,6 @@
 use std::{fmt, sync::Arc};
 
-use super::{Clock, TokenCacheStatus, VerifyError, cache::TokenCache};
+use super::{Clock, TokenCacheStatus, VerifyError, cache::TokenCache, waiting::WaitingBytes};
 use crate::{config::ClerkConfig, instance::InstanceRegistry, jwks::KeysStatus};
 
 /// Verifies tokens of one Clerk instance, or of several.
@@ -33,6 +33,7 @@ pub(super) struct Inner {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) max_token_length: usize,
     pub(super) token_cache: Option<TokenCache>,
+    pub(super) waiting: WaitingBytes,
 }
 
 /// # Keys and metrics

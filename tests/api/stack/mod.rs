@@ -11,6 +11,7 @@ mod grpc_service;
 mod http1;
 mod http2;
 mod limits;
+mod parked;
 mod readiness;
 mod stacked;
 mod streaming;
