@@ -9,10 +9,13 @@ use std::{convert::Infallible, future, hint::black_box, sync::OnceLock};
 use allocation_counter::measure;
 use bytes::Bytes;
 use futures_util::FutureExt;
-use http::{HeaderName, Request, Response, header::AUTHORIZATION};
+use http::{
+    HeaderName, HeaderValue, Request, Response,
+    header::{AUTHORIZATION, COOKIE},
+};
 use http_body_util::Empty;
 use tower::{Service, ServiceExt, service_fn};
-use tower_clerk::{ClerkAuthLayer, Verifier, testing::TestIssuer};
+use tower_clerk::{ClerkAuthLayer, TokenSource, Verifier, jwks::FetchError, testing::TestIssuer, verify::Instance};
 use tower_layer::Layer;
 
 use self::tokens::{Tokens, at_hand, fetched, many, ready, without_budget};
@@ -39,6 +42,56 @@ fn a_cache_hit_allocates_only_for_the_users_extension() {
         let counts = net(&layer, &kit().live, 3, 200);
         assert!(counts.iter().all(|count| *count <= HIT), "{counts:?}");
     }
+}
+
+#[test]
+fn a_cache_hit_with_one_cookie_allocates_no_more_than_with_a_header() {
+    let party = "https://app.example.com";
+    let config = kit().issuer.config().authorized_parties([party]).expect("a party");
+    let verifier = Verifier::builder(config.publishable_key("pk_test_Y2xlcmsuY2xlcmsuZGV2JA").expect("a key"));
+    let layer = ClerkAuthLayer::from(verifier.build().expect("a verifier"))
+        .token_sources([TokenSource::session_cookie()])
+        .expect("parties are set");
+    let token = kit().issuer.token("user_ada").authorized_party(party).sign();
+    let cookie = format!("a=b; __client_uat=1; __session={token}; c=d");
+    let bare = service_fn(|_: Request<()>| future::ready(Ok::<_, Infallible>(Response::new(Empty::<Bytes>::new()))));
+    let service = layer.layer(bare);
+    let mut counts = Vec::new();
+    for _ in 0..TIMES {
+        let mut request = Some(Request::get("/me").header(COOKIE, &cookie).body(()).expect("a request"));
+        let info = measure(|| {
+            let response = service.clone().oneshot(request.take().expect("a request")).now_or_never();
+            assert_eq!(response.expect("a response at once").expect("a response").status(), 200);
+        });
+        counts.push(info.count_total);
+    }
+    assert!(counts.iter().skip(1).all(|count| *count <= HIT), "{counts:?}");
+}
+
+#[test]
+fn ten_thousand_waiting_requests_with_long_tokens_take_64_mib_at_most() {
+    let token = kit().issuer.token("user_ada").claim("padding", "x".repeat(11_400)).sign();
+    assert!((15 * 1024..16 * 1024).contains(&token.len()), "{}", token.len());
+    let bearer = format!("Bearer {token}");
+    let source = || future::pending::<Result<Bytes, FetchError>>();
+    let instance = Instance::new(kit().issuer.config()).key_source(source);
+    let layer = ClerkAuthLayer::from(Verifier::from_instances([instance]).expect("a verifier"));
+    let mut service = layer.layer(service_fn(|_: Request<()>| future::ready(Ok::<_, Infallible>(Response::new(())))));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let _entered = runtime.enter();
+    let mut waiting = Vec::with_capacity(10_000);
+    let held = measure(|| {
+        for _ in 0..10_000 {
+            let value = HeaderValue::from_bytes(bearer.as_bytes()).expect("a header value");
+            let mut future =
+                Box::pin(service.call(Request::get("/me").header(AUTHORIZATION, value).body(()).expect("a request")));
+            if future.as_mut().now_or_never().is_none() {
+                waiting.push(future);
+            }
+        }
+    });
+    assert!(waiting.len() > 3_500, "{}", waiting.len());
+    assert!(held.bytes_current <= 64 << 20, "{} for {}", held.bytes_current, waiting.len());
 }
 
 #[test]

@@ -15,10 +15,13 @@ use super::{
 };
 use crate::{
     claims::Claims,
-    credentials::{CookieError, CredentialLocation, CredentialOrigin, Extracted, TokenSources, check_cookie},
+    credentials::{
+        Authentication, CookieError, CredentialLocation, CredentialOrigin, PendingCredential, TokenSources,
+        check_cookie,
+    },
     rejection::{GrpcForm, Rejection, RejectionKind, RejectionReason, Responder},
     telemetry,
-    verify::{PendingVerification, Verification, Verifier, VerifyError, VerifyErrorKind},
+    verify::{Verifier, VerifyError, VerifyErrorKind, WaitingPermit},
 };
 
 /// Decides whether a request is forwarded, rejected, or has to wait.
@@ -48,24 +51,21 @@ pub(super) enum Mode {
     Strict,
 }
 
-/// What the service does with a request.
-pub(super) enum Decision {
+/// What the service does with a request. `W` is what a wait needs.
+pub(super) enum Decision<W> {
     /// Calls the inner service: the extensions hold either a [`ClerkAuth`] or a [`Rejection`].
     Forward,
     /// Returns this response: a rejection or the resource metadata document.
     Respond(Response<Bytes>),
-    /// Waits for keys, then calls [`Authenticator::conclude_pending`].
-    Wait(PendingAuthentication),
+    /// Waits, then calls [`Authenticator::resume`].
+    Wait(W),
 }
 
-/// The verification of a request whose keys have to be fetched first.
-pub(super) struct PendingAuthentication {
-    pub(super) verification: PendingVerification,
-    origin: CredentialOrigin,
+/// Counts one parked request and its bytes until it is dropped, so that a cancelled request is not counted for ever.
+pub(super) struct ParkingPermit {
+    count: Arc<AtomicUsize>,
+    _bytes: WaitingPermit,
 }
-
-/// Counts one parked request until it is dropped, so that a cancelled request is not counted for ever.
-pub(super) struct ParkedCount(Arc<AtomicUsize>);
 
 /// Why a request has no user.
 struct Unauthenticated {
@@ -93,7 +93,7 @@ impl Authenticator {
     ///
     /// It changes the request even if it rejects it: credentials are marked as sensitive, and the extensions of an
     /// outer `ClerkAuthLayer` are removed.
-    pub(super) fn authenticate<B>(&self, request: &mut Request<B>) -> Decision {
+    pub(super) fn authenticate<B>(&self, request: &mut Request<B>) -> Decision<(PendingCredential, ParkingPermit)> {
         // The innermost `ClerkAuthLayer` decides alone. If it kept the user of an outer one, a request that it lets
         // pass without a user would have one all the same.
         let extensions = request.extensions_mut();
@@ -109,40 +109,23 @@ impl Authenticator {
         {
             return Decision::Respond(response);
         }
-        let authenticated = match self.sources.extract(request.method(), request.headers()) {
-            Extracted::CrossSite => Err(RejectionKind::CrossSite.into()),
-            Extracted::Malformed => Err(RejectionKind::MalformedRequest.into()),
-            Extracted::Missing => Err(RejectionKind::MissingToken.into()),
-            Extracted::Token(credential) => match self.verifier.start(&credential.text) {
-                Verification::Ready(Ok(claims)) => Ok((claims, credential.origin)),
-                _ if credential.is_malformed() => Err(RejectionKind::MalformedRequest.into()),
-                Verification::Ready(Err(error)) => Err(Unauthenticated::new(error, credential.origin)),
-                Verification::Pending(verification) => {
-                    return Decision::Wait(PendingAuthentication { verification, origin: credential.origin });
-                }
+        match self.verify(request, None) {
+            Decision::Forward => Decision::Forward,
+            Decision::Respond(response) => Decision::Respond(response),
+            Decision::Wait(pending) => match self.park(request) {
+                Ok(permit) => Decision::Wait((pending, permit)),
+                Err(error) => self.decide(Err(Unauthenticated::new(error, pending.origin)), request),
             },
-        };
-        self.conclude(authenticated, request).map_or(Decision::Forward, Decision::Respond)
+        }
     }
 
-    /// Decides about a request that has waited for keys. Returns the response to one that does not pass.
-    pub(super) fn conclude_pending<B>(
+    /// Authenticates a request that has waited. It may have to wait again, with the permit that it has.
+    pub(super) fn resume<B>(
         &self,
-        verified: Result<Claims, VerifyError>,
-        pending: &PendingAuthentication,
+        pending: &mut PendingCredential,
         request: &mut Request<B>,
-    ) -> Option<Response<Bytes>> {
-        let authenticated = match verified {
-            Ok(claims) => Ok((claims, pending.origin)),
-            Err(error) => Err(Unauthenticated::new(error, pending.origin)),
-        };
-        self.conclude(authenticated, request)
-    }
-
-    /// Counts a request as parked for as long as the result lives.
-    pub(super) fn park(&self) -> ParkedCount {
-        self.parked.fetch_add(1, Ordering::AcqRel);
-        ParkedCount(Arc::clone(&self.parked))
+    ) -> Decision<PendingCredential> {
+        self.verify(request, Some(pending))
     }
 
     /// Whether any request is parked: it waits for keys, or for the inner service to become ready after that.
@@ -150,13 +133,37 @@ impl Authenticator {
         self.parked.load(Ordering::Acquire) > 0
     }
 
-    fn conclude<B>(
+    fn verify<B>(
         &self,
-        authenticated: Result<(Claims, CredentialOrigin), Unauthenticated>,
         request: &mut Request<B>,
-    ) -> Option<Response<Bytes>> {
-        let admitted = authenticated.and_then(|(claims, origin)| self.admit(claims, origin, request));
-        admitted.err().and_then(|unauthenticated| self.reject(unauthenticated, request))
+        pending: Option<&mut PendingCredential>,
+    ) -> Decision<PendingCredential> {
+        let admitted = match self.sources.verify(&self.verifier, request.method(), request.headers(), pending) {
+            Authentication::AmbiguousCookies => Err(Unauthenticated::ambiguous_cookies()),
+            Authentication::CrossSite => Err(RejectionKind::CrossSite.into()),
+            Authentication::Invalid(error, origin) => Err(Unauthenticated::new(error, origin)),
+            Authentication::Malformed => Err(RejectionKind::MalformedRequest.into()),
+            Authentication::Missing => Err(RejectionKind::MissingToken.into()),
+            Authentication::Verified(claims, origin) => self.admit(claims, origin, request),
+            Authentication::Wait(pending) => return Decision::Wait(pending),
+        };
+        self.decide(admitted, request)
+    }
+
+    fn decide<B, W>(&self, admitted: Result<(), Unauthenticated>, request: &mut Request<B>) -> Decision<W> {
+        let rejected = admitted.err().and_then(|unauthenticated| self.reject(unauthenticated, request));
+        rejected.map_or(Decision::Forward, Decision::Respond)
+    }
+
+    /// Counts a request and its head as parked for as long as the result lives.
+    ///
+    /// # Errors
+    ///
+    /// [`VerifyError`] if the requests that wait already take as many bytes as they may.
+    fn park<B>(&self, request: &Request<B>) -> Result<ParkingPermit, VerifyError> {
+        let bytes = self.verifier.reserve_waiting(parked_size(request))?;
+        self.parked.fetch_add(1, Ordering::AcqRel);
+        Ok(ParkingPermit { count: Arc::clone(&self.parked), _bytes: bytes })
     }
 
     /// Inserts the user and the custom claims into the extensions, if the token may authenticate this request.
@@ -219,15 +226,23 @@ impl fmt::Debug for Authenticator {
     }
 }
 
-impl Drop for ParkedCount {
+impl Drop for ParkingPermit {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::AcqRel);
+        self.count.fetch_sub(1, Ordering::AcqRel);
     }
 }
 
 impl Unauthenticated {
     fn new(error: VerifyError, origin: CredentialOrigin) -> Self {
         Self { kind: RejectionKind::of(error.kind()), reason: error.into(), location: None }.at(origin)
+    }
+
+    fn ambiguous_cookies() -> Self {
+        Self {
+            kind: RejectionKind::InvalidToken,
+            reason: RejectionReason::AmbiguousCookies,
+            location: Some(CredentialLocation::Cookie),
+        }
     }
 
     fn at(self, origin: CredentialOrigin) -> Self {
@@ -266,3 +281,17 @@ fn mark_sensitive(headers: &mut HeaderMap, name: &HeaderName) {
         value.set_sensitive(true);
     }
 }
+
+/// The memory that a parked request takes, in bytes: its target, its headers, and what surrounds them.
+fn parked_size<B>(request: &Request<B>) -> usize {
+    let target = request.uri().path_and_query().map_or(0, |target| target.as_str().len());
+    let headers = request.headers().iter();
+    headers.fold(target.saturating_add(REQUEST_OVERHEAD), |sum, (name, value)| {
+        sum.saturating_add(name.as_str().len()).saturating_add(value.len()).saturating_add(HEADER_OVERHEAD)
+    })
+}
+
+/// In bytes: an entry of `HeaderMap` with its hash.
+const HEADER_OVERHEAD: usize = 128;
+/// In bytes: the other parts of a request, an empty `HeaderMap`, the inner service, and the future. Measured: 1.8 KiB.
+const REQUEST_OVERHEAD: usize = 2048;

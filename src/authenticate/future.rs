@@ -12,9 +12,10 @@ use pin_project_lite::pin_project;
 use tower_service::Service;
 
 use super::{
-    authenticator::{Authenticator, ParkedCount, PendingAuthentication},
+    authenticator::{Authenticator, Decision, ParkingPermit},
     body::ResponseBody,
 };
+use crate::credentials::PendingCredential;
 
 pin_project! {
     /// Response future of [`ClerkAuthService`](super::ClerkAuthService).
@@ -43,9 +44,10 @@ pin_project! {
         Forward { #[pin] future: S::Future },
         // Responds without the inner service.
         Respond { response: Option<Response<Bytes>> },
-        // Waits for keys. The request is boxed so that it does not enlarge the future of every other request.
+        // Waits for keys or for the resolver, then reads the token from the request again. The request is boxed so that
+        // it does not enlarge the future of every other request.
         Waiting {
-            pending: PendingAuthentication,
+            pending: PendingCredential,
             authenticator: Arc<Authenticator>,
             parked: Option<Box<Parked<S, ReqBody>>>,
         },
@@ -58,7 +60,7 @@ pin_project! {
 struct Parked<S, ReqBody> {
     request: Request<ReqBody>,
     service: S,
-    _count: ParkedCount,
+    _permit: ParkingPermit,
 }
 
 impl<S, ReqBody> ResponseFuture<S, ReqBody>
@@ -77,12 +79,12 @@ where
 
     /// The request waits for keys; `service` need not be ready.
     pub(super) fn wait(
-        pending: PendingAuthentication,
+        (pending, permit): (PendingCredential, ParkingPermit),
         authenticator: Arc<Authenticator>,
         service: S,
         request: Request<ReqBody>,
     ) -> Self {
-        let parked = Box::new(Parked { request, service, _count: authenticator.park() });
+        let parked = Box::new(Parked { request, service, _permit: permit });
         Self { state: State::Waiting { pending, authenticator, parked: Some(parked) } }
     }
 }
@@ -104,11 +106,16 @@ where
                     return Poll::Ready(Ok(response.map(ResponseBody::rejected)));
                 }
                 StateProj::Waiting { pending, authenticator, parked } => {
-                    let verified = ready!(Pin::new(&mut pending.verification).poll(context));
+                    ready!(pending.poll(context));
+                    // Taken first: if a closure of the application panics, the request is dropped at once.
                     let mut parked = parked.take().unwrap_or_else(|| polled_after_completion());
-                    match authenticator.conclude_pending(verified, pending, &mut parked.request) {
-                        Some(response) => State::Respond { response: Some(response) },
-                        None => State::Readying { parked: Some(parked) },
+                    match authenticator.resume(pending, &mut parked.request) {
+                        Decision::Forward => State::Readying { parked: Some(parked) },
+                        Decision::Respond(response) => State::Respond { response: Some(response) },
+                        Decision::Wait(next) => {
+                            let authenticator = Arc::clone(authenticator);
+                            State::Waiting { pending: next, authenticator, parked: Some(parked) }
+                        }
                     }
                 }
                 StateProj::Readying { parked } => {
@@ -117,7 +124,7 @@ where
                         *parked = None;
                         return Poll::Ready(Err(error));
                     }
-                    let Parked { request, mut service, _count } =
+                    let Parked { request, mut service, _permit } =
                         *parked.take().unwrap_or_else(|| polled_after_completion());
                     State::Forward { future: service.call(request) }
                 }

@@ -99,6 +99,9 @@ impl ClerkAuthLayer {
 
     /// Lets requests without a credential pass, and rejects invalid tokens as before.
     ///
+    /// An `Authorization` that is empty or `Bearer` alone is no credential. `Bearer null` and `Bearer undefined`, which
+    /// front ends send by mistake, are invalid tokens and get 401; [`allow_unauthenticated_requests`] lets them pass.
+    ///
     /// Use it for pages that anonymous visitors may read; a table in the
     /// [module docs](crate::authenticate#which-requests-pass-without-a-user) compares the modes. Handlers then take `Option<ClerkAuth>`; a handler that takes
     /// `ClerkAuth` still rejects anonymous requests with the 401.
@@ -111,6 +114,9 @@ impl ClerkAuthLayer {
     }
 
     /// Lets requests pass that fail authentication for any reason but a malformed credential.
+    ///
+    /// An invalid token passes too, such as `Bearer null` or one that has expired: the request is then that of a
+    /// visitor.
     ///
     /// Use it to combine several authentication schemes: another layer may accept a credential that is not a Clerk
     /// token. A table in the [module docs](crate::authenticate#which-requests-pass-without-a-user) compares the modes. Guard the routes with [`RequireAuthenticatedLayer`](crate::authorize::RequireAuthenticatedLayer), or
@@ -143,7 +149,8 @@ impl ClerkAuthLayer {
     ///
     /// # Errors
     ///
-    /// - [`ConfigError::Invalid`] if there are no sources, or a cookie has an invalid name.
+    /// - [`ConfigError::Invalid`] if there are no sources, a cookie has an invalid name, or the header `Cookie` is read
+    ///   as a header: the rules of cookies would not apply.
     /// - [`ConfigError::Missing`] if a cookie is among them and a configuration has no
     ///   [`authorized_parties`](ClerkConfig::authorized_parties).
     pub fn token_sources<I>(self, sources: I) -> Result<Self, ConfigError>
@@ -192,6 +199,8 @@ impl ClerkAuthLayer {
     ///
     /// The document needs no token; its `authorization_servers` are the issuers of the configured instances, its
     /// `resource` is built from the request's `Host` and path.
+    ///
+    /// Pages of any origin may read the document: it has CORS headers, and the layer answers preflight requests for it.
     ///
     /// The layer must see those paths: in axum, use `Router::layer`, not `route_layer`, which runs for matched routes
     /// only.

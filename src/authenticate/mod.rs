@@ -9,6 +9,7 @@
 //!   It neither calls the inner service nor reads the request's body.
 //! - **Wait.** The token's key is not in the key set yet. The request waits for the fetch described in
 //!   [`jwks`](crate::jwks) and is then forwarded or rejected. It reserves no capacity of the inner service meanwhile.
+//!   All requests that wait at one verifier may take 64 MiB with their targets and headers; beyond that they get 503.
 //!
 //! # Example
 //!
@@ -53,11 +54,18 @@
 //! | request | by default | [`allow_missing_token`] | [`allow_unauthenticated_requests`] |
 //! |---|---|---|---|
 //! | valid token | passes | passes | passes |
-//! | no credential | 401 | passes | passes |
-//! | invalid or expired token | 401 | 401 | passes |
+//! | no credential; `Authorization` that is empty or `Bearer` alone | 401 | passes | passes |
+//! | invalid or expired token, also `Bearer null` and `Bearer undefined` | 401 | 401 | passes |
 //! | cookie on a cross-site request | 403 | 403 | passes |
 //! | keys unavailable | 503 | 503 | passes |
 //! | malformed credential | 400 | 400 | 400 |
+//!
+//! For a page that visitors may read, the front end decides which mode it wants. With [`allow_missing_token`] a user
+//! whose token has expired gets a 401, so that the front end can get a new token and try again: choose it where the
+//! front end sends no credential, or an empty one, while nobody is signed in. Some front ends send the text of a missing
+//! value instead, `Bearer null` or `Bearer undefined`. These are tokens, and invalid ones. Where you cannot change such
+//! a front end, choose [`allow_unauthenticated_requests`]: its visitors pass, and a user with an expired token passes as
+//! a visitor too.
 //!
 //! A request that passes has exactly one of the two in its extensions: [`ClerkAuth`] if the token is valid, otherwise
 //! the [`Rejection`](crate::Rejection) that the default mode would have responded with. A malformed credential never

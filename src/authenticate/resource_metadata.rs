@@ -3,7 +3,10 @@
 use bytes::Bytes;
 use http::{
     HeaderValue, Method, Request, Response, StatusCode,
-    header::{ACCESS_CONTROL_ALLOW_ORIGIN, ALLOW, CACHE_CONTROL, CONTENT_TYPE, HOST},
+    header::{
+        ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN, ALLOW, CACHE_CONTROL,
+        CONTENT_TYPE, HOST,
+    },
     uri::Authority,
 };
 use serde::Serialize;
@@ -34,11 +37,10 @@ pub(super) fn response<'a, B>(
     if !(rest.is_empty() || rest.starts_with('/')) {
         return None;
     }
-    if ![Method::GET, Method::HEAD].contains(request.method()) {
-        let mut response = Response::new(Bytes::new());
-        *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
-        response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
-        return Some(response);
+    match *request.method() {
+        Method::GET | Method::HEAD => {}
+        Method::OPTIONS => return Some(preflight()),
+        _ => return Some(without_body(StatusCode::METHOD_NOT_ALLOWED)),
     }
     let resource = format!("{}{rest}", origin(request)?);
     let authorization_servers = configs.flat_map(ClerkConfig::issuers).collect();
@@ -48,9 +50,28 @@ pub(super) fn response<'a, B>(
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    // Browser clients read it from other origins.
-    headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, ANY);
     Some(for_method(response, request.method()))
+}
+
+/// Answers the preflight request (CORS) of a browser, which stands before a GET with a header of an MCP client.
+///
+/// A CORS layer further out usually answers before this one. The wildcard covers all headers but `Authorization`, which
+/// a client may send along although the document needs none. Old browsers take it for a name.
+fn preflight() -> Response<Bytes> {
+    let mut response = without_body(StatusCode::NO_CONTENT);
+    let headers = response.headers_mut();
+    headers.insert(ACCESS_CONTROL_ALLOW_METHODS, METHODS);
+    headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static("authorization,mcp-protocol-version,*"));
+    response
+}
+
+fn without_body(status: StatusCode) -> Response<Bytes> {
+    let mut response = Response::new(Bytes::new());
+    *response.status_mut() = status;
+    response.headers_mut().insert(ALLOW, METHODS);
+    response.headers_mut().insert(ACCESS_CONTROL_ALLOW_ORIGIN, ANY);
+    response
 }
 
 /// Returns the challenge parameter `resource_metadata` for the requested resource (RFC 9728, section 5.1).
@@ -92,3 +113,6 @@ fn origin<B>(request: &Request<B>) -> Option<String> {
 
 /// The path that RFC 9728, section 3, defines.
 const WELL_KNOWN: &str = "/.well-known/oauth-protected-resource";
+const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, OPTIONS");
+/// Browser clients read the document from other origins. It is the same for everybody, and no cookie is read for it.
+const ANY: HeaderValue = HeaderValue::from_static("*");

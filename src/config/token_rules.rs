@@ -122,8 +122,8 @@ impl ClerkConfig {
     /// # Danger
     ///
     /// A token that was issued to any origin of the instance is then accepted, including those of other subdomains. An
-    /// unsafe request (any method but GET, HEAD and OPTIONS, or an upgrade) is accepted only with the header
-    /// `Sec-Fetch-Site: same-origin`, which browsers set by themselves.
+    /// unsafe request (any method but GET, HEAD and OPTIONS, or a WebSocket handshake), and any request with `Origin`, is
+    /// accepted only with the header `Sec-Fetch-Site: same-origin`, which browsers set by themselves.
     pub fn danger_cookie_without_authorized_parties(self) -> Self {
         Self { danger_cookie_without_authorized_parties: true, ..self }
     }

@@ -1,7 +1,8 @@
 //! Credentials in header fields: `Authorization: Bearer <token>` (RFC 6750, section 2.1).
 //!
-//! A field is parsed strictly. Two values, a list or an empty value could be read differently by a proxy in front of
-//! this service and by this service, so they make the request malformed (400).
+//! A field is parsed strictly. Two values or a list could be read differently by a proxy in front of this service and
+//! by this service, so they make the request malformed (400). An empty value, or the scheme alone, can be read in one
+//! way only: clients send both when nobody is signed in.
 
 use http::{HeaderMap, HeaderName, header::AUTHORIZATION};
 
@@ -40,8 +41,9 @@ fn single_line<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<&'a str,
         (Some(_), Some(_)) => return Err(SourceValue::Malformed),
     };
     match std::str::from_utf8(value).map(|text| text.trim_matches([' ', '\t'])) {
-        Ok("") | Err(_) => Err(SourceValue::Malformed),
+        Ok("") => Err(SourceValue::Absent),
         Ok(text) => Ok(text),
+        Err(_) => Err(SourceValue::Malformed),
     }
 }
 
@@ -52,5 +54,5 @@ fn bearer(line: &str) -> Option<SourceValue<'_>> {
 }
 
 fn token(text: &str) -> SourceValue<'_> {
-    if text.is_empty() { SourceValue::Malformed } else { SourceValue::Bearer(text) }
+    if text.is_empty() { SourceValue::Absent } else { SourceValue::Bearer(text) }
 }

@@ -1,12 +1,19 @@
 //! Which requests may authenticate with a cookie: protection against cross-site request forgery.
 //!
 //! Browsers attach cookies to requests that other sites cause. The check relies on two headers that a page cannot set
-//! or remove: `Origin` (RFC 6454, section 7.3), which must be an authorized party, and `Sec-Fetch-Site` (Fetch
-//! Metadata), which must be `same-origin` if there is no `Origin`.
+//! or remove: `Origin` (RFC 6454, section 7.3) and `Sec-Fetch-Site` (Fetch Metadata).
 //!
-//! GET, HEAD and OPTIONS are safe (RFC 9110, section 9.2.1) and pass: pages link to each other. The exception is an
-//! upgrade. A WebSocket handshake is a GET, but browsers apply no same-origin policy to it, and the connection can do
-//! whatever the user may do.
+//! | `Origin` | passes |
+//! |---|---|
+//! | absent, on GET, HEAD or OPTIONS | always: these are safe (RFC 9110, section 9.2.1), and pages link to each other |
+//! | absent, on any other request | with `Sec-Fetch-Site: same-origin` |
+//! | an authorized party | always |
+//! | `null` | with `Sec-Fetch-Site: same-origin`: pages with `Referrer-Policy: no-referrer` send that to their own site |
+//! | any other, or several | never: a page of another site would read the response if CORS let it |
+//!
+//! A WebSocket handshake is a GET, but counts as any other request: browsers apply no same-origin policy to it, and the
+//! connection can do whatever the user may do. No other upgrade does. Clients offer `h2c` on ordinary requests, and a
+//! server may ignore the offer.
 
 use http::{
     HeaderMap, Method,
@@ -90,20 +97,29 @@ pub(crate) fn check_cookie(
 /// If in doubt it is: a repeated header, or neither of the two, counts as another site. Clients other than browsers
 /// send neither, and should use `Authorization`.
 fn is_cross_site(method: &Method, headers: &HeaderMap, parties: &[String]) -> bool {
-    let is_safe = [Method::GET, Method::HEAD, Method::OPTIONS].contains(method) && !headers.contains_key(UPGRADE);
-    if is_safe {
-        return false;
-    }
-    let is_same_origin = || {
-        let mut sites = headers.get_all("sec-fetch-site").iter();
-        matches!((sites.next(), sites.next()), (Some(site), None) if site == "same-origin")
-    };
     let mut origins = headers.get_all(ORIGIN).iter();
     match (origins.next(), origins.next()) {
+        (None, _) => !is_safe(method, headers) && !is_same_origin(headers),
         // Without parties no `Origin` is known to be authorized, so only the browser's own `Sec-Fetch-Site` counts.
-        _ if parties.is_empty() => !is_same_origin(),
+        (Some(origin), None) if parties.is_empty() || origin == "null" => !is_same_origin(headers),
         (Some(origin), None) => !parties.iter().any(|party| party.as_bytes() == origin.as_bytes()),
-        (None, _) => !is_same_origin(),
         (Some(_), Some(_)) => true,
     }
+}
+
+fn is_safe(method: &Method, headers: &HeaderMap) -> bool {
+    [Method::GET, Method::HEAD, Method::OPTIONS].contains(method) && !is_websocket_handshake(headers)
+}
+
+/// Whether `Upgrade` lists `websocket`, in any case and with or without a version (RFC 9110, section 7.8).
+fn is_websocket_handshake(headers: &HeaderMap) -> bool {
+    let protocols = headers.get_all(UPGRADE).iter().flat_map(|line| line.as_bytes().split(|byte| *byte == b','));
+    let mut names = protocols.map(|protocol| protocol.split(|byte| *byte == b'/').next().unwrap_or_default());
+    names.any(|name| name.trim_ascii().eq_ignore_ascii_case(b"websocket"))
+}
+
+/// Whether the browser vouches that a page of the same origin caused the request.
+fn is_same_origin(headers: &HeaderMap) -> bool {
+    let mut sites = headers.get_all("sec-fetch-site").iter();
+    matches!((sites.next(), sites.next()), (Some(site), None) if site == "same-origin")
 }

@@ -1,9 +1,11 @@
 //! Where the token of a request comes from, and which cookies count.
 
 mod bearer;
+mod candidates;
 mod cookie;
 mod credential;
 mod cross_site;
+mod pending;
 mod sources;
 
 use std::{borrow::Cow, fmt, sync::Arc};
@@ -13,7 +15,8 @@ use http::{HeaderMap, HeaderName};
 pub(crate) use self::{
     credential::{CredentialLocation, CredentialOrigin},
     cross_site::{CookieError, check_cookie},
-    sources::{Extracted, TokenSources},
+    pending::PendingCredential,
+    sources::{Authentication, TokenSources},
 };
 
 /// A place in a request where a token may be, for
@@ -22,15 +25,17 @@ pub(crate) use self::{
 /// The sources of a layer are tried in their order, and the first one with a credential decides. There is none for the
 /// query or the body: tokens in URLs end up in logs and histories (RFC 6750, section 5.3).
 ///
-/// | source | reads | rejected as malformed (400) |
-/// |---|---|---|
-/// | [`authorization`](Self::authorization) | `Authorization: Bearer <token>` | repeated, empty, a list, or not a `b64token` |
-/// | [`header`](Self::header) | another header, with or without `Bearer` | the same |
-/// | [`session_cookie`](Self::session_cookie) | Clerk's session cookie | two cookies with different values |
-/// | [`cookie`](Self::cookie) | another cookie | the same |
-/// | [`custom`](Self::custom) | anything in the headers | nothing |
+/// | source | reads | no credential | malformed (400) |
+/// |---|---|---|---|
+/// | [`authorization`](Self::authorization) | `Authorization: Bearer <token>` | absent, empty, `Bearer` alone, another scheme | repeated, a list, several words after `Bearer`, not visible ASCII, or too long |
+/// | [`header`](Self::header) | another header, with or without `Bearer` | absent, empty, `Bearer` alone | the same, and another scheme |
+/// | [`session_cookie`](Self::session_cookie) | Clerk's session cookies | see [Cookies](#cookies) | never |
+/// | [`cookie`](Self::cookie) | another cookie | the same | never |
+/// | [`custom_cookie`](Self::custom_cookie) | anything in the cookies | the same | never |
+/// | [`custom`](Self::custom) | anything in the headers | `None` | too long |
 ///
-/// A token longer than [`max_token_length`](crate::ClerkConfig::max_token_length) is malformed in every place.
+/// The limit is [`max_token_length`](crate::ClerkConfig::max_token_length). One word after `Bearer` is always a token,
+/// also `null` and `undefined`, which front ends send by mistake: it is rejected as invalid (401).
 ///
 /// # Cookies
 ///
@@ -38,9 +43,22 @@ pub(crate) use self::{
 /// meant the request (cross-site request forgery). A layer that reads cookies therefore needs
 /// [`authorized_parties`](crate::ClerkConfig::authorized_parties).
 ///
-/// An unsafe request with a cookie must show that one of these parties sent it: by its `Origin`, or by
-/// `Sec-Fetch-Site: same-origin` if it has no `Origin`. Otherwise it is rejected with 403. Every method except GET,
-/// HEAD and OPTIONS is unsafe, and so is every upgrade, such as a WebSocket handshake.
+/// A request with a cookie and an `Origin` must come from one of these parties. An unsafe one must show it in any case:
+/// by its `Origin`, or by `Sec-Fetch-Site: same-origin` if its `Origin` is absent or `null`. Otherwise it is rejected
+/// with 403. Every method except GET, HEAD and OPTIONS is unsafe, and so is a WebSocket handshake.
+///
+/// A cookie can stand in a request several times: for the host and for its domain, of another environment, of another
+/// framework. Its user cannot repair that, so it never makes a request malformed. These rules hold for every cookie
+/// source:
+///
+/// - A value that is not a JWT, is too long, or whose issuer belongs to no trusted instance counts as absent.
+/// - Up to four different values are tried, and the first valid token counts.
+/// - Valid tokens of two users are rejected (401): one of them may be planted, and nobody can tell which.
+/// - If none is valid, the first one decides how the request is rejected. But while keys are missing for one that could
+///   be the user's, or another user's, the request waits, and is rejected with 503 if they cannot be fetched.
+///
+/// With a [resolver](crate::verify::InstanceResolver) any issuer may belong to an instance. One request waits for one
+/// call of it: a further cookie that would need another call gets 503, until the first one is cached.
 ///
 /// # Example
 ///
@@ -81,6 +99,7 @@ enum Kind {
     Authorization,
     Cookie(String),
     Custom(Arc<CustomSource>),
+    CustomCookie(Arc<CustomSource>),
     Header(HeaderName),
     SessionCookie,
 }
@@ -98,12 +117,24 @@ impl TokenSource {
         Self(Kind::Authorization)
     }
 
-    /// Clerk's session cookie: `__session_<suffix>`, or `__session` if that one is absent.
+    /// Clerk's session cookie: `__session_<suffix>` or `__session`.
     ///
     /// The suffix is derived from the publishable key, so that several Clerk applications can share a domain. Without a
-    /// [`publishable_key`](crate::ClerkConfig::publishable_key) in the configuration only `__session` is read. An empty
-    /// cookie means that the user has signed out, and counts as no credential. See [Cookies](#cookies) for the rules,
-    /// and the type for an example.
+    /// [`publishable_key`](crate::ClerkConfig::publishable_key) in the configuration only `__session` is read.
+    ///
+    /// With a key both are read, as front ends of different versions and several applications leave them side by side.
+    /// Which one is tried first follows Clerk's SDKs: usually the suffixed one, and the plain one if it is newer or if
+    /// `__client_uat_<suffix>` is absent. An empty suffixed cookie beside `__client_uat_<suffix>=0` means that the user
+    /// has signed out: the plain cookie of the same application then counts as absent. Any other empty cookie is
+    /// ignored.
+    ///
+    /// Clerk leaves out `azp` in a token that it makes on a top-level navigation, for example after a redirect from the
+    /// sign-in page of another origin. With [`authorized_parties`](crate::ClerkConfig::authorized_parties) alone, such
+    /// a user gets 401 until the front end has a new token. Where the cookie authenticates pages and not only calls of
+    /// an API, set [`allow_missing_azp`](crate::ClerkConfig::allow_missing_azp) too: a cookie without `azp` then counts
+    /// on GET and HEAD.
+    ///
+    /// See [Cookies](#cookies) for the rules, and the type for an example.
     #[must_use]
     pub fn session_cookie() -> Self {
         Self(Kind::SessionCookie)
@@ -112,7 +143,7 @@ impl TokenSource {
     /// The cookie with this name, which must be a token of RFC 6265, section 4.1.1. See [Cookies](#cookies) for the
     /// rules.
     ///
-    /// Its value is percent-decoded, as Clerk's SDKs do.
+    /// Its value is percent-decoded, as Clerk's SDKs do. An empty one counts as absent.
     #[must_use]
     pub fn cookie(name: impl Into<String>) -> Self {
         Self(Kind::Cookie(name.into()))
@@ -121,7 +152,8 @@ impl TokenSource {
     /// Another header, with the token alone or after `Bearer`.
     ///
     /// Use it behind a proxy that moves the credential of the client to another header. The layer marks the header as
-    /// sensitive, so that `Debug` hides it.
+    /// sensitive, so that `Debug` hides it. `Cookie` is no such header:
+    /// [`token_sources`](crate::ClerkAuthLayer::token_sources) returns an error for it.
     ///
     /// ```
     /// # #[cfg(feature = "testing")]
@@ -158,8 +190,9 @@ impl TokenSource {
     /// Write the closure directly in the call. Only there does the compiler infer its type, `for<'a> Fn(&'a HeaderMap)
     /// -> Option<Cow<'a, str>>`: a closure in a variable is inferred for one lifetime and does not compile.
     ///
-    /// A token from here is never treated as a cookie, so do not read one here: the rules against cross-site requests
-    /// would not apply. The layer does not know which header the closure reads, and does not mark it as sensitive.
+    /// **It leaves the rules of [Cookies](#cookies).** A token from here is never treated as a cookie, so a cookie that
+    /// the closure reads would authenticate requests that other sites cause: use [`custom_cookie`](Self::custom_cookie)
+    /// for one. The layer does not know which header the closure reads, and does not mark it as sensitive.
     ///
     /// ```
     /// # #[cfg(feature = "testing")]
@@ -199,6 +232,63 @@ impl TokenSource {
     {
         Self(Kind::Custom(Arc::new(find)))
     }
+
+    /// A token that a closure finds in the cookies, such as in one whose name differs per tenant. `None` means that
+    /// there is no credential.
+    ///
+    /// As [`custom`](Self::custom), but under the rules of [Cookies](#cookies), and the layer marks `Cookie` as
+    /// sensitive. Write the closure directly in the call here too.
+    ///
+    /// ```
+    /// # #[cfg(feature = "testing")]
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+    /// # use std::convert::Infallible;
+    /// # use tower::{ServiceBuilder, ServiceExt};
+    /// use std::borrow::Cow;
+    ///
+    /// use http::{Request, Response, header::COOKIE};
+    /// use tower_clerk::{ClerkAuthLayer, TokenSource, testing::TestIssuer};
+    ///
+    /// // The whole of the last pair, whatever its name.
+    /// let last = TokenSource::custom_cookie(|headers| {
+    ///     let pairs = headers.get(COOKIE)?.to_str().ok()?;
+    ///     pairs.rsplit('=').next().map(Cow::Borrowed)
+    /// });
+    ///
+    /// let issuer = TestIssuer::new();
+    /// let config = issuer.config().authorized_parties(["https://app.example.com"])?;
+    /// let clerk = ClerkAuthLayer::from_config(config)?.token_sources([last])?;
+    /// let service = ServiceBuilder::new()
+    ///     .layer(clerk)
+    ///     .service_fn(async |_: Request<String>| Ok::<_, Infallible>(Response::new(String::new())));
+    ///
+    /// let token = issuer.token("user_ada").authorized_party("https://app.example.com").sign();
+    /// for (origin, status) in [("https://app.example.com", 200), ("https://evil.example.com", 403)] {
+    ///     let request = Request::post("/invoices")
+    ///         .header("cookie", format!("session_of_acme={token}"))
+    ///         .header("origin", origin)
+    ///         .body(String::new())?;
+    ///     assert_eq!(service.clone().oneshot(request).await?.status(), status);
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn custom_cookie<F>(find: F) -> Self
+    where
+        F: for<'a> Fn(&'a HeaderMap) -> Option<Cow<'a, str>> + Send + Sync + 'static,
+    {
+        Self(Kind::CustomCookie(Arc::new(find)))
+    }
+
+    /// Whether browsers send its credential along by themselves.
+    fn is_cookie(&self) -> bool {
+        match self.0 {
+            Kind::Authorization | Kind::Custom(_) | Kind::Header(_) => false,
+            Kind::Cookie(_) | Kind::CustomCookie(_) | Kind::SessionCookie => true,
+        }
+    }
 }
 
 impl fmt::Debug for TokenSource {
@@ -207,6 +297,7 @@ impl fmt::Debug for TokenSource {
             Kind::Authorization => formatter.write_str("Authorization"),
             Kind::Cookie(name) => formatter.debug_tuple("Cookie").field(name).finish(),
             Kind::Custom(_) => formatter.write_str("Custom"),
+            Kind::CustomCookie(_) => formatter.write_str("CustomCookie"),
             Kind::Header(name) => formatter.debug_tuple("Header").field(name).finish(),
             Kind::SessionCookie => formatter.write_str("SessionCookie"),
         }

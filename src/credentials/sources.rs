@@ -1,4 +1,4 @@
-//! The token sources of a layer: they find at most one credential in a request.
+//! The token sources of a layer: they find the token of a request, and verify it.
 
 use std::borrow::Cow;
 
@@ -8,12 +8,18 @@ use http::{
 };
 
 use super::{
-    CredentialLocation, CredentialOrigin, Kind, TokenSource, bearer, cookie,
-    cookie::suffixed_session_cookie,
-    credential::{Credential, SourceValue},
+    CredentialLocation, CredentialOrigin, Kind, TokenSource, bearer,
+    candidates::{Candidates, Choice},
+    cookie::{SuffixedCookies, cookies, session_cookies},
+    credential::{SourceValue, is_b64token},
     cross_site::{CrossSitePolicy, CrossSiteVerdict},
+    pending::{PendingCredential, Waited},
 };
-use crate::{config::ConfigError, verify::Verifier};
+use crate::{
+    claims::Claims,
+    config::ConfigError,
+    verify::{Verification, Verifier, VerifyError},
+};
 
 /// The token sources of a layer in their order, with everything of its instances that they need. Computed once, so that
 /// a request copies and hashes nothing.
@@ -24,19 +30,24 @@ pub(crate) struct TokenSources {
     max_length: usize,
     cross_site: CrossSitePolicy,
     /// One for each instance with a publishable key, in the order of the instances.
-    suffixed_session_cookies: Vec<String>,
+    suffixed_cookies: Vec<SuffixedCookies>,
 }
 
-/// The result of searching all sources.
-pub(crate) enum Extracted<'a> {
+/// What the credential of a request is worth.
+pub(crate) enum Authentication {
+    /// Cookies with valid tokens of two users (401).
+    AmbiguousCookies,
     /// A cookie on a request that another site may have caused (403).
     CrossSite,
+    /// A token that does not verify, or cannot be verified now.
+    Invalid(VerifyError, CredentialOrigin),
     /// A credential that cannot be a token (400; RFC 6750, section 3.1, `invalid_request`).
     Malformed,
     /// No credential in any source.
     Missing,
-    /// A credential that may be a token.
-    Token(Credential<'a>),
+    Verified(Claims, CredentialOrigin),
+    /// The request has to wait, and is then to be verified again.
+    Wait(PendingCredential),
 }
 
 impl TokenSources {
@@ -46,7 +57,7 @@ impl TokenSources {
             sources: vec![TokenSource::authorization()],
             max_length: verifier.max_token_length(),
             cross_site: CrossSitePolicy::default(),
-            suffixed_session_cookies: Vec::new(),
+            suffixed_cookies: Vec::new(),
         }
     }
 
@@ -64,28 +75,41 @@ impl TokenSources {
                 "must contain only cookie names that are tokens (RFC 6265)",
             ));
         }
-        let has_cookie = sources.iter().any(|source| matches!(source.0, Kind::Cookie(_) | Kind::SessionCookie));
-        if has_cookie && !verifier.configs().all(|config| config.allows_cookies()) {
+        if sources.iter().any(|source| matches!(&source.0, Kind::Header(name) if *name == COOKIE)) {
+            return Err(ConfigError::invalid(
+                "token_sources",
+                "must read cookies as cookies: with session_cookie, cookie or custom_cookie",
+            ));
+        }
+        if sources.iter().any(TokenSource::is_cookie) && !verifier.configs().all(|config| config.allows_cookies()) {
             return Err(ConfigError::missing("authorized_parties", "required when a cookie is a token source"));
         }
-        let keys = verifier.configs().filter_map(|config| config.publishable_key.as_ref());
         Ok(Self {
             sources,
             max_length: verifier.max_token_length(),
             cross_site: CrossSitePolicy::new(verifier),
-            suffixed_session_cookies: keys.map(suffixed_session_cookie).collect(),
+            suffixed_cookies: verifier.configs().filter_map(SuffixedCookies::of).collect(),
         })
     }
 
-    /// Searches the sources in their order. The first one with a credential decides, even if its token is invalid.
+    /// Searches the sources in their order and verifies the token of the first one with a credential, as far as
+    /// possible without waiting. After a wait, `pending` says where it stopped.
     ///
-    /// If a later source could replace an invalid token, a client could choose under which of two users it acts, and a
-    /// rejected header would silently become a cookie.
-    pub(crate) fn extract<'a>(&self, method: &Method, headers: &'a HeaderMap) -> Extracted<'a> {
-        for TokenSource(kind) in &self.sources {
+    /// The first source with a credential decides, even if its token is invalid. If a later source could replace an
+    /// invalid token, a client could choose under which of two users it acts, and a rejected header would silently
+    /// become a cookie.
+    pub(crate) fn verify(
+        &self,
+        verifier: &Verifier,
+        method: &Method,
+        headers: &HeaderMap,
+        pending: Option<&mut PendingCredential>,
+    ) -> Authentication {
+        let mut waited = pending.and_then(PendingCredential::take_waited);
+        let first = waited.as_ref().map_or(0, |waited| waited.source);
+        for (index, TokenSource(kind)) in self.sources.iter().enumerate().skip(first) {
             let (value, location) = match kind {
                 Kind::Authorization => (bearer::authorization(headers), CredentialLocation::Authorization),
-                Kind::Cookie(name) => (cookie::cookie(headers, name), CredentialLocation::Cookie),
                 Kind::Custom(find) => {
                     (find(headers).map_or(SourceValue::Absent, SourceValue::Token), CredentialLocation::Other)
                 }
@@ -93,38 +117,94 @@ impl TokenSources {
                     (bearer::header(headers, name), CredentialLocation::Authorization)
                 }
                 Kind::Header(name) => (bearer::header(headers, name), CredentialLocation::Other),
-                Kind::SessionCookie => {
-                    (cookie::session_cookie(headers, &self.suffixed_session_cookies), CredentialLocation::Cookie)
+                Kind::Cookie(_) | Kind::CustomCookie(_) | Kind::SessionCookie => {
+                    let candidates = self.candidates(kind, headers, verifier);
+                    match self.verify_cookie(candidates, verifier, method, headers, index, &mut waited) {
+                        Some(authentication) => return authentication,
+                        None => continue,
+                    }
                 }
             };
             let (text, must_be_b64token) = match value {
-                SourceValue::Absent | SourceValue::EmptyCookie => continue,
-                SourceValue::Malformed => return Extracted::Malformed,
+                SourceValue::Absent => continue,
+                SourceValue::Malformed => return Authentication::Malformed,
                 SourceValue::Bearer(text) => (Cow::Borrowed(text), true),
                 SourceValue::Token(text) => (text, false),
             };
             if text.len() > self.max_length {
-                return Extracted::Malformed;
+                return Authentication::Malformed;
             }
-            let is_cross_site_checked = location == CredentialLocation::Cookie
-                && match self.cross_site.verdict(method, headers) {
-                    CrossSiteVerdict::Allowed => true,
-                    CrossSiteVerdict::Denied => return Extracted::CrossSite,
-                    CrossSiteVerdict::DependsOnInstance => false,
-                };
-            let origin = CredentialOrigin { location, is_cross_site_checked };
-            return Extracted::Token(Credential { text, origin, must_be_b64token });
+            let verification = match &mut waited {
+                None => verifier.start(&text),
+                Some(waited) => waited.resume(verifier, &text),
+            };
+            let origin = CredentialOrigin { location, is_cross_site_checked: false };
+            return match verification {
+                Verification::Ready(Ok(claims)) => Authentication::Verified(claims, origin),
+                // For rejected tokens only: a valid token is a `b64token`, so that a cache hit need not be scanned.
+                _ if must_be_b64token && !is_b64token(&text) => Authentication::Malformed,
+                Verification::Ready(Err(error)) => Authentication::Invalid(error, origin),
+                Verification::Pending(wait) => {
+                    Authentication::Wait(PendingCredential::new(wait, 0, index, origin, waited))
+                }
+            };
         }
-        Extracted::Missing
+        Authentication::Missing
     }
 
     /// The header fields that may hold a token, besides `Authorization`, to mark them as sensitive. The fields that a
     /// closure reads are not known.
     pub(crate) fn fields(&self) -> impl Iterator<Item = &HeaderName> {
-        self.sources.iter().filter_map(|TokenSource(kind)| match kind {
+        self.sources.iter().filter_map(|source| match &source.0 {
             Kind::Authorization | Kind::Custom(_) => None,
-            Kind::Cookie(_) | Kind::SessionCookie => Some(&COOKIE),
+            Kind::Cookie(_) | Kind::CustomCookie(_) | Kind::SessionCookie => Some(&COOKIE),
             Kind::Header(name) => Some(name),
+        })
+    }
+
+    fn candidates<'a>(&self, kind: &Kind, headers: &'a HeaderMap, verifier: &Verifier) -> Candidates<'a> {
+        match kind {
+            Kind::Cookie(name) => cookies(headers, name, verifier),
+            Kind::CustomCookie(find) => find(headers).map(|text| Candidates::one(text, verifier)).unwrap_or_default(),
+            Kind::SessionCookie => session_cookies(headers, &self.suffixed_cookies, verifier),
+            Kind::Authorization | Kind::Custom(_) | Kind::Header(_) => Candidates::default(),
+        }
+    }
+
+    /// Verifies the token of a cookie source; `None` if it has none.
+    ///
+    /// The cross-site rule comes first where it does not depend on the instance: another site then cannot make a
+    /// browser cause fetches or cost signatures.
+    fn verify_cookie(
+        &self,
+        mut candidates: Candidates<'_>,
+        verifier: &Verifier,
+        method: &Method,
+        headers: &HeaderMap,
+        source: usize,
+        waited: &mut Option<Waited>,
+    ) -> Option<Authentication> {
+        if candidates.is_empty() {
+            return None;
+        }
+        let verdict = self.cross_site.verdict(method, headers);
+        if verdict == CrossSiteVerdict::Denied {
+            candidates.examine(verifier);
+            return (!candidates.is_empty()).then_some(Authentication::CrossSite);
+        }
+        let is_cross_site_checked = verdict == CrossSiteVerdict::Allowed;
+        let origin = CredentialOrigin { location: CredentialLocation::Cookie, is_cross_site_checked };
+        Some(match candidates.verify(verifier, waited) {
+            Choice::Ambiguous => Authentication::AmbiguousCookies,
+            Choice::Invalid(error) => Authentication::Invalid(error, origin),
+            Choice::Missing => {
+                waited.iter_mut().for_each(Waited::next_source);
+                return None;
+            }
+            Choice::Verified(claims) => Authentication::Verified(claims, origin),
+            Choice::Wait(index, wait) => {
+                Authentication::Wait(PendingCredential::new(wait, index, source, origin, waited.take()))
+            }
         })
     }
 }

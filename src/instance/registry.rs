@@ -93,6 +93,18 @@ impl InstanceRegistry {
         }
     }
 
+    /// Whether [`find`](Self::find) would call the resolver for this issuer.
+    pub(crate) fn needs_lookup(&self, issuer: &str) -> bool {
+        !self.by_issuer.contains_key(issuer)
+            && self.resolved.as_ref().is_some_and(|resolved| resolved.needs_lookup(issuer))
+    }
+
+    /// Whether the issuer may belong to an instance, as far as that is known without a call of the resolver.
+    pub(crate) fn may_know(&self, issuer: &str) -> bool {
+        self.configs().any(|config| config.accepts_issuer(issuer))
+            || self.resolved.as_ref().is_some_and(|resolved| resolved.may_know(issuer))
+    }
+
     /// Whether `instance` is still the one with this issuer, and no token has to wait until the resolver says so again.
     ///
     /// The token cache asks before it returns claims: a tenant that was removed must not stay signed in for as long as

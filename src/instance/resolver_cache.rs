@@ -181,8 +181,7 @@ impl ResolverCache {
             Shared::refresh_if_due(shared, &issuer, &known, now);
             return Lookup::Found(Arc::clone(&known.trusted));
         }
-        // User code, so it runs without the lock.
-        if !shared.resolver.may_know(&issuer) {
+        if !shared.may_know(&issuer, now) {
             return Lookup::Failed(ResolveFailure::UnknownIssuer);
         }
         let kind = if shared.remembered.contains_key(&issuer) { CallKind::Returning } else { CallKind::Initial };
@@ -257,6 +256,22 @@ impl ResolverCache {
             issuers.iter().filter_map(|issuer| self.shared.known.remove(&**issuer)).collect()
         };
         known.iter().for_each(|known| known.forget_keys());
+    }
+
+    /// Whether the resolver has to be called for an issuer: neither an instance nor the lack of one is known.
+    pub(crate) fn needs_lookup(&self, issuer: &str) -> bool {
+        let now = self.shared.now();
+        let is_known = |issuer: &IssuerUrl| self.shared.known(issuer, now).is_some();
+        self.issuer(issuer).is_some_and(|issuer| !is_known(&issuer) && self.shared.may_know(&issuer, now))
+    }
+
+    /// Whether an instance may have this issuer, as the resolver says without a call.
+    ///
+    /// The negative cache does not count: a request that waits asks again, and must get the same answer.
+    pub(crate) fn may_know(&self, issuer: &str) -> bool {
+        let now = self.shared.now();
+        let is_known = |issuer: &IssuerUrl| self.shared.known(issuer, now).is_some();
+        self.issuer(issuer).is_some_and(|issuer| is_known(&issuer) || self.shared.resolver.may_know(&issuer))
     }
 
     /// The instances that may be used now, for warm-up, status and refresh.
@@ -524,6 +539,11 @@ impl Shared {
 
     fn known(&self, issuer: &IssuerUrl, now: Moment) -> Option<Arc<CachedInstance>> {
         self.known.get(issuer).filter(|known| known.is_usable(now))
+    }
+
+    /// Whether a call may find an instance that is not cached. It runs user code, so the caller must hold no lock.
+    fn may_know(&self, issuer: &IssuerUrl, now: Moment) -> bool {
+        !self.is_unknown(issuer, now) && self.resolver.may_know(issuer)
     }
 
     fn is_unknown(&self, issuer: &IssuerUrl, now: Moment) -> bool {

@@ -367,6 +367,12 @@ impl SignedBy {
 }
 
 impl LookupAttempts {
+    /// The attempts of another token of the same request, whose keys are of the same instance: the fetches that this
+    /// one waited for started after the other one arrived too, so they count for both.
+    pub(crate) fn for_another_token(&self) -> Self {
+        Self { rejected_keys: Vec::new(), ..*self }
+    }
+
     /// Whether these were the keys of the `kid` at the last attempt: then they would fail again.
     fn have_rejected(&self, keys: &[VerifyingKey]) -> bool {
         self.rejected_keys.len() == keys.len()

@@ -107,6 +107,11 @@ impl<'p> Compact<'p> {
     pub(crate) fn claimed_issuer(&self) -> Option<Cow<'p, str>> {
         self.payload.members.string("iss")
     }
+
+    /// The value of a claim, unverified. Use it only to choose which of several tokens is tried.
+    pub(crate) fn claimed(&self, name: &str) -> Option<Value<'p>> {
+        self.payload.members.get(name)
+    }
 }
 
 impl<'p> Payload<'p> {

@@ -177,6 +177,8 @@ pub(crate) struct Responder {
 /// The exact reason of a rejection, which stays hidden from the client.
 #[derive(Clone, Debug)]
 pub(crate) enum RejectionReason {
+    /// The cookies hold valid tokens of two users.
+    AmbiguousCookies,
     /// The payload does not deserialize into the custom claims.
     CustomClaims(CustomClaimsError),
     /// The kind says all.
@@ -224,7 +226,7 @@ impl Rejection {
     pub fn verify_error(&self) -> Option<&VerifyError> {
         match &self.reason {
             RejectionReason::Verify(error) => Some(error),
-            RejectionReason::CustomClaims(_) | RejectionReason::None => None,
+            RejectionReason::AmbiguousCookies | RejectionReason::CustomClaims(_) | RejectionReason::None => None,
         }
     }
 
@@ -353,7 +355,7 @@ impl Error for Rejection {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match &self.reason {
             RejectionReason::CustomClaims(error) => Some(error),
-            RejectionReason::None => None,
+            RejectionReason::AmbiguousCookies | RejectionReason::None => None,
             RejectionReason::Verify(error) => Some(error),
         }
     }
@@ -363,6 +365,7 @@ impl RejectionReason {
     /// Returns the name of the exact reason for logs; the code of the kind if there is none.
     pub(crate) fn name(&self, kind: RejectionKind) -> &'static str {
         match self {
+            Self::AmbiguousCookies => "ambiguous_cookies",
             Self::CustomClaims(_) => "invalid_custom_claims",
             Self::None => kind.as_str(),
             Self::Verify(error) => error.kind().as_str(),
@@ -373,7 +376,7 @@ impl RejectionReason {
     pub(crate) fn cause(&self) -> Option<&(dyn Error + 'static)> {
         match self {
             Self::CustomClaims(error) => error.source(),
-            Self::None | Self::Verify(_) => None,
+            Self::AmbiguousCookies | Self::None | Self::Verify(_) => None,
         }
     }
 }

@@ -8,6 +8,7 @@ use super::{
     cache::{TokenCache, TokenCacheLimits},
     diagnostics::Diagnostics,
     verifier::{Inner, Verifier},
+    waiting::WaitingBytes,
 };
 #[cfg(feature = "reqwest")]
 use crate::jwks::HttpClients;
@@ -314,8 +315,14 @@ impl VerifierBuilder {
         let instances = InstanceRegistry::new(self.instances, &resources, resolved)?;
         let limits = self.token_cache.filter(|limits| limits.entries > 0 && limits.bytes > 0);
         let token_cache = limits.map(TokenCache::new);
-        let diagnostics = Diagnostics::default();
-        let inner = Inner { instances, clock: self.clock, max_token_length, token_cache, diagnostics };
+        let inner = Inner {
+            instances,
+            clock: self.clock,
+            max_token_length,
+            token_cache,
+            diagnostics: Diagnostics::default(),
+            waiting: WaitingBytes::default(),
+        };
         Ok(Verifier { inner: Arc::new(inner) })
     }
 

@@ -133,7 +133,8 @@ pub enum UnavailableReason {
     /// No call of the resolver is allowed now: 12 calls are in progress, or more unknown issuers arrived than 64 at
     /// once and 10 a second.
     TooManyLookups,
-    /// 16 384 requests are already waiting for the keys of this instance, or for the resolver.
+    /// 16 384 requests are already waiting for the keys of this instance, or for the resolver; or all requests that wait
+    /// at this verifier take 64 MiB.
     TooManyWaiting,
 }
 

@@ -74,17 +74,23 @@
 mod builder;
 mod cache;
 mod checks;
+mod claimed;
 mod diagnostics;
 mod error;
 mod pipeline;
 mod verifier;
+mod waiting;
 
-pub(crate) use self::pipeline::{PendingVerification, Verification};
 pub use self::{
     builder::VerifierBuilder,
     cache::TokenCacheStatus,
     error::{UnavailableReason, VerifyError, VerifyErrorKind},
     verifier::Verifier,
+};
+pub(crate) use self::{
+    claimed::ClaimedToken,
+    pipeline::{PendingVerification, Progress, Verification},
+    waiting::WaitingPermit,
 };
 pub use crate::{
     clock::{Clock, SystemClock},

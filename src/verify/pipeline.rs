@@ -3,14 +3,15 @@
 //! Each type is made from the one before, which it consumes, so no check can be skipped by mistake.
 //!
 //! The pipeline is synchronous. If a token needs keys that have to be fetched, or an instance that has to be resolved,
-//! the pipeline stops and returns what to wait for. After the wait it starts again from the text of the token. A
-//! request whose keys are present therefore needs no future and no allocation for one, and after a wait every decision
-//! is made with the keys and the time of that moment. Only the instance that the resolver returned is carried over: a
-//! token waits for the resolver once.
+//! the pipeline stops and returns what to wait for. After the wait it starts again from the text of the token, which the
+//! caller has kept: a waiting request holds its token already, and a copy would double the memory of a flood. A request
+//! whose keys are present therefore needs no future and no allocation for one, and after a wait every decision is made
+//! with the keys and the time of that moment. Only [`Progress`] is carried over, which bounds how often a token waits.
 
 use std::{
     borrow::Cow,
     future::Future,
+    mem,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -18,7 +19,7 @@ use std::{
 
 use super::{
     UnavailableReason, VerifyError, VerifyErrorKind, cache::CachedToken, checks::check_claims, error::RETRY_AFTER,
-    verifier::Verifier,
+    verifier::Verifier, waiting::WaitingPermit,
 };
 use crate::{
     claims::Claims,
@@ -36,9 +37,12 @@ pub(crate) enum Verification {
     Ready(Result<Claims, VerifyError>),
 }
 
-/// A verification that waits for keys, or for the instance that a resolver may know.
+/// A wait for keys, or for the instance that a resolver may know. After it the token is tried again with
+/// [`Verifier::resume`]; an error of the wait is final.
 pub(crate) struct PendingVerification {
-    future: Pin<Box<dyn Future<Output = Result<Claims, VerifyError>> + Send>>,
+    future: Pin<Box<dyn Future<Output = Result<Progress, VerifyError>> + Send>>,
+    /// Whether it waits for the resolver.
+    pub(crate) is_lookup: bool,
 }
 
 /// How far one attempt at a token came.
@@ -53,7 +57,7 @@ enum Attempt {
 
 /// What is carried from one attempt at a token to the next. It bounds how often a token waits.
 #[derive(Default)]
-struct Progress {
+pub(crate) struct Progress {
     /// The instance, once the token has waited for it or for its keys.
     instance: Option<Arc<TrustedInstance>>,
     /// Whether the resolver has named or confirmed the instance for this token: a token waits for it at most once.
@@ -61,14 +65,6 @@ struct Progress {
     /// Whether it has waited for a call of the resolver that was stopped. It waits for one more.
     has_lost_call: bool,
     attempts: LookupAttempts,
-}
-
-impl Progress {
-    /// Notes that the resolver has named the instance.
-    fn resolved(&mut self, instance: Arc<TrustedInstance>) {
-        self.instance = Some(instance);
-        self.has_asked_resolver = true;
-    }
 }
 
 /// # Verifying tokens
@@ -87,9 +83,17 @@ impl Verifier {
     /// [`VerifyError`] of the kind of the first check that failed. The kind
     /// [`KeysUnavailable`](VerifyErrorKind::KeysUnavailable) says nothing about the token: respond with 503, not 401.
     pub async fn verify(&self, token: &str) -> Result<Claims, VerifyError> {
-        match self.start(token) {
-            Verification::Pending(pending) => pending.await,
-            Verification::Ready(result) => result,
+        let mut pending = match self.start(token) {
+            Verification::Pending(pending) => pending,
+            Verification::Ready(result) => return result,
+        };
+        let _permit = self.reserve_waiting(token.len())?;
+        loop {
+            let mut progress = pending.await?;
+            match self.resume(token, &mut progress) {
+                Verification::Pending(next) => pending = next,
+                Verification::Ready(result) => return result,
+            }
         }
     }
 
@@ -133,63 +137,54 @@ impl Verifier {
     }
 
     /// Verifies a token as far as possible without waiting.
-    ///
-    /// Only a token that has to wait is copied and boxed. Its future owns a clone of the verifier, so that a wait keeps
-    /// the fetch alive.
     pub(crate) fn start(&self, token: &str) -> Verification {
         if token.len() > self.inner.max_token_length {
             return Verification::Ready(Err(VerifyError::rejected(VerifyErrorKind::TooLong)));
         }
-        if let Some(claims) = self.cached(token) {
-            return Verification::Ready(Ok(claims));
-        }
-        let mut progress = Progress::default();
-        match self.verify_uncached(token, &mut progress) {
-            Err(error) => Verification::Ready(Err(error)),
-            Ok(Attempt::Verified(claims)) => Verification::Ready(Ok(claims)),
-            Ok(attempt) => {
-                let (verifier, token) = (self.clone(), token.to_owned());
-                let future = Box::pin(async move { verifier.resume(&token, attempt, progress).await });
-                Verification::Pending(PendingVerification { future })
-            }
+        match self.cached(token) {
+            Some(claims) => Verification::Ready(Ok(claims)),
+            None => self.attempt(token, &mut Progress::default()),
         }
     }
 
-    /// Waits, and verifies the token again, until nothing is left to wait for.
-    async fn resume(&self, token: &str, mut last: Attempt, mut progress: Progress) -> Result<Claims, VerifyError> {
-        loop {
-            match last {
-                Attempt::Verified(claims) => return Ok(claims),
-                Attempt::WaitForInstance(wait) => match wait.end().await {
-                    Some(resolved) => progress.resolved(resolved?),
-                    None if progress.has_lost_call => return Err(ResolveFailure::ResolverTimeout.into()),
-                    None => progress.has_lost_call = true,
-                },
-                Attempt::WaitForLateInstance(instance, wait) => {
-                    let resolved = match wait.end().await {
-                        Some(Ok(resolved)) => resolved,
-                        Some(Err(ResolveFailure::UnknownIssuer)) => return Err(ResolveFailure::UnknownIssuer.into()),
-                        // An outage of the application's records must not reject the tokens of its tenants.
-                        Some(Err(_)) | None => Arc::clone(&instance),
-                    };
-                    if !Arc::ptr_eq(&resolved, &instance) {
-                        progress.attempts = LookupAttempts::default();
-                    }
-                    progress.resolved(resolved);
-                }
-                Attempt::WaitForKey(instance, wait) => {
-                    instance.keys.wait(wait, &mut progress.attempts).await?;
-                    // The attempts count for the keys of this instance. If the resolver has returned another one since,
-                    // the token would otherwise be tried with its keys under a budget that is used up.
-                    progress.instance = Some(instance);
-                }
-            }
-            // Requests that waited for the same keys often have the same token: one verification serves them all.
-            if let Some(claims) = self.cached(token) {
-                return Ok(claims);
-            }
-            last = self.verify_uncached(token, &mut progress)?;
+    /// Verifies a token again after it has waited. `progress` must be of the same token.
+    ///
+    /// Requests that waited for the same keys often have the same token: one verification serves them all.
+    pub(crate) fn resume(&self, token: &str, progress: &mut Progress) -> Verification {
+        match self.cached(token) {
+            Some(claims) => Verification::Ready(Ok(claims)),
+            None => self.attempt(token, progress),
         }
+    }
+
+    /// Verifies a token that is not cached, and not longer than [`max_token_length`](Self::max_token_length). If it has to
+    /// wait, the wait takes `progress` and returns it at its end.
+    ///
+    /// Only a wait is boxed. It owns a clone of the verifier, so that it keeps the fetch alive.
+    pub(crate) fn attempt(&self, token: &str, progress: &mut Progress) -> Verification {
+        let attempt = match self.verify_uncached(token, progress) {
+            Err(error) => return Verification::Ready(Err(error)),
+            Ok(Attempt::Verified(claims)) => return Verification::Ready(Ok(claims)),
+            Ok(attempt) => attempt,
+        };
+        let is_lookup = matches!(attempt, Attempt::WaitForInstance(_) | Attempt::WaitForLateInstance(..));
+        let (verifier, mut progress) = (self.clone(), mem::take(progress));
+        let future = Box::pin(async move {
+            let _verifier = verifier;
+            progress.wait(attempt).await?;
+            Ok(progress)
+        });
+        Verification::Pending(PendingVerification { future, is_lookup })
+    }
+
+    /// Takes `bytes` of what may wait at this verifier.
+    ///
+    /// # Errors
+    ///
+    /// [`TooManyWaiting`](UnavailableReason::TooManyWaiting) if less is left.
+    pub(crate) fn reserve_waiting(&self, bytes: usize) -> Result<WaitingPermit, VerifyError> {
+        let too_many = || VerifyError::unavailable(UnavailableReason::TooManyWaiting, RETRY_AFTER);
+        self.inner.waiting.take(bytes).ok_or_else(too_many)
     }
 
     /// The claims of a cached token, if they are still valid.
@@ -199,7 +194,7 @@ impl Verifier {
     /// claims cannot change: the digest covers them, and the settings of an instance are fixed.
     ///
     /// The key comes last, because that check may start a refresh: an expired token is no reason for one.
-    fn cached(&self, token: &str) -> Option<Claims> {
+    pub(crate) fn cached(&self, token: &str) -> Option<Claims> {
         let cache = self.inner.token_cache.as_ref()?;
         let cached = cache.get(token)?;
         let now = Moment::now(&*self.inner.clock);
@@ -316,8 +311,56 @@ impl Verifier {
     }
 }
 
+impl Progress {
+    /// Whether the token need not wait for the resolver any more.
+    pub(crate) fn has_instance(&self) -> bool {
+        self.instance.is_some()
+    }
+
+    /// The progress of another token of the same request, with the same issuer.
+    pub(crate) fn for_another_token(&self) -> Self {
+        Self { instance: self.instance.clone(), attempts: self.attempts.for_another_token(), ..*self }
+    }
+
+    /// Notes that the resolver has named the instance.
+    fn resolved(&mut self, instance: Arc<TrustedInstance>) {
+        self.instance = Some(instance);
+        self.has_asked_resolver = true;
+    }
+
+    async fn wait(&mut self, attempt: Attempt) -> Result<(), VerifyError> {
+        match attempt {
+            Attempt::Verified(_) => {}
+            Attempt::WaitForInstance(wait) => match wait.end().await {
+                Some(resolved) => self.resolved(resolved?),
+                None if self.has_lost_call => return Err(ResolveFailure::ResolverTimeout.into()),
+                None => self.has_lost_call = true,
+            },
+            Attempt::WaitForLateInstance(instance, wait) => {
+                let resolved = match wait.end().await {
+                    Some(Ok(resolved)) => resolved,
+                    Some(Err(ResolveFailure::UnknownIssuer)) => return Err(ResolveFailure::UnknownIssuer.into()),
+                    // An outage of the application's records must not reject the tokens of its tenants.
+                    Some(Err(_)) | None => Arc::clone(&instance),
+                };
+                if !Arc::ptr_eq(&resolved, &instance) {
+                    self.attempts = LookupAttempts::default();
+                }
+                self.resolved(resolved);
+            }
+            Attempt::WaitForKey(instance, wait) => {
+                instance.keys.wait(wait, &mut self.attempts).await?;
+                // The attempts count for the keys of this instance. If the resolver has returned another one since,
+                // the token would otherwise be tried with its keys under a budget that is used up.
+                self.instance = Some(instance);
+            }
+        }
+        Ok(())
+    }
+}
+
 impl Future for PendingVerification {
-    type Output = Result<Claims, VerifyError>;
+    type Output = Result<Progress, VerifyError>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         self.future.as_mut().poll(context)

@@ -1,6 +1,6 @@
 use std::{fmt, future::Future, mem, sync::Arc};
 
-use super::{Clock, TokenCacheStatus, VerifyError, cache::TokenCache, diagnostics::Diagnostics};
+use super::{Clock, TokenCacheStatus, VerifyError, cache::TokenCache, diagnostics::Diagnostics, waiting::WaitingBytes};
 use crate::{
     claims::{Claims, CustomClaimsError},
     config::{ClerkConfig, IssuerUrl},
@@ -41,6 +41,7 @@ pub(super) struct Inner {
     pub(super) max_token_length: usize,
     pub(super) token_cache: Option<TokenCache>,
     pub(super) diagnostics: Diagnostics,
+    pub(super) waiting: WaitingBytes,
 }
 
 /// # Keys and metrics

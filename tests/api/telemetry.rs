@@ -131,7 +131,7 @@ async fn a_rejection_is_one_debug_event_without_token_data() {
     let (log, _guard) = Log::start();
     for (layer, credential, line) in [
         (&strict, None, r#"reason="missing_token" passed=false"#),
-        (&strict, Some("Bearer"), r#"reason="malformed_request" passed=false"#),
+        (&strict, Some("Bearer a b"), r#"reason="malformed_request" passed=false"#),
         (&strict, Some(token.as_str()), r#"reason="invalid_session_id" passed=false"#),
         (&strict, Some(forged.as_str()), r#"reason="unknown_key" passed=false"#),
         (&lenient, Some(forged.as_str()), r#"reason="unknown_key" passed=true"#),

@@ -64,7 +64,7 @@ async fn all_four_kinds_of_calls_are_rejected_before_their_handlers() {
     for (authorization, expected) in [
         (vec![], (Code::Unauthenticated, Some("missing_token"))),
         (vec![BAD], (Code::Unauthenticated, Some("invalid_token"))),
-        (vec!["Bearer"], (Code::InvalidArgument, Some("malformed_request"))),
+        (vec!["Bearer a b"], (Code::InvalidArgument, Some("malformed_request"))),
     ] {
         let unary = client.unary(call(text("a"), &authorization)).await.expect_err("a rejection");
         assert_eq!(codes(&unary), expected);

@@ -65,7 +65,7 @@ async fn every_rejection_converts_to_the_layers_status() {
         (layer(), &[][..], RejectionKind::MissingToken),
         (layer(), &[("authorization", BAD)], RejectionKind::InvalidToken),
         (layer(), &[("authorization", expired.as_str())], RejectionKind::TokenExpired),
-        (layer(), &[("authorization", "Bearer")], RejectionKind::MalformedRequest),
+        (layer(), &[("authorization", "Bearer a b")], RejectionKind::MalformedRequest),
         (layer_without_keys(), &[("authorization", good.as_str())], RejectionKind::KeysUnavailable),
         (cookies(), &from_elsewhere, RejectionKind::CrossSite),
     ] {

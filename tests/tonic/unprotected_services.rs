@@ -82,7 +82,7 @@ async fn every_other_method_is_guarded() {
     for (authorization, expected) in [
         (&[][..], (Code::Unauthenticated, Some("missing_token"))),
         (&[BAD], (Code::Unauthenticated, Some("invalid_token"))),
-        (&["Bearer"], (Code::InvalidArgument, Some("malformed_request"))),
+        (&["Bearer a b"], (Code::InvalidArgument, Some("malformed_request"))),
     ] {
         let status = client.who_am_i(call(WhoAmIRequest {}, authorization)).await.expect_err("a rejection");
         assert_eq!(codes(&status), expected);

@@ -102,7 +102,7 @@ async fn a_rejected_web_call_has_its_status_in_the_headers() {
         for (clerk, token, status, code) in [
             (layer(), None, "16", "missing_token"),
             (layer(), Some(BAD), "16", "invalid_token"),
-            (layer(), Some("Bearer"), "3", "malformed_request"),
+            (layer(), Some("Bearer a b"), "3", "malformed_request"),
             (layer_without_keys(), Some(good.as_str()), "14", "keys_unavailable"),
         ] {
             let (address, probe) = serve(clerk, place).await;

@@ -106,7 +106,7 @@ async fn without_credentials_of_either_scheme_the_clerk_layer_responds() {
 #[tokio::test]
 async fn a_malformed_request_is_rejected_despite_other_credentials() {
     let clerk = layer().allow_unauthenticated_requests();
-    for (order, answer) in ask(&clerk, &[("authorization", "Bearer"), ("x-api-key", "k_good")]).await {
+    for (order, answer) in ask(&clerk, &[("authorization", "Bearer a b"), ("x-api-key", "k_good")]).await {
         assert_eq!(answer.status(), 400, "{order}");
         assert_eq!(answer.rejection().code(), "malformed_request");
     }

@@ -1,3 +1,6 @@
+use http::HeaderName;
+use tower_clerk::TokenSource;
+
 use crate::support::{get, good, layer, layer_with, layer_without_keys, request, send_through, token};
 
 #[tokio::test]
@@ -31,18 +34,14 @@ async fn a_malformed_credential_is_a_bad_request_in_every_mode() {
     let layers =
         [layer(), layer().allow_missing_token(), layer().allow_unauthenticated_requests(), layer_without_keys()];
     for value in [
-        String::new(),
-        " ".to_owned(),
-        "\t".to_owned(),
-        "Bearer".to_owned(),
-        "Bearer ".to_owned(),
-        "bearer\t".to_owned(),
         format!("Bearer {token} x"),
         format!("Bearer {token} {token}"),
         format!("Bearer {token},"),
         format!("Bearer {token}, Basic eDp5"),
         format!("Basic eDp5, Bearer {token}"),
         "Basic eDp5,".to_owned(),
+        "Bearer,".to_owned(),
+        "Bearer ,".to_owned(),
         ",".to_owned(),
         format!("Bearer\t{token}"),
         format!("Bearer {token}\tx"),
@@ -58,6 +57,31 @@ async fn a_malformed_credential_is_a_bad_request_in_every_mode() {
             assert_eq!(answer.header("www-authenticate"), Some(r#"Bearer error="invalid_request""#));
             assert!(answer.seen().is_none());
         }
+    }
+}
+
+#[tokio::test]
+async fn an_empty_credential_is_none_and_the_next_source_is_asked() {
+    let token = token().sign();
+    let sources = || [TokenSource::authorization(), TokenSource::header(HeaderName::from_static("x-clerk-token"))];
+    let of_two = layer().token_sources(sources()).expect("sources");
+    for empty in ["", " ", "\t", " \t ", "Bearer", "Bearer ", "bearer\t", "BEARER  \t "] {
+        for (layer, status) in [(layer(), 401), (layer().allow_missing_token(), 200), (layer_without_keys(), 401)] {
+            let answer = send_through(&layer, get(&[("authorization", empty)])).await;
+            assert_eq!(answer.status(), status, "{empty:?}");
+            if status == 401 {
+                assert_eq!(
+                    (answer.code().as_str(), answer.header("www-authenticate")),
+                    ("missing_token", Some("Bearer"))
+                );
+            }
+        }
+        for name in ["authorization", "x-clerk-token"] {
+            let answer = send_through(&of_two, get(&[(name, empty)])).await;
+            assert_eq!((answer.status(), answer.code()), (401, "missing_token".to_owned()), "{name} {empty:?}");
+        }
+        let answer = send_through(&of_two, get(&[("authorization", empty), ("x-clerk-token", &token)])).await;
+        assert_eq!(answer.user(), Some("user_ada"), "{empty:?}");
     }
 }
 

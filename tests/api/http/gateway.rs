@@ -198,8 +198,39 @@ async fn resource_metadata_is_served_and_named_in_challenges() {
     );
     let head = send_through(&layer, ask("HEAD", "/.well-known/oauth-protected-resource")).await;
     assert_eq!((head.status(), head.text.len()), (200, 0));
-    assert_eq!(send_through(&layer, ask("POST", "/.well-known/oauth-protected-resource")).await.status(), 405);
+    for method in ["POST", "PUT", "DELETE", "TRACE"] {
+        let other = send_through(&layer, ask(method, "/.well-known/oauth-protected-resource")).await;
+        assert_eq!((other.status(), other.header("allow")), (405, Some("GET, HEAD, OPTIONS")), "{method}");
+    }
     assert_eq!(send_through(&layer, ask("GET", "/.well-known/oauth-protected-resources")).await.status(), 401);
+}
+
+#[tokio::test]
+async fn a_page_of_another_origin_can_read_the_metadata_document() {
+    let issuer = TestIssuer::start().await.expect("a socket");
+    let layer = layer_of(&issuer, json!({ "oAuthResourceMetadataEnabled": true })).await;
+    let path = "/.well-known/oauth-protected-resource/mcp";
+    let preflight = [
+        ("host", "api.example.com"),
+        ("origin", "https://inspector.example"),
+        ("access-control-request-method", "GET"),
+        ("access-control-request-headers", "authorization,mcp-protocol-version,x-secret-name"),
+    ];
+    let allowed = send_through(&layer, request("OPTIONS", path, &preflight)).await;
+    assert_eq!(allowed.outcome(), (204, ""));
+    assert!(allowed.seen().is_none());
+    assert_eq!(allowed.header("access-control-allow-origin"), Some("*"));
+    assert_eq!(allowed.header("access-control-allow-methods"), Some("GET, HEAD, OPTIONS"));
+    assert_eq!(allowed.header("access-control-allow-headers"), Some("authorization,mcp-protocol-version,*"));
+    assert_eq!(allowed.header("access-control-allow-credentials"), None);
+    // Nor does it need a host.
+    assert_eq!(send_through(&layer, request("OPTIONS", path, &[])).await.status(), 204);
+    for (method, status) in [("GET", 200), ("HEAD", 200), ("POST", 405)] {
+        let answer = send_through(&layer, request(method, path, &preflight[..2])).await;
+        assert_eq!((answer.status(), answer.header("access-control-allow-origin")), (status, Some("*")), "{method}");
+    }
+    // Other paths are not exempted.
+    assert_eq!(send_through(&layer, request("OPTIONS", "/mcp", &preflight)).await.status(), 401);
 }
 
 #[tokio::test]

@@ -6,4 +6,6 @@ mod extractors;
 mod gateway;
 mod modes;
 mod rejections;
+mod several_cookies;
 mod sources;
+mod waiting_cookies;

@@ -13,18 +13,20 @@ async fn each_mode_admits_exactly_what_it_documents() {
     let none: Vec<(&str, &str)> = vec![];
     let basic = vec![("authorization", "Basic eDp5")];
     let bad = vec![("authorization", bad)];
-    let malformed = vec![("authorization", "Bearer")];
+    let malformed = vec![("authorization", "Bearer a b")];
+    let null = vec![("authorization", "Bearer null")];
     let good = vec![("authorization", good.as_str())];
     for (name, mode, expected) in [
-        ("strict", strict, [401, 401, 401, 400, 503, 200]),
-        ("anonymous", anonymous, [200, 200, 401, 400, 503, 200]),
-        ("unauthenticated", unauthenticated, [200, 200, 200, 400, 200, 200]),
+        ("strict", strict, [401, 401, 401, 401, 400, 503, 200]),
+        ("anonymous", anonymous, [200, 200, 401, 401, 400, 503, 200]),
+        ("unauthenticated", unauthenticated, [200, 200, 200, 200, 400, 200, 200]),
     ] {
         let (with_keys, without_keys) = (mode(layer()), mode(layer_without_keys()));
         let statuses = [
             send_through(&with_keys, get(&none)).await.status(),
             send_through(&with_keys, get(&basic)).await.status(),
             send_through(&with_keys, get(&bad)).await.status(),
+            send_through(&with_keys, get(&null)).await.status(),
             send_through(&with_keys, get(&malformed)).await.status(),
             send_through(&without_keys, get(&good)).await.status(),
             send_through(&with_keys, get(&good)).await.status(),

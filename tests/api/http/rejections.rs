@@ -18,7 +18,7 @@ async fn each_rejection_has_its_status_challenge_and_problem() {
         (layer(), vec![("authorization", &expired)], 401, "token_expired", Some(r#"Bearer error="invalid_token""#)),
         (
             layer(),
-            vec![("authorization", "Bearer")],
+            vec![("authorization", "Bearer a b")],
             400,
             "malformed_request",
             Some(r#"Bearer error="invalid_request""#),
@@ -50,7 +50,7 @@ async fn unavailable_keys_are_a_retryable_503() {
 
 #[tokio::test]
 async fn head_gets_the_same_headers_as_get() {
-    for headers in [vec![], vec![("authorization", "Bearer a")], vec![("authorization", "Bearer")]] {
+    for headers in [vec![], vec![("authorization", "Bearer a")], vec![("authorization", "Bearer a b")]] {
         let (got, head) =
             (send_through(&layer(), get(&headers)).await, send_through(&layer(), request("HEAD", "/", &headers)).await);
         assert_eq!(got.status(), head.status());
@@ -64,7 +64,7 @@ async fn a_grpc_call_is_rejected_with_trailers_only() {
     for (headers, grpc_status, code) in [
         (vec![], "16", "missing_token"),
         (vec![("authorization", "Bearer a.b.c")], "16", "invalid_token"),
-        (vec![("authorization", "Bearer")], "3", "malformed_request"),
+        (vec![("authorization", "Bearer a b")], "3", "malformed_request"),
     ] {
         let mut headers = headers;
         headers.push(("content-type", "application/grpc+proto"));

@@ -138,7 +138,7 @@ async fn the_body_of_a_rejected_request_is_never_polled() {
     for (clerk, authorization, status) in [
         (arms()[0].1.clone(), BAD.to_owned(), 401),
         (arms()[0].1.clone(), "Basic eDp5".to_owned(), 401),
-        (arms()[0].1.clone(), "Bearer".to_owned(), 400),
+        (arms()[0].1.clone(), "Bearer a b".to_owned(), 400),
         (layer_without_keys(), good(), 503),
     ] {
         let held = Arc::new(());

@@ -56,7 +56,7 @@ async fn a_cross_origin_rejection_is_readable_by_the_page() {
     for (clerk, authorization, status, code) in [
         (layer(), None, 401, "missing_token"),
         (layer(), Some(BAD), 401, "invalid_token"),
-        (layer(), Some("Bearer"), 400, "malformed_request"),
+        (layer(), Some("Bearer a b"), 400, "malformed_request"),
         (layer_without_keys(), Some(good().as_str()), 503, "keys_unavailable"),
     ] {
         let answer = cross_origin(clerk, authorization).await;

@@ -83,7 +83,7 @@ async fn each_rejection_is_a_status_that_the_client_reads() {
         (layer(), vec!["Basic eDp5"], (Code::Unauthenticated, Some("missing_token"))),
         (layer(), vec![BAD], (Code::Unauthenticated, Some("invalid_token"))),
         (layer(), vec![bearer.as_str(), &bearer], (Code::InvalidArgument, Some("malformed_request"))),
-        (layer(), vec!["Bearer"], (Code::InvalidArgument, Some("malformed_request"))),
+        (layer(), vec!["Bearer a b"], (Code::InvalidArgument, Some("malformed_request"))),
         (layer_without_keys(), vec![&bearer], (Code::Unavailable, Some("keys_unavailable"))),
     ] {
         let (address, _reporter) = serve(clerk).await;
@@ -177,7 +177,7 @@ async fn a_rejection_is_trailers_only_on_the_wire() {
     for (clerk, authorization, status) in [
         (layer(), None, "16"),
         (layer(), Some(BAD), "16"),
-        (layer(), Some("Bearer"), "3"),
+        (layer(), Some("Bearer a b"), "3"),
         (layer_without_keys(), Some(bearer.as_str()), "14"),
     ] {
         let (address, _reporter) = serve(clerk).await;

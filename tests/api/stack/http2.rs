@@ -48,7 +48,7 @@ async fn head_is_rejected_with_the_headers_of_get() {
     for (arm, clerk) in arms() {
         let address = serve_http2(clerk.layer(service_fn(whoami::<Incoming>))).await;
         let mut client = connect_http2(address).await;
-        for headers in [vec![], vec![("authorization", BAD)], vec![("authorization", "Bearer")]] {
+        for headers in [vec![], vec![("authorization", BAD)], vec![("authorization", "Bearer a b")]] {
             let mut got = ask(&mut client, address, "GET", &headers, Bytes::new()).await;
             let mut head = ask(&mut client, address, "HEAD", &headers, Bytes::new()).await;
             got.parts.headers.remove("date");
@@ -109,7 +109,7 @@ async fn a_waiting_stream_does_not_block_others() {
         .collect();
     gate.reached().await;
     for (headers, status) in
-        [(vec![], 401), (vec![("authorization", BAD)], 401), (vec![("authorization", "Bearer")], 400)]
+        [(vec![], 401), (vec![("authorization", BAD)], 401), (vec![("authorization", "Bearer a b")], 400)]
     {
         assert_eq!(ask(&mut client, address, "GET", &headers, Bytes::new()).await.status(), status);
     }

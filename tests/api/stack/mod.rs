@@ -12,6 +12,7 @@ mod header_limit;
 mod http1;
 mod http2;
 mod limits;
+mod parked;
 mod readiness;
 mod stacked;
 mod streaming;

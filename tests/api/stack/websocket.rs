@@ -92,7 +92,7 @@ async fn a_rejected_upgrade_is_a_plain_response() {
     for (clerk, authorization, status) in [
         (layer(), None, 401),
         (layer(), Some(BAD.to_owned()), 401),
-        (layer(), Some("Bearer".to_owned()), 400),
+        (layer(), Some("Bearer a b".to_owned()), 400),
         (layer_without_keys(), Some(good()), 503),
     ] {
         let (address, upgrades) = serve(clerk).await;

@@ -84,7 +84,7 @@ fn expected(lines: &[&[u8]]) -> u16 {
     let start = line.iter().position(|byte| !is_padding(byte)).unwrap_or(line.len());
     let end = line.iter().rposition(|byte| !is_padding(byte)).map_or(start, |last| last + 1);
     let line = &line[start..end];
-    if line.is_empty() || line.iter().any(|byte| !(0x20..0x7f).contains(byte) || *byte == b',') {
+    if line.iter().any(|byte| !(0x20..0x7f).contains(byte) || *byte == b',') {
         return 400;
     }
     let words: Vec<&[u8]> = line.split(|byte| *byte == b' ').filter(|word| !word.is_empty()).collect();
@@ -92,7 +92,7 @@ fn expected(lines: &[&[u8]]) -> u16 {
         [scheme, credential @ ..] if scheme.eq_ignore_ascii_case(b"bearer") => match credential {
             [token] if token.len() > 16 * 1024 => 400,
             [token] if *token == good_token().as_bytes() => 200,
-            [_] => 401,
+            [] | [_] => 401,
             _ => 400,
         },
         _ => 401,
