@@ -5,13 +5,25 @@
 
 use std::{env, time::Duration};
 
-use super::{ClerkConfig, ConfigError, KeyLocation, Setting};
+use super::{
+    ClerkConfig, ConfigError, KeyLocation,
+    pasted::{cleaned, trimmed},
+};
 
 /// # From the environment
 impl ClerkConfig {
     /// The environment variables that [`from_env`](Self::from_env) reads.
-    pub const ENVIRONMENT_VARIABLES: &[&str] =
-        &[FRONTEND_API_URL, PUBLISHABLE_KEY, JWT_KEY, SECRET_KEY, API_URL, AUTHORIZED_PARTIES, JWKS_REFRESH_SECONDS];
+    pub const ENVIRONMENT_VARIABLES: &[&str] = &[
+        FRONTEND_API_URL,
+        PUBLISHABLE_KEY,
+        JWT_KEY,
+        SECRET_KEY,
+        PROXY_URL,
+        API_URL,
+        AUTHORIZED_PARTIES,
+        CLOCK_SKEW_SECONDS,
+        JWKS_REFRESH_SECONDS,
+    ];
 
     /// Reads the environment variables in the [table of settings](crate::config#settings).
     ///
@@ -23,7 +35,8 @@ impl ClerkConfig {
     ///
     /// # Errors
     ///
-    /// Each error names the setting and the variable, and never the value.
+    /// Each error names the setting and the variable, and never the value. [Mistakes in settings](crate::guide::settings)
+    /// lists them.
     ///
     /// - [`ConfigError::Missing`] if no variable names an instance.
     /// - [`ConfigError::Invalid`] and [`ConfigError::Conflict`] as for the settings, or if a variable is not UTF-8.
@@ -46,70 +59,112 @@ pub(crate) struct NotUnicode;
 
 /// `lookup` replaces the environment in tests, which must not change it: it belongs to the whole process.
 fn read(lookup: impl Fn(&str) -> Result<Option<String>, NotUnicode>) -> Result<ClerkConfig, ConfigError> {
-    let raw = |field: &'static str, name: &'static str| {
-        lookup(name).map_err(|NotUnicode| ConfigError::invalid(Setting::field(field).read_from(name), "is not UTF-8"))
-    };
-    let filled = |field, name| Ok(raw(field, name)?.filter(|value| !value.trim().is_empty()));
-
-    let mut config = ClerkConfig::empty();
-    if let Some(url) = filled("frontend_api_url", FRONTEND_API_URL)? {
-        config = config.frontend_api_url(url).map_err(|error| error.read_from(FRONTEND_API_URL))?;
-    }
-    if let Some(key) = filled("publishable_key", PUBLISHABLE_KEY)? {
-        config = config.publishable_key(key).map_err(|error| match error {
-            ConfigError::Conflict { reason, .. } => ConfigError::conflict(
-                Setting::field("frontend_api_url").read_from(FRONTEND_API_URL),
-                Setting::field("publishable_key").read_from(PUBLISHABLE_KEY),
-                reason,
-            ),
-            error => error.read_from(PUBLISHABLE_KEY),
-        })?;
-    }
-    if let Some(key) = filled("secret_key", SECRET_KEY)? {
-        config = config.secret_key(key).map_err(|error| error.read_from(SECRET_KEY))?;
-    }
-    if let Some(pem) = filled("jwt_key", JWT_KEY)? {
-        config = config.jwt_key(pem).map_err(|error| error.read_from(JWT_KEY))?;
-    }
-    if let Some(url) = filled("api_url", API_URL)? {
-        config = config.api_url(url).map_err(|error| error.read_from(API_URL))?;
-    }
-    if let Some(list) = raw("authorized_parties", AUTHORIZED_PARTIES)? {
-        let origins = list.split(',').map(str::trim);
-        config = config.authorized_parties(origins).map_err(|error| error.read_from(AUTHORIZED_PARTIES))?;
-    }
-    if let Some(seconds) = filled("jwks_refresh_interval", JWKS_REFRESH_SECONDS)? {
-        let digits = seconds.trim();
-        let number = if digits.starts_with('+') { "" } else { digits }.parse();
-        let interval = number.map(Duration::from_secs).map_err(|_| {
-            ConfigError::invalid("jwks_refresh_interval", "must be a whole number of seconds")
-                .read_from(JWKS_REFRESH_SECONDS)
-        })?;
-        config = config.jwks_refresh_interval(interval).map_err(|error| error.read_from(JWKS_REFRESH_SECONDS))?;
-    }
-    if matches!(config.key_location(), KeyLocation::Unknown) {
-        return Err(ConfigError::missing(
-            Setting::field("frontend_api_url").read_from(FRONTEND_API_URL),
-            "set it, or CLERK_PUBLISHABLE_KEY, CLERK_JWT_KEY or CLERK_SECRET_KEY, to name the Clerk instance to trust",
-        ));
-    }
-    Ok(config)
+    read_settings(&lookup).map_err(|error| {
+        error.read_from(|name| SETTINGS.iter().find(|(field, ..)| *field == name).map(|(_, variable, _)| *variable))
+    })
 }
 
-// Clerk's SDKs read `CLERK_API_URL`, `CLERK_JWT_KEY`, `CLERK_PUBLISHABLE_KEY` and `CLERK_SECRET_KEY` too, so one
-// environment configures them and this crate alike.
+fn read_settings(lookup: &dyn Fn(&str) -> Result<Option<String>, NotUnicode>) -> Result<ClerkConfig, ConfigError> {
+    let mut config = ClerkConfig::empty();
+    for (field, variable, set) in SETTINGS {
+        let value = lookup(variable).map_err(|NotUnicode| ConfigError::invalid(*field, "is not UTF-8"))?;
+        if let Some(value) = value.filter(|value| !trimmed(value).is_empty() || *variable == AUTHORIZED_PARTIES) {
+            config = set(config, &value)?;
+        }
+    }
+    if !matches!(config.key_location(), KeyLocation::Unknown) {
+        return Ok(config);
+    }
+    let is_set = |(variable, ..): &&Misnamed| {
+        lookup(variable).is_ok_and(|value| value.is_some_and(|value| !trimmed(&value).is_empty()))
+    };
+    Err(match MISNAMED.iter().find(is_set) {
+        Some((_, field, reason)) => ConfigError::missing(*field, reason),
+        None => ConfigError::missing(
+            "frontend_api_url",
+            "set it, or CLERK_PUBLISHABLE_KEY, CLERK_JWT_KEY or CLERK_SECRET_KEY, to name the Clerk instance to trust",
+        ),
+    })
+}
+
+fn parties(config: ClerkConfig, list: &str) -> Result<ClerkConfig, ConfigError> {
+    let invalid = |reason| Err(ConfigError::invalid("authorized_parties", reason));
+    let list = trimmed(list);
+    if list.is_empty() {
+        return invalid("must not be empty; list the origins, or remove the variable to accept any");
+    }
+    if list.starts_with('[') && list.contains("://") {
+        return invalid("must be origins separated by commas, without brackets and quotes");
+    }
+    config.authorized_parties(list.split(','))
+}
+
+fn seconds(field: &'static str, text: &str) -> Result<Duration, ConfigError> {
+    let digits = cleaned(text).map_err(|reason| ConfigError::invalid(field, reason))?;
+    // `parse` accepts a plus sign.
+    let number = if digits.starts_with('+') { "" } else { digits }.parse();
+    number
+        .map(Duration::from_secs)
+        .map_err(|_| ConfigError::invalid(field, "must be a whole number of seconds, without a unit"))
+}
+
+/// A setting, the variable that it is read from, and how it is set.
+type EnvironmentSetting = (&'static str, &'static str, fn(ClerkConfig, &str) -> Result<ClerkConfig, ConfigError>);
+
+/// The order matters for errors alone: settings that name an instance come first.
+const SETTINGS: &[EnvironmentSetting] = &[
+    ("frontend_api_url", FRONTEND_API_URL, |config, url| config.frontend_api_url(url)),
+    ("publishable_key", PUBLISHABLE_KEY, |config, key| config.publishable_key(key)),
+    ("proxy_url", PROXY_URL, |config, url| config.proxy_url(url)),
+    ("secret_key", SECRET_KEY, |config, key| config.secret_key(key)),
+    ("jwt_key", JWT_KEY, |config, pem| config.jwt_key(pem)),
+    ("api_url", API_URL, |config, url| config.api_url(url)),
+    ("authorized_parties", AUTHORIZED_PARTIES, parties),
+    ("clock_skew", CLOCK_SKEW_SECONDS, |config, text| config.clock_skew(seconds("clock_skew", text)?)),
+    ("jwks_refresh_interval", JWKS_REFRESH_SECONDS, |config, text| {
+        config.jwks_refresh_interval(seconds("jwks_refresh_interval", text)?)
+    }),
+];
+
+/// A variable that is not read, the setting that it stands for, and what to do.
+type Misnamed = (&'static str, &'static str, &'static str);
+
+/// Variables of front ends and of older SDKs, which people set in place of those that are read.
+const MISNAMED: &[Misnamed] = &[
+    (
+        "NEXT_PUBLIC_CLERK_PUBLISHABLE_KEY",
+        "publishable_key",
+        "NEXT_PUBLIC_CLERK_PUBLISHABLE_KEY is set but not read; set CLERK_PUBLISHABLE_KEY to the same value",
+    ),
+    (
+        "VITE_CLERK_PUBLISHABLE_KEY",
+        "publishable_key",
+        "VITE_CLERK_PUBLISHABLE_KEY is set but not read; set CLERK_PUBLISHABLE_KEY to the same value",
+    ),
+    (
+        "CLERK_FRONTEND_API",
+        "frontend_api_url",
+        "CLERK_FRONTEND_API is set but not read; set CLERK_FRONTEND_API_URL to the same value",
+    ),
+    ("CLERK_API_KEY", "secret_key", "CLERK_API_KEY is set but not read; set CLERK_SECRET_KEY to the same value"),
+];
+
+// Clerk's SDKs read `CLERK_API_URL`, `CLERK_JWT_KEY`, `CLERK_PROXY_URL`, `CLERK_PUBLISHABLE_KEY` and `CLERK_SECRET_KEY`
+// too, so one environment configures them and this crate alike.
 const API_URL: &str = "CLERK_API_URL";
 const AUTHORIZED_PARTIES: &str = "CLERK_AUTHORIZED_PARTIES";
+const CLOCK_SKEW_SECONDS: &str = "CLERK_CLOCK_SKEW_SECONDS";
 const FRONTEND_API_URL: &str = "CLERK_FRONTEND_API_URL";
 const JWKS_REFRESH_SECONDS: &str = "CLERK_JWKS_REFRESH_SECONDS";
 const JWT_KEY: &str = "CLERK_JWT_KEY";
+const PROXY_URL: &str = "CLERK_PROXY_URL";
 const PUBLISHABLE_KEY: &str = "CLERK_PUBLISHABLE_KEY";
 const SECRET_KEY: &str = "CLERK_SECRET_KEY";
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::keys::tests::SPKI;
+    use crate::config::public_keys::tests::SPKI;
 
     fn from(variables: &[(&str, &str)]) -> Result<ClerkConfig, ConfigError> {
         read(|name| {
