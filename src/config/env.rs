@@ -211,6 +211,11 @@ mod tests {
             (vec![KEY, (AUTHORIZED_PARTIES, "https://a.b,")], AUTHORIZED_PARTIES),
             (vec![KEY, (AUTHORIZED_PARTIES, "hunter2")], AUTHORIZED_PARTIES),
             (vec![KEY, (JWKS_REFRESH_SECONDS, "hunter2")], JWKS_REFRESH_SECONDS),
+            (vec![KEY, (CLOCK_SKEW_SECONDS, "hunter2")], CLOCK_SKEW_SECONDS),
+            (vec![KEY, (CLOCK_SKEW_SECONDS, "301")], CLOCK_SKEW_SECONDS),
+            (vec![KEY, (PROXY_URL, "/hunter2")], PROXY_URL),
+            (vec![KEY, (PROXY_URL, "https://a.hunter2"), (FRONTEND_API_URL, "https://clerk.clerk.dev")], PROXY_URL),
+            (vec![KEY, (SECRET_KEY, "sk_live_hunter2")], SECRET_KEY),
             (vec![KEY, (JWKS_REFRESH_SECONDS, "0")], JWKS_REFRESH_SECONDS),
             (vec![KEY, (JWKS_REFRESH_SECONDS, "+5")], JWKS_REFRESH_SECONDS),
             (vec![KEY, (FRONTEND_API_URL, "https://hunter2.example")], PUBLISHABLE_KEY),
@@ -218,6 +223,44 @@ mod tests {
             let error = from(&variables).unwrap_err();
             assert!(error.to_string().contains(name), "{error}");
             assert!(!format!("{error} {error:?}").contains("hunter2"), "{error:?}");
+        }
+    }
+
+    #[test]
+    fn every_variable_is_read_into_a_setting_of_its_own() {
+        let mut read: Vec<&str> = SETTINGS.iter().map(|(_, variable, _)| *variable).collect();
+        let mut listed = ClerkConfig::ENVIRONMENT_VARIABLES.to_vec();
+        read.sort_unstable();
+        listed.sort_unstable();
+        assert_eq!(read, listed);
+    }
+
+    #[test]
+    fn keys_come_through_the_proxy_and_both_issuers_are_accepted() {
+        let proxy = (PROXY_URL, "https://app.example.com/__clerk/");
+        let config = from(&[proxy, KEY, (SECRET_KEY, "sk_test_a")]).unwrap();
+        assert!(
+            matches!(config.key_location(), KeyLocation::Remote { url, secret_key: None } if url == "https://app.example.com/__clerk/.well-known/jwks.json")
+        );
+        assert_eq!(config.issuers(), ["https://app.example.com/__clerk", "https://clerk.clerk.dev"]);
+        let accepted = ["https://app.example.com/__clerk", "https://clerk.clerk.dev"];
+        assert!(accepted.iter().all(|issuer| config.accepts_issuer(issuer)));
+        for issuer in ["", "https://app.example.com", "https://app.example.com/__clerk/", "https://evil.example"] {
+            assert!(!config.accepts_issuer(issuer), "{issuer}");
+        }
+        assert_eq!(from(&[proxy]).unwrap().issuers(), ["https://app.example.com/__clerk"]);
+        let same = (FRONTEND_API_URL, "https://app.example.com/__clerk");
+        assert_eq!(from(&[proxy, same]).unwrap().issuers(), ["https://app.example.com/__clerk"]);
+    }
+
+    #[test]
+    fn the_backend_api_url_may_end_in_its_version() {
+        for base in ["http://127.0.0.1:9", "http://127.0.0.1:9/", "http://127.0.0.1:9/v1", "http://127.0.0.1:9/v1/"] {
+            let config = from(&[(SECRET_KEY, "sk_test_a"), (API_URL, base)]).unwrap();
+            assert!(
+                matches!(config.key_location(), KeyLocation::Remote { url, .. } if url == "http://127.0.0.1:9/v1/jwks"),
+                "{base}"
+            );
         }
     }
 
@@ -230,10 +273,53 @@ mod tests {
 
     #[test]
     fn lists_and_seconds_are_read() {
-        let config =
-            from(&[KEY, (AUTHORIZED_PARTIES, "https://a.example, http://localhost:3000"), (JWKS_REFRESH_SECONDS, "1")])
-                .unwrap();
+        let parties = (AUTHORIZED_PARTIES, "https://a.example, http://localhost:3000");
+        let config = from(&[KEY, parties, (CLOCK_SKEW_SECONDS, "300"), (JWKS_REFRESH_SECONDS, "1")]).unwrap();
+        assert_eq!(config.clock_skew, Duration::from_secs(300));
         assert_eq!(config.authorized_parties, ["https://a.example", "http://localhost:3000"]);
         assert_eq!(config.jwks_refresh_interval, Duration::from_secs(1));
+    }
+
+    /// The rows of the guide's tables: settings, and the error that they get or "works".
+    fn rows() -> Vec<(Vec<(&'static str, String)>, &'static str)> {
+        let unescaped =
+            |text: &str| text.replace("‹key›", SPKI).replace("‹line break›", "\n").replace("‹BOM›", "\u{feff}");
+        let row = |line: &'static str| {
+            let cells: Vec<&str> = line.strip_prefix("| ")?.strip_suffix(" |")?.split(" | ").collect();
+            let [_, settings, outcome] = cells[..] else { panic!("not three cells: {line}") };
+            let settings = settings.split('`').skip(1).step_by(2).map(|setting| {
+                let (name, value) = setting.split_once('=').expect("a name and a value");
+                (name, unescaped(value))
+            });
+            (outcome != "error").then(|| (settings.collect(), outcome.trim_matches('`')))
+        };
+        include_str!("../guide/settings.md").lines().filter_map(row).collect()
+    }
+
+    fn is_variable(name: &str) -> bool {
+        name.starts_with(|first: char| first.is_ascii_uppercase())
+    }
+
+    #[test]
+    fn every_mistake_in_the_guide_gets_the_error_that_it_shows() {
+        let rows = rows();
+        for (settings, outcome) in &rows {
+            let (variables, methods): (Vec<_>, Vec<_>) =
+                settings.iter().map(|(name, value)| (*name, value.as_str())).partition(|(name, _)| is_variable(name));
+            let is_by_methods_alone = variables.is_empty() && !methods.is_empty();
+            let mut config = if is_by_methods_alone { Ok(ClerkConfig::empty()) } else { from(&variables) };
+            for (name, value) in methods {
+                config = config.and_then(|config| match name {
+                    "add_issuer" => config.add_issuer(value),
+                    "audience" => config.audience([value]),
+                    "jwks" => config.jwks(value),
+                    _ => panic!("no such method: {name}"),
+                });
+            }
+            let found = config.map_or_else(|error| error.to_string(), |_| "works".to_owned());
+            assert_eq!(found, *outcome, "{settings:?}");
+        }
+        let errors = rows.iter().filter(|(_, outcome)| *outcome != "works").count();
+        assert!(errors >= 60 && rows.len() >= 80, "{errors} of {} rows", rows.len());
     }
 }

@@ -80,11 +80,7 @@ pub(super) fn configured_issuer(text: &str) -> Result<&str, &'static str> {
     if cleaned(text)? != text || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Err("must be visible ASCII without spaces");
     }
-    let issuer = text.strip_suffix('/').unwrap_or(text);
-    if issuer.ends_with('/') {
-        return Err("must not end in more than one slash");
-    }
-    let (scheme, rest) = issuer.split_once("://").ok_or("must have a scheme, such as https://clerk.example.com")?;
+    let (scheme, rest) = text.split_once("://").ok_or("must have a scheme, such as https://clerk.example.com")?;
     let authority = rest.split('/').next().unwrap_or_default();
     if scheme.is_empty() || Host::of_authority(authority).is_none() {
         return Err("must be a URL with a host, such as https://clerk.example.com");
@@ -95,7 +91,8 @@ pub(super) fn configured_issuer(text: &str) -> Result<&str, &'static str> {
     if rest.split('/').any(|segment| segment == ".well-known") {
         return Err("must be the base URL, without /.well-known/ and all after it");
     }
-    Ok(issuer)
+    let issuer = text.strip_suffix('/').unwrap_or(text);
+    if issuer.ends_with('/') { Err("must not end in more than one slash") } else { Ok(issuer) }
 }
 
 /// Omits the URL: clients choose it, and it must not end up in logs.

@@ -58,3 +58,114 @@ fn is_scheme(text: &str) -> bool {
     text.starts_with(|first: char| first.is_ascii_alphabetic())
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte))
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::{ProptestConfig, prop_assert_eq, prop_assume, proptest};
+    use url::Url;
+
+    use super::*;
+
+    fn browser(text: &str) -> String {
+        Url::parse(text).unwrap().origin().ascii_serialization()
+    }
+
+    #[test]
+    fn an_origin_is_written_as_a_browser_writes_it() {
+        for (text, origin) in [
+            ("https://app.example.com", "https://app.example.com"),
+            ("https://App.Example.com", "https://app.example.com"),
+            ("HTTPS://app.example.com", "https://app.example.com"),
+            ("https://app.example.com:443", "https://app.example.com"),
+            ("https://app.example.com:0443", "https://app.example.com"),
+            ("https://app.example.com:80", "https://app.example.com:80"),
+            ("http://app.example.com:80", "http://app.example.com"),
+            ("http://app.example.com:0080", "http://app.example.com"),
+            ("http://localhost:03000", "http://localhost:3000"),
+            ("http://127.0.0.1:3000", "http://127.0.0.1:3000"),
+            ("https://my_app.example", "https://my_app.example"),
+            ("https://xn--bcher-kva.example", "https://xn--bcher-kva.example"),
+            ("http://[0:0:0:0:0:0:0:1]:3000", "http://[::1]:3000"),
+            ("http://[2001:DB8:0:0:1:0:0:1]", "http://[2001:db8::1:0:0:1]"),
+            ("http://[2001:db8:0:1:1:1:1:1]", "http://[2001:db8:0:1:1:1:1:1]"),
+            ("http://[::ffff:192.0.2.1]", "http://[::ffff:c000:201]"),
+            ("http://[::192.0.2.1]", "http://[::c000:201]"),
+            (" https://app.example.com\n", "https://app.example.com"),
+        ] {
+            assert_eq!(parse_origin(text).as_deref(), Ok(origin), "{text}");
+            assert_eq!(browser(text), origin, "{text}");
+        }
+    }
+
+    #[test]
+    fn origins_of_extensions_and_apps_keep_their_hosts() {
+        for (text, origin) in [
+            ("chrome-extension://abcdefghijklmnop", "chrome-extension://abcdefghijklmnop"),
+            ("Moz-Extension://0f9a-1b", "moz-extension://0f9a-1b"),
+            ("safari-web-extension://E3449EA7-EC25", "safari-web-extension://E3449EA7-EC25"),
+            ("capacitor://localhost", "capacitor://localhost"),
+            ("tauri://localhost:80", "tauri://localhost:80"),
+        ] {
+            assert_eq!(parse_origin(text).as_deref(), Ok(origin), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_no_browser_sends_says_what_to_give_instead() {
+        for (text, reason) in [
+            ("", "empty entry"),
+            (" ", "empty entry"),
+            ("*", "each origin in full"),
+            ("https://*.a.example", "each origin in full"),
+            ("null", "null"),
+            ("a.example", "with a scheme"),
+            ("//a.example", "with a scheme"),
+            ("://a.example", "with a scheme"),
+            ("localhost:3000", "with a scheme"),
+            ("https://a.example/", "remove the slash"),
+            ("https://a.example/b", "remove the slash"),
+            ("https://a.example?b", "remove the slash"),
+            ("https://a.example#b", "remove the slash"),
+            ("https://u@a.example", "user name"),
+            ("https://", "host and port"),
+            ("https://a.example:", "host and port"),
+            ("https://a.example:0", "host and port"),
+            ("https://a.example:65536", "host and port"),
+            ("https://a.example:x", "host and port"),
+            ("https://a.example.", "without a dot"),
+            ("https://127.1", "whole IP address"),
+            ("https://2130706433", "whole IP address"),
+            ("https://0x7f.0.0.1", "whole IP address"),
+            ("https://0177.0.0.1", "whole IP address"),
+            ("https://127.0.0.1.", "whole IP address"),
+            ("https://[::1", "host and port"),
+            ("https://[::1%25lo]", "host and port"),
+            ("https://a%2eexample", "host and port"),
+            ("https://b\u{fc}cher.example", "xn--"),
+            ("wss://a.example", "origins of pages"),
+            ("https://a.example https://b.example", "commas"),
+            ("https://a.example;https://b.example", "commas"),
+            ("'https://a.example'", "quotation mark"),
+        ] {
+            let error = parse_origin(text).unwrap_err();
+            assert!(error.contains(reason), "{error} for {text}");
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(5_000))]
+
+        #[test]
+        fn an_accepted_origin_is_its_own_browser_serialization(
+            text in "([hH][tT]{2}[pP][sS]?://)(([a-zA-Z0-9_-]{1,5}\\.){0,3}[a-zA-Z0-9]{1,4}|[0-9]{1,3}(\\.[0-9]{1,3}){0,3}|0x[0-9a-f]{1,8}|\\[([0-9a-fA-F]{0,4}:){1,7}[0-9a-fA-F]{0,4}\\])(:0{0,3}(443|80|[0-9]{1,5}))?/?"
+        ) {
+            // Browsers decode these names and refuse the malformed ones.
+            prop_assume!(!text.to_ascii_lowercase().contains("xn--"));
+            if let Ok(origin) = parse_origin(&text) {
+                prop_assert_eq!(&origin, &browser(&text));
+                prop_assert_eq!(&origin, &browser(&origin));
+                prop_assert_eq!(parse_origin(&origin), Ok(origin));
+            }
+        }
+    }
+}

@@ -59,7 +59,7 @@ pub(super) fn cleaned(text: &str) -> Result<&str, &'static str> {
         return Err("starts with the name of a variable; give only what follows the =");
     }
     if text.starts_with(['$', '<']) || text.starts_with("{{") || text.contains('\u{2026}') || text.ends_with("...") {
-        return Err("is a placeholder; give the value itself");
+        return Err("is a placeholder that nothing has replaced; give the value itself");
     }
     Ok(text)
 }

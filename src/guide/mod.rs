@@ -5,6 +5,7 @@
 //! - [`events`]: every `tracing` event and span, and what an operator does about it.
 //! - [`defaults`]: every number of this crate, with its reason.
 //! - [`recipes`]: complete examples for common tasks.
+//! - [`settings`]: settings that people set by mistake, each with its error.
 //! - [`threats`]: who is trusted with what, and what this crate does not do.
 
 #[doc = include_str!("defaults.md")]
@@ -21,6 +22,9 @@ pub mod outages {}
 
 #[doc = include_str!("recipes.md")]
 pub mod recipes {}
+
+#[doc = include_str!("settings.md")]
+pub mod settings {}
 
 #[doc = include_str!("threats.md")]
 pub mod threats {}

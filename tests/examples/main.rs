@@ -7,4 +7,5 @@ mod apps;
 mod axum;
 mod process;
 mod readme;
+mod settings;
 mod tonic;
