@@ -74,10 +74,17 @@ pub(crate) fn assert_rejects(name: &str, variables: &[(&str, &str)], setting: &s
 /// The line with which the example ends: after `error: `, with exit code 2 and nothing else printed.
 #[track_caller]
 pub(crate) fn error_line(name: &str, arguments: &[&str], variables: &[(&str, &str)]) -> String {
-    let output = command(name, variables).args(arguments).output().expect(BUILT);
+    let mut child = command(name, variables).args(arguments).spawn().expect(BUILT);
+    let mut printed = String::new();
+    BufReader::new(child.stdout.take().expect("its output")).read_line(&mut printed).expect("UTF-8");
+    if !printed.is_empty() {
+        let _ = child.kill();
+    }
+    let output = child.wait_with_output().expect("its end");
+    assert_eq!(printed, "", "it started: {variables:?}");
     let said = String::from_utf8(output.stderr).expect("UTF-8");
     assert_eq!(output.status.code(), Some(2), "{variables:?}: {said}");
-    assert!(output.stdout.is_empty() && said.ends_with('\n') && said.lines().count() == 1, "{said}");
+    assert!(said.ends_with('\n') && said.lines().count() == 1, "{said}");
     said.trim_end_matches('\n').strip_prefix("error: ").expect("an error").to_owned()
 }
 

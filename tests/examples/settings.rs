@@ -56,6 +56,18 @@ fn a_port_in_use_exits_with_an_error() {
 }
 
 #[test]
+fn an_empty_port_is_the_default_port() {
+    for (name, port) in [("axum", 3000), ("tonic", 50051)] {
+        // If the port is taken by another process, the example says the same.
+        let _taken = TcpListener::bind((Ipv4Addr::LOCALHOST, port));
+        for empty in ["", " "] {
+            let said = error_line(name, &[], &[("PORT", empty)]);
+            assert!(said.starts_with(&format!("PORT: 127.0.0.1:{port} cannot be listened on: ")), "{said}");
+        }
+    }
+}
+
+#[test]
 fn spaces_around_a_port_are_ignored() {
     for (name, last) in [("axum", "/optional"), ("tonic", "try.py")] {
         let example = Example::start(name, last, &[("PORT", " 0\n")]);

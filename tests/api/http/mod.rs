@@ -5,5 +5,6 @@ mod credentials;
 mod extractors;
 mod gateway;
 mod modes;
+mod proxy;
 mod rejections;
 mod sources;
