@@ -111,11 +111,11 @@ fn seconds(field: &'static str, text: &str) -> Result<Duration, ConfigError> {
 /// A setting, the variable that it is read from, and how it is set.
 type EnvironmentSetting = (&'static str, &'static str, fn(ClerkConfig, &str) -> Result<ClerkConfig, ConfigError>);
 
-/// The order matters for errors alone: settings that name an instance come first.
+/// In the order in which they are set. The proxy comes before the publishable key, which may then name another host.
 const SETTINGS: &[EnvironmentSetting] = &[
     ("frontend_api_url", FRONTEND_API_URL, |config, url| config.frontend_api_url(url)),
-    ("publishable_key", PUBLISHABLE_KEY, |config, key| config.publishable_key(key)),
     ("proxy_url", PROXY_URL, |config, url| config.proxy_url(url)),
+    ("publishable_key", PUBLISHABLE_KEY, |config, key| config.publishable_key(key)),
     ("secret_key", SECRET_KEY, |config, key| config.secret_key(key)),
     ("jwt_key", JWT_KEY, |config, pem| config.jwt_key(pem)),
     ("api_url", API_URL, |config, url| config.api_url(url)),
@@ -134,19 +134,15 @@ const MISNAMED: &[Misnamed] = &[
     (
         "NEXT_PUBLIC_CLERK_PUBLISHABLE_KEY",
         "publishable_key",
-        "NEXT_PUBLIC_CLERK_PUBLISHABLE_KEY is set but not read; set CLERK_PUBLISHABLE_KEY to the same value",
+        "set it to the value of NEXT_PUBLIC_CLERK_PUBLISHABLE_KEY, which is not read",
     ),
     (
         "VITE_CLERK_PUBLISHABLE_KEY",
         "publishable_key",
-        "VITE_CLERK_PUBLISHABLE_KEY is set but not read; set CLERK_PUBLISHABLE_KEY to the same value",
+        "set it to the value of VITE_CLERK_PUBLISHABLE_KEY, which is not read",
     ),
-    (
-        "CLERK_FRONTEND_API",
-        "frontend_api_url",
-        "CLERK_FRONTEND_API is set but not read; set CLERK_FRONTEND_API_URL to the same value",
-    ),
-    ("CLERK_API_KEY", "secret_key", "CLERK_API_KEY is set but not read; set CLERK_SECRET_KEY to the same value"),
+    ("CLERK_FRONTEND_API", "frontend_api_url", "set it to the value of CLERK_FRONTEND_API, which is not read"),
+    ("CLERK_API_KEY", "secret_key", "set it to the value of CLERK_API_KEY, which is not read"),
 ];
 
 // Clerk's SDKs read `CLERK_API_URL`, `CLERK_JWT_KEY`, `CLERK_PROXY_URL`, `CLERK_PUBLISHABLE_KEY` and `CLERK_SECRET_KEY`
@@ -251,6 +247,7 @@ mod tests {
         assert_eq!(from(&[proxy]).unwrap().issuers(), ["https://app.example.com/__clerk"]);
         let same = (FRONTEND_API_URL, "https://app.example.com/__clerk");
         assert_eq!(from(&[proxy, same]).unwrap().issuers(), ["https://app.example.com/__clerk"]);
+        assert_eq!(from(&[same, KEY, proxy]).unwrap().issuers(), accepted);
     }
 
     #[test]

@@ -225,8 +225,11 @@ impl ClerkConfig {
 
     /// The URLs under which the instance may issue tokens: that of the proxy, and that of the Frontend API behind it.
     fn frontend_apis(&self) -> impl Iterator<Item = &FrontendApi> {
-        let own = self.frontend_api.as_ref().or(self.publishable_key.as_ref().map(PublishableKey::frontend_api));
         let proxy = self.proxy.as_ref();
+        let (of_url, of_key) =
+            (self.frontend_api.as_ref(), self.publishable_key.as_ref().map(PublishableKey::frontend_api));
+        // Beside a proxy, a Frontend API URL has the same host, so only the key names the host behind it.
+        let own = if proxy.is_some() { of_key.or(of_url) } else { of_url.or(of_key) };
         proxy.into_iter().chain(own.filter(|own| proxy != Some(own)))
     }
 

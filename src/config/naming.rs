@@ -190,34 +190,25 @@ impl ClerkConfig {
     /// Checks the settings that name an instance against each other: all must name the same one.
     fn agreeing(self) -> Result<Self, ConfigError> {
         let differ = |a: &FrontendApi, b: &FrontendApi| a.authority() != b.authority();
-        if let (Some(api), Some(proxy)) = (&self.frontend_api, &self.proxy) {
-            if differ(api, proxy) {
-                return Err(ConfigError::conflict(
-                    "frontend_api_url",
-                    "proxy_url",
-                    "name different hosts; set the proxy URL and the publishable key alone",
-                ));
+        let conflict = |first, second, reason| Err(ConfigError::conflict(first, second, reason));
+        match (&self.frontend_api, &self.proxy, &self.publishable_key) {
+            (Some(api), Some(proxy), _) if differ(api, proxy) => {
+                let reason = "name different hosts; set the proxy URL and the publishable key alone";
+                return conflict("frontend_api_url", "proxy_url", reason);
             }
-        }
-        if let (Some(api), Some(key)) = (&self.frontend_api, &self.publishable_key) {
-            if self.proxy.is_none() && differ(api, key.frontend_api()) {
-                return Err(ConfigError::conflict(
-                    "frontend_api_url",
-                    "publishable_key",
-                    "name different hosts; set one of them, or a proxy as proxy_url (CLERK_PROXY_URL)",
-                ));
+            (Some(api), None, Some(key)) if differ(api, key.frontend_api()) => {
+                let reason = "name different hosts; set one of them, or a proxy as proxy_url (CLERK_PROXY_URL)";
+                return conflict("frontend_api_url", "publishable_key", reason);
             }
+            _ => {}
         }
-        if let (Some(key), Some(secret)) = (&self.publishable_key, &self.secret_key) {
-            if key.is_live() != secret.is_live() {
-                return Err(ConfigError::conflict(
-                    "publishable_key",
-                    "secret_key",
-                    "are of different instances: one is for development, the other for production",
-                ));
+        match (&self.publishable_key, &self.secret_key) {
+            (Some(key), Some(secret)) if key.is_live() != secret.is_live() => {
+                let reason = "are of different instances: one is for development, the other for production";
+                conflict("publishable_key", "secret_key", reason)
             }
+            _ => Ok(self),
         }
-        Ok(self)
     }
 }
 

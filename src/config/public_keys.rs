@@ -152,7 +152,9 @@ fn why_no_jwk_set(text: &str) -> &'static str {
         Some(Pasted::FilePath) => "is the path of a file; give the contents of the file",
         Some(Pasted::Pem) => "is a PEM; set it as jwt_key",
         Some(Pasted::Url) => "is a URL; give the document, or set the Frontend API URL as frontend_api_url",
-        Some(Pasted::Json) if text.starts_with('[') => "is an array of keys; give an object with the member keys",
+        Some(Pasted::Json) if text.strip_prefix('[').is_some_and(|rest| rest.trim_start().starts_with('{')) => {
+            "is an array of keys; give an object with the member keys"
+        }
         Some(Pasted::Json) if Object::parse(text).is_ok_and(|object| object.get("kty").is_some()) => {
             "is a single key; give an object whose member keys is an array of keys"
         }

@@ -103,7 +103,7 @@ impl fmt::Display for Caused {
 
 impl Error for Caused {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
-        self.0.as_deref().map(|cause| cause as &(dyn Error + 'static))
+        self.0.as_deref().map(|cause| -> &(dyn Error + 'static) { cause })
     }
 }
 
