@@ -158,6 +158,7 @@
 //! - [Events](guide::events): what is logged.
 //! - [Defaults](guide::defaults): every number, with its reason.
 //! - [Recipes](guide::recipes): complete examples.
+//! - [Settings](guide::settings): what people set by mistake, and the error that it gets.
 //! - [Threats](guide::threats): who is trusted with what.
 //!
 //! # Features
