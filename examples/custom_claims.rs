@@ -37,8 +37,7 @@ async fn profile(user: ClerkAuth, profile: CustomClaims<Profile>) -> Json<Value>
     Json(json!({ "sub": user.user_id(), "email": profile.email, "onboarded": profile.metadata.onboarded }))
 }
 
-#[tokio::main]
-async fn main() -> Result<(), Box<dyn std::error::Error>> {
+async fn run() -> Result<(), Box<dyn std::error::Error>> {
     let issuer = TestIssuer::start().await?;
     let clerk = ClerkAuthLayer::new(issuer.url())?;
     let listener = tokio::net::TcpListener::bind("127.0.0.1:3000").await?;
@@ -51,4 +50,12 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("curl localhost:3000/profile -H 'Authorization: Bearer {token}'");
     axum::serve(listener, app(clerk)).await?;
     Ok(())
+}
+
+#[path = "support/exit.rs"]
+mod exit;
+
+#[tokio::main]
+async fn main() -> std::process::ExitCode {
+    exit::code(run().await)
 }

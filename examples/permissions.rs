@@ -75,8 +75,7 @@ async fn api_key(mut request: Request, next: Next) -> Response {
     next.run(request).await
 }
 
-#[tokio::main]
-async fn main() -> Result<(), Box<dyn std::error::Error>> {
+async fn run() -> Result<(), Box<dyn std::error::Error>> {
     let issuer = TestIssuer::start().await?;
     let clerk = ClerkAuthLayer::new(issuer.url())?;
     let listener = tokio::net::TcpListener::bind("127.0.0.1:3000").await?;
@@ -98,4 +97,12 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     );
     axum::serve(listener, app(&clerk)).await?;
     Ok(())
+}
+
+#[path = "support/exit.rs"]
+mod exit;
+
+#[tokio::main]
+async fn main() -> std::process::ExitCode {
+    exit::code(run().await)
 }

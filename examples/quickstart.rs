@@ -11,8 +11,7 @@ async fn me(user: ClerkAuth) -> String {
     format!("hello {}", user.user_id())
 }
 
-#[tokio::main]
-async fn main() -> Result<(), Box<dyn std::error::Error>> {
+async fn run() -> Result<(), Box<dyn std::error::Error>> {
     let url = std::env::args().nth(1).ok_or("usage: quickstart <Frontend API URL>")?;
     let clerk = ClerkAuthLayer::new(url)?;
     // The layer guards the routes before it. Routes that are added or merged after it are open.
@@ -20,4 +19,12 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:3000").await?;
     axum::serve(listener, app).await?;
     Ok(())
+}
+
+#[path = "support/exit.rs"]
+mod exit;
+
+#[tokio::main]
+async fn main() -> std::process::ExitCode {
+    exit::code(run().await)
 }

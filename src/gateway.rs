@@ -169,9 +169,9 @@ impl GatewayPolicy {
         handler.must_be("module", "$import(@zuplo/runtime)", "must be $import(@zuplo/runtime)")?;
         let options = handler.object("options")?;
         options.allow_only(&["allowUnauthenticatedRequests", "frontendApiUrl", "oAuthResourceMetadataEnabled"])?;
-        let url = options.resolved("frontendApiUrl", variable)?;
+        let (url, setting) = options.resolved("frontendApiUrl", variable)?;
         let frontend_api = FrontendApi::parse(&url).map_err(|error| match error {
-            ConfigError::Invalid { reason, .. } => options.invalid("frontendApiUrl", reason),
+            ConfigError::Invalid { reason, .. } => ConfigError::invalid(setting, reason),
             other => other,
         })?;
         Ok(Self {
@@ -313,20 +313,24 @@ impl<'a> Node<'a> {
         Self::read(self.setting(field).name().to_owned(), text).ok_or_else(invalid)
     }
 
-    /// Returns a string option, read from the environment if it is `$env(NAME)`. A blank variable counts as missing, as
-    /// in [`ClerkConfig::from_env`].
-    fn resolved(&self, field: &str, variable: &dyn Fn(&str) -> Option<String>) -> Result<Cow<'a, str>, ConfigError> {
+    /// Returns a string option, read from the environment if it is `$env(NAME)`, with its name for error messages. A
+    /// blank variable counts as missing, as in [`ClerkConfig::from_env`].
+    fn resolved(
+        &self,
+        field: &str,
+        variable: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<(Cow<'a, str>, Setting), ConfigError> {
         let text = self.string(field)?;
-        let Some(reference) = text.strip_prefix("$env(") else { return Ok(text) };
+        let setting = self.setting(field);
+        let Some(reference) = text.strip_prefix("$env(") else { return Ok((text, setting)) };
         let name = reference
             .strip_suffix(')')
             .filter(|name| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_'))
             .ok_or_else(|| self.invalid(field, "must be $env(NAME)"))?;
-        variable(name).filter(|value| !value.trim().is_empty()).map(Cow::Owned).ok_or_else(|| {
-            ConfigError::missing(
-                self.setting(field).read_from(name.to_owned()),
-                "the variable is not set, or blank, or not UTF-8",
-            )
-        })
+        let setting = setting.read_from(name.to_owned());
+        match variable(name).filter(|value| !value.trim().is_empty()) {
+            Some(value) => Ok((Cow::Owned(value), setting)),
+            None => Err(ConfigError::missing(setting, "the variable is not set, or blank, or not UTF-8")),
+        }
     }
 }

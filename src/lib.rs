@@ -162,6 +162,7 @@
 //! - [Recipes](guide::recipes): complete examples.
 //! - [Browsers](guide::browsers): other origins, visitors, cookies, WebSockets, server-sent events.
 //! - [OpenAPI](guide::openapi): a security scheme with aide or utoipa.
+//! - [Settings](guide::settings): what people set by mistake, and the error that it gets.
 //! - [Threats](guide::threats): who is trusted with what.
 //!
 //! # Features

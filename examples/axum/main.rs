@@ -5,10 +5,12 @@
 //! CLERK_PUBLISHABLE_KEY=pk_test_… PORT=8080 cargo run --example axum
 //! ```
 
+#[path = "../support/exit.rs"]
+mod exit;
 mod routes;
 mod settings;
 
-use std::{io::Write, net::SocketAddr, process::ExitCode, time::Duration};
+use std::{error::Error, io::Write, net::SocketAddr, process::ExitCode, time::Duration};
 
 use tower_clerk::{ClerkAuthLayer, testing::TestIssuer};
 
@@ -16,27 +18,20 @@ use self::settings::Settings;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    match run().await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(message) => {
-            // A closed stderr is ignored: the exit code reports the error too.
-            let _ = writeln!(std::io::stderr(), "error: {message}");
-            ExitCode::from(2)
-        }
-    }
+    exit::code(run().await)
 }
 
-async fn run() -> Result<(), String> {
+async fn run() -> Result<(), Box<dyn Error>> {
     let settings = Settings::read(3000).await?;
-    let clerk = ClerkAuthLayer::from_config(settings.config.clone()).map_err(|error| error.to_string())?;
+    let clerk = ClerkAuthLayer::from_config(settings.config.clone())?;
     let listener = tokio::net::TcpListener::bind(("127.0.0.1", settings.port))
         .await
         .map_err(|error| format!("PORT: 127.0.0.1:{} cannot be listened on: {error}", settings.port))?;
-    let address = listener.local_addr().map_err(|error| error.to_string())?;
+    let address = listener.local_addr()?;
     print_what_to_try(address, settings.issuer.as_ref());
     let serving = axum::serve(listener, routes::app(clerk)).with_graceful_shutdown(interrupted());
     tokio::select! {
-        served = serving => served.map_err(|error| error.to_string()),
+        served = serving => Ok(served?),
         // A client that never finishes its request must not keep the program running.
         () = async { interrupted().await; tokio::time::sleep(GRACE).await } => Ok(()),
     }

@@ -1,4 +1,4 @@
-use std::env;
+use std::{env, error::Error, ffi::OsStr};
 
 use tower_clerk::{ClerkConfig, testing::TestIssuer};
 
@@ -10,15 +10,14 @@ pub(crate) struct Settings {
 }
 
 impl Settings {
-    pub(crate) async fn read(default_port: u16) -> Result<Self, String> {
-        let port = match env::var("PORT") {
-            Ok(port) => port.parse().map_err(|_| "PORT must be a number from 0 to 65535".to_owned())?,
-            Err(env::VarError::NotPresent) => default_port,
-            Err(env::VarError::NotUnicode(_)) => return Err("PORT must be a number from 0 to 65535".to_owned()),
+    pub(crate) async fn read(default_port: u16) -> Result<Self, Box<dyn Error>> {
+        // Deployment tools often set an empty variable for a missing value.
+        let port = match env::var_os("PORT").filter(|port| !is_blank(port)) {
+            None => default_port,
+            Some(port) => port.to_string_lossy().trim().parse().map_err(|_| "PORT must be a number from 0 to 65535")?,
         };
         if ClerkConfig::ENVIRONMENT_VARIABLES.iter().any(|name| is_set(name)) {
-            let config = ClerkConfig::from_env().map_err(|error| error.to_string())?;
-            return Ok(Self { config, issuer: None, port });
+            return Ok(Self { config: ClerkConfig::from_env()?, issuer: None, port });
         }
         let issuer = TestIssuer::start().await.map_err(|error| format!("the embedded issuer: {error}"))?;
         let config = issuer.config();
@@ -28,6 +27,9 @@ impl Settings {
 
 /// An empty variable counts as not set. An empty list of parties is reported as a mistake instead.
 fn is_set(name: &str) -> bool {
-    env::var_os(name)
-        .is_some_and(|value| !value.to_string_lossy().trim().is_empty() || name == "CLERK_AUTHORIZED_PARTIES")
+    env::var_os(name).is_some_and(|value| !is_blank(&value) || name == "CLERK_AUTHORIZED_PARTIES")
+}
+
+fn is_blank(value: &OsStr) -> bool {
+    value.to_string_lossy().trim().is_empty()
 }

@@ -11,6 +11,8 @@
 //! The layer checks a token only when a call begins. The handler ends a response stream when the token expires
 //! (`expiry.rs`).
 
+#[path = "../support/exit.rs"]
+mod exit;
 mod expiry;
 mod routes;
 mod service;
@@ -20,7 +22,7 @@ mod settings;
 #[allow(clippy::as_conversions, unreachable_pub, unused_qualifications)]
 mod whoami;
 
-use std::{io::Write, net::SocketAddr, process::ExitCode, time::Duration};
+use std::{error::Error, io::Write, net::SocketAddr, process::ExitCode, time::Duration};
 
 use tonic::transport::{Server, server::TcpIncoming};
 use tower_clerk::{ClerkAuthLayer, testing::TestIssuer};
@@ -29,31 +31,24 @@ use self::settings::Settings;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    match run().await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(message) => {
-            // A closed stderr is ignored: the exit code reports the error too.
-            let _ = writeln!(std::io::stderr(), "error: {message}");
-            ExitCode::from(2)
-        }
-    }
+    exit::code(run().await)
 }
 
-async fn run() -> Result<(), String> {
+async fn run() -> Result<(), Box<dyn Error>> {
     let Settings { config, issuer, port } = Settings::read(50051).await?;
-    let clerk = ClerkAuthLayer::from_config(config).map_err(|error| error.to_string())?;
-    let routes = routes::routes(&clerk).await.map_err(|error| error.to_string())?;
+    let clerk = ClerkAuthLayer::from_config(config)?;
+    let routes = routes::routes(&clerk).await?;
     let listener = tokio::net::TcpListener::bind(("127.0.0.1", port))
         .await
         .map_err(|error| format!("PORT: 127.0.0.1:{port} cannot be listened on: {error}"))?;
-    let address = listener.local_addr().map_err(|error| error.to_string())?;
+    let address = listener.local_addr()?;
     // A closed stdout is ignored: the server runs without it.
     let _ = writeln!(std::io::stdout(), "listening on http://{address}");
     if let Some(issuer) = &issuer {
         print_what_to_try(address, issuer);
     }
     let server = Server::builder().add_routes(routes).serve_with_incoming(TcpIncoming::from(listener));
-    server.await.map_err(|error| error.to_string())
+    Ok(server.await?)
 }
 
 fn print_what_to_try(address: SocketAddr, issuer: &TestIssuer) {

@@ -5,13 +5,25 @@
 
 use std::{env, time::Duration};
 
-use super::{ClerkConfig, ConfigError, KeyLocation, Setting};
+use super::{
+    ClerkConfig, ConfigError, KeyLocation,
+    pasted::{cleaned, trimmed},
+};
 
 /// # From the environment
 impl ClerkConfig {
     /// The environment variables that [`from_env`](Self::from_env) reads.
-    pub const ENVIRONMENT_VARIABLES: &[&str] =
-        &[FRONTEND_API_URL, PUBLISHABLE_KEY, JWT_KEY, SECRET_KEY, API_URL, AUTHORIZED_PARTIES, JWKS_REFRESH_SECONDS];
+    pub const ENVIRONMENT_VARIABLES: &[&str] = &[
+        FRONTEND_API_URL,
+        PUBLISHABLE_KEY,
+        JWT_KEY,
+        SECRET_KEY,
+        PROXY_URL,
+        API_URL,
+        AUTHORIZED_PARTIES,
+        CLOCK_SKEW_SECONDS,
+        JWKS_REFRESH_SECONDS,
+    ];
 
     /// Reads the environment variables in the [table of settings](crate::config#settings).
     ///
@@ -23,7 +35,8 @@ impl ClerkConfig {
     ///
     /// # Errors
     ///
-    /// Each error names the setting and the variable, and never the value.
+    /// Each error names the setting and the variable, and never the value. [Mistakes in settings](crate::guide::settings)
+    /// lists them.
     ///
     /// - [`ConfigError::Missing`] if no variable names an instance.
     /// - [`ConfigError::Invalid`] and [`ConfigError::Conflict`] as for the settings, or if a variable is not UTF-8.
@@ -46,70 +59,108 @@ pub(crate) struct NotUnicode;
 
 /// `lookup` replaces the environment in tests, which must not change it: it belongs to the whole process.
 fn read(lookup: impl Fn(&str) -> Result<Option<String>, NotUnicode>) -> Result<ClerkConfig, ConfigError> {
-    let raw = |field: &'static str, name: &'static str| {
-        lookup(name).map_err(|NotUnicode| ConfigError::invalid(Setting::field(field).read_from(name), "is not UTF-8"))
-    };
-    let filled = |field, name| Ok(raw(field, name)?.filter(|value| !value.trim().is_empty()));
-
-    let mut config = ClerkConfig::empty();
-    if let Some(url) = filled("frontend_api_url", FRONTEND_API_URL)? {
-        config = config.frontend_api_url(url).map_err(|error| error.read_from(FRONTEND_API_URL))?;
-    }
-    if let Some(key) = filled("publishable_key", PUBLISHABLE_KEY)? {
-        config = config.publishable_key(key).map_err(|error| match error {
-            ConfigError::Conflict { reason, .. } => ConfigError::conflict(
-                Setting::field("frontend_api_url").read_from(FRONTEND_API_URL),
-                Setting::field("publishable_key").read_from(PUBLISHABLE_KEY),
-                reason,
-            ),
-            error => error.read_from(PUBLISHABLE_KEY),
-        })?;
-    }
-    if let Some(key) = filled("secret_key", SECRET_KEY)? {
-        config = config.secret_key(key).map_err(|error| error.read_from(SECRET_KEY))?;
-    }
-    if let Some(pem) = filled("jwt_key", JWT_KEY)? {
-        config = config.jwt_key(pem).map_err(|error| error.read_from(JWT_KEY))?;
-    }
-    if let Some(url) = filled("api_url", API_URL)? {
-        config = config.api_url(url).map_err(|error| error.read_from(API_URL))?;
-    }
-    if let Some(list) = raw("authorized_parties", AUTHORIZED_PARTIES)? {
-        let origins = list.split(',').map(str::trim);
-        config = config.authorized_parties(origins).map_err(|error| error.read_from(AUTHORIZED_PARTIES))?;
-    }
-    if let Some(seconds) = filled("jwks_refresh_interval", JWKS_REFRESH_SECONDS)? {
-        let digits = seconds.trim();
-        let number = if digits.starts_with('+') { "" } else { digits }.parse();
-        let interval = number.map(Duration::from_secs).map_err(|_| {
-            ConfigError::invalid("jwks_refresh_interval", "must be a whole number of seconds")
-                .read_from(JWKS_REFRESH_SECONDS)
-        })?;
-        config = config.jwks_refresh_interval(interval).map_err(|error| error.read_from(JWKS_REFRESH_SECONDS))?;
-    }
-    if matches!(config.key_location(), KeyLocation::Unknown) {
-        return Err(ConfigError::missing(
-            Setting::field("frontend_api_url").read_from(FRONTEND_API_URL),
-            "set it, or CLERK_PUBLISHABLE_KEY, CLERK_JWT_KEY or CLERK_SECRET_KEY, to name the Clerk instance to trust",
-        ));
-    }
-    Ok(config)
+    read_settings(&lookup).map_err(|error| {
+        error.read_from(|name| SETTINGS.iter().find(|(field, ..)| *field == name).map(|(_, variable, _)| *variable))
+    })
 }
 
-// Clerk's SDKs read `CLERK_API_URL`, `CLERK_JWT_KEY`, `CLERK_PUBLISHABLE_KEY` and `CLERK_SECRET_KEY` too, so one
-// environment configures them and this crate alike.
+fn read_settings(lookup: &dyn Fn(&str) -> Result<Option<String>, NotUnicode>) -> Result<ClerkConfig, ConfigError> {
+    let mut config = ClerkConfig::empty();
+    for (field, variable, set) in SETTINGS {
+        let value = lookup(variable).map_err(|NotUnicode| ConfigError::invalid(*field, "is not UTF-8"))?;
+        if let Some(value) = value.filter(|value| !trimmed(value).is_empty() || *variable == AUTHORIZED_PARTIES) {
+            config = set(config, &value)?;
+        }
+    }
+    if !matches!(config.key_location(), KeyLocation::Unknown) {
+        return Ok(config);
+    }
+    let is_set = |(variable, ..): &&Misnamed| {
+        lookup(variable).is_ok_and(|value| value.is_some_and(|value| !trimmed(&value).is_empty()))
+    };
+    Err(match MISNAMED.iter().find(is_set) {
+        Some((_, field, reason)) => ConfigError::missing(*field, reason),
+        None => ConfigError::missing(
+            "frontend_api_url",
+            "set it, or CLERK_PUBLISHABLE_KEY, CLERK_JWT_KEY or CLERK_SECRET_KEY, to name the Clerk instance to trust",
+        ),
+    })
+}
+
+fn parties(config: ClerkConfig, list: &str) -> Result<ClerkConfig, ConfigError> {
+    let invalid = |reason| Err(ConfigError::invalid("authorized_parties", reason));
+    let list = trimmed(list);
+    if list.is_empty() {
+        return invalid("must not be empty; list the origins, or remove the variable to accept any");
+    }
+    if list.starts_with('[') && list.contains("://") {
+        return invalid("must be origins separated by commas, without brackets and quotes");
+    }
+    config.authorized_parties(list.split(','))
+}
+
+fn seconds(field: &'static str, text: &str) -> Result<Duration, ConfigError> {
+    let digits = cleaned(text).map_err(|reason| ConfigError::invalid(field, reason))?;
+    // `parse` accepts a plus sign.
+    let number = if digits.starts_with('+') { "" } else { digits }.parse();
+    number
+        .map(Duration::from_secs)
+        .map_err(|_| ConfigError::invalid(field, "must be a whole number of seconds, without a unit"))
+}
+
+/// A setting, the variable that it is read from, and how it is set.
+type EnvironmentSetting = (&'static str, &'static str, fn(ClerkConfig, &str) -> Result<ClerkConfig, ConfigError>);
+
+/// In the order in which they are set. The proxy comes before the publishable key, which may then name another host.
+const SETTINGS: &[EnvironmentSetting] = &[
+    ("frontend_api_url", FRONTEND_API_URL, |config, url| config.frontend_api_url(url)),
+    ("proxy_url", PROXY_URL, |config, url| config.proxy_url(url)),
+    ("publishable_key", PUBLISHABLE_KEY, |config, key| config.publishable_key(key)),
+    ("secret_key", SECRET_KEY, |config, key| config.secret_key(key)),
+    ("jwt_key", JWT_KEY, |config, pem| config.jwt_key(pem)),
+    ("api_url", API_URL, |config, url| config.api_url(url)),
+    ("authorized_parties", AUTHORIZED_PARTIES, parties),
+    ("clock_skew", CLOCK_SKEW_SECONDS, |config, text| config.clock_skew(seconds("clock_skew", text)?)),
+    ("jwks_refresh_interval", JWKS_REFRESH_SECONDS, |config, text| {
+        config.jwks_refresh_interval(seconds("jwks_refresh_interval", text)?)
+    }),
+];
+
+/// A variable that is not read, the setting that it stands for, and what to do.
+type Misnamed = (&'static str, &'static str, &'static str);
+
+/// Variables of front ends and of older SDKs, which people set in place of those that are read.
+const MISNAMED: &[Misnamed] = &[
+    (
+        "NEXT_PUBLIC_CLERK_PUBLISHABLE_KEY",
+        "publishable_key",
+        "set it to the value of NEXT_PUBLIC_CLERK_PUBLISHABLE_KEY, which is not read",
+    ),
+    (
+        "VITE_CLERK_PUBLISHABLE_KEY",
+        "publishable_key",
+        "set it to the value of VITE_CLERK_PUBLISHABLE_KEY, which is not read",
+    ),
+    ("CLERK_FRONTEND_API", "frontend_api_url", "set it to the value of CLERK_FRONTEND_API, which is not read"),
+    ("CLERK_API_KEY", "secret_key", "set it to the value of CLERK_API_KEY, which is not read"),
+];
+
+// Clerk's SDKs read `CLERK_API_URL`, `CLERK_JWT_KEY`, `CLERK_PROXY_URL`, `CLERK_PUBLISHABLE_KEY` and `CLERK_SECRET_KEY`
+// too, so one environment configures them and this crate alike.
 const API_URL: &str = "CLERK_API_URL";
 const AUTHORIZED_PARTIES: &str = "CLERK_AUTHORIZED_PARTIES";
+const CLOCK_SKEW_SECONDS: &str = "CLERK_CLOCK_SKEW_SECONDS";
 const FRONTEND_API_URL: &str = "CLERK_FRONTEND_API_URL";
 const JWKS_REFRESH_SECONDS: &str = "CLERK_JWKS_REFRESH_SECONDS";
 const JWT_KEY: &str = "CLERK_JWT_KEY";
+const PROXY_URL: &str = "CLERK_PROXY_URL";
 const PUBLISHABLE_KEY: &str = "CLERK_PUBLISHABLE_KEY";
 const SECRET_KEY: &str = "CLERK_SECRET_KEY";
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::keys::tests::SPKI;
+    use crate::config::public_keys::tests::SPKI;
 
     fn from(variables: &[(&str, &str)]) -> Result<ClerkConfig, ConfigError> {
         read(|name| {
@@ -156,6 +207,11 @@ mod tests {
             (vec![KEY, (AUTHORIZED_PARTIES, "https://a.b,")], AUTHORIZED_PARTIES),
             (vec![KEY, (AUTHORIZED_PARTIES, "hunter2")], AUTHORIZED_PARTIES),
             (vec![KEY, (JWKS_REFRESH_SECONDS, "hunter2")], JWKS_REFRESH_SECONDS),
+            (vec![KEY, (CLOCK_SKEW_SECONDS, "hunter2")], CLOCK_SKEW_SECONDS),
+            (vec![KEY, (CLOCK_SKEW_SECONDS, "301")], CLOCK_SKEW_SECONDS),
+            (vec![KEY, (PROXY_URL, "/hunter2")], PROXY_URL),
+            (vec![KEY, (PROXY_URL, "https://a.hunter2"), (FRONTEND_API_URL, "https://clerk.clerk.dev")], PROXY_URL),
+            (vec![KEY, (SECRET_KEY, "sk_live_hunter2")], SECRET_KEY),
             (vec![KEY, (JWKS_REFRESH_SECONDS, "0")], JWKS_REFRESH_SECONDS),
             (vec![KEY, (JWKS_REFRESH_SECONDS, "+5")], JWKS_REFRESH_SECONDS),
             (vec![KEY, (FRONTEND_API_URL, "https://hunter2.example")], PUBLISHABLE_KEY),
@@ -163,6 +219,45 @@ mod tests {
             let error = from(&variables).unwrap_err();
             assert!(error.to_string().contains(name), "{error}");
             assert!(!format!("{error} {error:?}").contains("hunter2"), "{error:?}");
+        }
+    }
+
+    #[test]
+    fn every_variable_is_read_into_a_setting_of_its_own() {
+        let mut read: Vec<&str> = SETTINGS.iter().map(|(_, variable, _)| *variable).collect();
+        let mut listed = ClerkConfig::ENVIRONMENT_VARIABLES.to_vec();
+        read.sort_unstable();
+        listed.sort_unstable();
+        assert_eq!(read, listed);
+    }
+
+    #[test]
+    fn keys_come_through_the_proxy_and_both_issuers_are_accepted() {
+        let proxy = (PROXY_URL, "https://app.example.com/__clerk/");
+        let config = from(&[proxy, KEY, (SECRET_KEY, "sk_test_a")]).unwrap();
+        assert!(
+            matches!(config.key_location(), KeyLocation::Remote { url, secret_key: None } if url == "https://app.example.com/__clerk/.well-known/jwks.json")
+        );
+        assert_eq!(config.issuers(), ["https://app.example.com/__clerk", "https://clerk.clerk.dev"]);
+        let accepted = ["https://app.example.com/__clerk", "https://clerk.clerk.dev"];
+        assert!(accepted.iter().all(|issuer| config.accepts_issuer(issuer)));
+        for issuer in ["", "https://app.example.com", "https://app.example.com/__clerk/", "https://evil.example"] {
+            assert!(!config.accepts_issuer(issuer), "{issuer}");
+        }
+        assert_eq!(from(&[proxy]).unwrap().issuers(), ["https://app.example.com/__clerk"]);
+        let same = (FRONTEND_API_URL, "https://app.example.com/__clerk");
+        assert_eq!(from(&[proxy, same]).unwrap().issuers(), ["https://app.example.com/__clerk"]);
+        assert_eq!(from(&[same, KEY, proxy]).unwrap().issuers(), accepted);
+    }
+
+    #[test]
+    fn the_backend_api_url_may_end_in_its_version() {
+        for base in ["http://127.0.0.1:9", "http://127.0.0.1:9/", "http://127.0.0.1:9/v1", "http://127.0.0.1:9/v1/"] {
+            let config = from(&[(SECRET_KEY, "sk_test_a"), (API_URL, base)]).unwrap();
+            assert!(
+                matches!(config.key_location(), KeyLocation::Remote { url, .. } if url == "http://127.0.0.1:9/v1/jwks"),
+                "{base}"
+            );
         }
     }
 
@@ -175,10 +270,53 @@ mod tests {
 
     #[test]
     fn lists_and_seconds_are_read() {
-        let config =
-            from(&[KEY, (AUTHORIZED_PARTIES, "https://a.example, http://localhost:3000"), (JWKS_REFRESH_SECONDS, "1")])
-                .unwrap();
+        let parties = (AUTHORIZED_PARTIES, "https://a.example, http://localhost:3000");
+        let config = from(&[KEY, parties, (CLOCK_SKEW_SECONDS, "300"), (JWKS_REFRESH_SECONDS, "1")]).unwrap();
+        assert_eq!(config.clock_skew, Duration::from_secs(300));
         assert_eq!(config.authorized_parties, ["https://a.example", "http://localhost:3000"]);
         assert_eq!(config.jwks_refresh_interval, Duration::from_secs(1));
+    }
+
+    /// The rows of the guide's tables: settings, and the error that they get or "works".
+    fn rows() -> Vec<(Vec<(&'static str, String)>, &'static str)> {
+        let unescaped =
+            |text: &str| text.replace("‹key›", SPKI).replace("‹line break›", "\n").replace("‹BOM›", "\u{feff}");
+        let row = |line: &'static str| {
+            let cells: Vec<&str> = line.strip_prefix("| ")?.strip_suffix(" |")?.split(" | ").collect();
+            let [_, settings, outcome] = cells[..] else { panic!("not three cells: {line}") };
+            let settings = settings.split('`').skip(1).step_by(2).map(|setting| {
+                let (name, value) = setting.split_once('=').expect("a name and a value");
+                (name, unescaped(value))
+            });
+            (outcome != "error").then(|| (settings.collect(), outcome.trim_matches('`')))
+        };
+        include_str!("../guide/settings.md").lines().filter_map(row).collect()
+    }
+
+    fn is_variable(name: &str) -> bool {
+        name.starts_with(|first: char| first.is_ascii_uppercase())
+    }
+
+    #[test]
+    fn every_mistake_in_the_guide_gets_the_error_that_it_shows() {
+        let rows = rows();
+        for (settings, outcome) in &rows {
+            let (variables, methods): (Vec<_>, Vec<_>) =
+                settings.iter().map(|(name, value)| (*name, value.as_str())).partition(|(name, _)| is_variable(name));
+            let is_by_methods_alone = variables.is_empty() && !methods.is_empty();
+            let mut config = if is_by_methods_alone { Ok(ClerkConfig::empty()) } else { from(&variables) };
+            for (name, value) in methods {
+                config = config.and_then(|config| match name {
+                    "add_issuer" => config.add_issuer(value),
+                    "audience" => config.audience([value]),
+                    "jwks" => config.jwks(value),
+                    _ => panic!("no such method: {name}"),
+                });
+            }
+            let found = config.map_or_else(|error| error.to_string(), |_| "works".to_owned());
+            assert_eq!(found, *outcome, "{settings:?}");
+        }
+        let errors = rows.iter().filter(|(_, outcome)| *outcome != "works").count();
+        assert!(errors >= 60 && rows.len() >= 80, "{errors} of {} rows", rows.len());
     }
 }

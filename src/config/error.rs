@@ -10,7 +10,7 @@ use std::{borrow::Cow, error::Error, fmt};
 ///
 /// let error = ClerkConfig::from_publishable_key("sk_live_secret").unwrap_err();
 /// assert!(matches!(&error, ConfigError::Invalid { setting, .. } if setting.name() == "publishable_key"));
-/// assert_eq!(error.to_string(), "publishable_key must start with pk_test_ or pk_live_");
+/// assert_eq!(error.to_string(), "publishable_key is a secret key; the publishable key starts with pk_test_ or pk_live_");
 /// ```
 #[derive(Debug)]
 #[non_exhaustive]
@@ -80,11 +80,18 @@ impl ConfigError {
         Self::Missing { setting: setting.into_setting(), reason }
     }
 
-    /// Adds the environment variable that the setting was read from.
-    pub(crate) fn read_from(self, name: &'static str) -> Self {
+    /// Adds the environment variables that the settings were read from; `variable` returns that of a setting.
+    pub(super) fn read_from(self, variable: impl Fn(&str) -> Option<&'static str>) -> Self {
+        let named = |setting: Setting| match variable(setting.name()) {
+            Some(name) => setting.read_from(name),
+            None => setting,
+        };
         match self {
-            Self::Invalid { setting, reason } => Self::Invalid { setting: setting.read_from(name), reason },
-            Self::Missing { setting, reason } => Self::Missing { setting: setting.read_from(name), reason },
+            Self::Conflict { first, second, reason } => {
+                Self::Conflict { first: named(first), second: named(second), reason }
+            }
+            Self::Invalid { setting, reason } => Self::Invalid { setting: named(setting), reason },
+            Self::Missing { setting, reason } => Self::Missing { setting: named(setting), reason },
             other => other,
         }
     }

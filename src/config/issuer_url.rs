@@ -1,6 +1,10 @@
 use std::{fmt, str::FromStr};
 
-use super::{ConfigError, url::HttpUrl};
+use super::{
+    ConfigError,
+    pasted::cleaned,
+    url::{Host, HttpUrl, split_authority},
+};
 
 /// The issuer that an unverified token names, as an [`InstanceResolver`](crate::verify::InstanceResolver) receives it.
 ///
@@ -63,13 +67,32 @@ impl FromStr for IssuerUrl {
 }
 
 /// Whether the authority has a port or is not a name in the public DNS.
-///
-/// A last label that is a number counts as local: the URL standard parses such hosts as IPv4 addresses, in decimal,
-/// octal or hexadecimal.
 fn is_local(authority: &str) -> bool {
-    let last = authority.rsplit('.').next().unwrap_or_default();
-    let is_number = last.bytes().all(|byte| byte.is_ascii_digit()) || last.starts_with("0x");
-    authority.contains([':', '[']) || !authority.contains('.') || is_number || last == "localhost"
+    match split_authority(authority) {
+        Some((Host::Name(name), None)) => !name.contains('.') || name.ends_with(".localhost"),
+        _ => true,
+    }
+}
+
+/// Checks an issuer of the configuration, and removes one trailing slash. The rest is compared byte by byte with `iss`,
+/// so a text that no token of Clerk can have there is an error. The error completes the sentence "issuer …".
+pub(super) fn configured_issuer(text: &str) -> Result<&str, &'static str> {
+    if cleaned(text)? != text || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err("must be visible ASCII without spaces");
+    }
+    let (scheme, rest) = text.split_once("://").ok_or("must have a scheme, such as https://clerk.example.com")?;
+    let authority = rest.split('/').next().unwrap_or_default();
+    if scheme.is_empty() || Host::of_authority(authority).is_none() {
+        return Err("must be a URL with a host, such as https://clerk.example.com");
+    }
+    if [scheme, authority].concat().bytes().any(|byte| byte.is_ascii_uppercase()) {
+        return Err("must have its scheme and host in lower case, as Clerk writes them");
+    }
+    if rest.split('/').any(|segment| segment == ".well-known") {
+        return Err("must be the base URL, without /.well-known/ and all after it");
+    }
+    let issuer = text.strip_suffix('/').unwrap_or(text);
+    if issuer.ends_with('/') { Err("must not end in more than one slash") } else { Ok(issuer) }
 }
 
 /// Omits the URL: clients choose it, and it must not end up in logs.
@@ -111,6 +134,12 @@ mod tests {
             "https://clerk.example.com/%2e",
             "file:///etc/passwd",
             "javascript:alert(1)",
+            "https://127.1",
+            "https://2130706433",
+            "https://0x7f000001",
+            "https://0x7f.1",
+            "https://0x7f.0x1",
+            "https://[0:0:0:0:0:0:0:1]",
         ] {
             assert!(
                 IssuerUrl::from_claim(text, false).is_none() && IssuerUrl::from_claim(text, true).is_none(),
@@ -120,11 +149,6 @@ mod tests {
         for text in [
             "https://a.b:8443",
             "https://10.0.0.1",
-            "https://127.1",
-            "https://2130706433",
-            "https://0x7f000001",
-            "https://0x7f.1",
-            "https://0x7f.0x1",
             "https://localhost",
             "https://a.localhost",
             "https://metadata",
@@ -134,6 +158,36 @@ mod tests {
         ] {
             assert!(IssuerUrl::from_claim(text, false).is_none(), "{text}");
             assert!(IssuerUrl::from_claim(text, true).is_some(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_configured_issuer_can_be_the_iss_of_a_token() {
+        for (text, issuer) in [
+            ("https://clerk.example.com", "https://clerk.example.com"),
+            ("https://clerk.example.com/", "https://clerk.example.com"),
+            ("https://app.example.com/__clerk/", "https://app.example.com/__clerk"),
+            ("http://127.0.0.1:8080", "http://127.0.0.1:8080"),
+        ] {
+            assert_eq!(configured_issuer(text), Ok(issuer));
+        }
+        for (text, reason) in [
+            ("", "must not be empty"),
+            ("clerk.example.com", "scheme"),
+            ("https://", "host"),
+            ("https:///a", "host"),
+            ("https://u@a.b", "host"),
+            ("'https://a.b'", "quotation mark"),
+            ("https://a.b//", "more than one slash"),
+            ("https://a.b/ c", "visible ASCII"),
+            (" https://a.b", "visible ASCII"),
+            ("https://a.b\n", "visible ASCII"),
+            ("https://A.b", "lower case"),
+            ("HTTPS://a.b", "lower case"),
+            ("https://a.b/.well-known/jwks.json", "base URL"),
+        ] {
+            let error = configured_issuer(text).unwrap_err();
+            assert!(error.contains(reason), "{error} for {text:?}");
         }
     }
 }

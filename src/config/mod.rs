@@ -35,7 +35,8 @@
 //!
 //! # Settings
 //!
-//! One of the first five is required: it names the instance.
+//! One of the first six is required: it names the instance. [Mistakes in settings](crate::guide::settings) lists what
+//! people set by mistake, each with the error that it gets.
 //!
 //! | setting | environment variable | default |
 //! |---|---|---|
@@ -44,13 +45,14 @@
 //! | [`from_jwt_key`](ClerkConfig::from_jwt_key) | `CLERK_JWT_KEY` | none |
 //! | [`from_secret_key`](ClerkConfig::from_secret_key) | `CLERK_SECRET_KEY` | none |
 //! | [`from_jwks`](ClerkConfig::from_jwks) | | none |
+//! | [`proxy_url`](ClerkConfig::proxy_url) | `CLERK_PROXY_URL` | none |
 //! | [`api_url`](ClerkConfig::api_url) | `CLERK_API_URL` | `https://api.clerk.com` |
 //! | [`authorized_parties`](ClerkConfig::authorized_parties) | `CLERK_AUTHORIZED_PARTIES` (comma list) | not checked |
+//! | [`clock_skew`](ClerkConfig::clock_skew) | `CLERK_CLOCK_SKEW_SECONDS` | 5 seconds |
 //! | [`jwks_refresh_interval`](ClerkConfig::jwks_refresh_interval) | `CLERK_JWKS_REFRESH_SECONDS` | 5 minutes |
-//! | [`add_issuer`](ClerkConfig::add_issuer) | | the Frontend API URL |
+//! | [`add_issuer`](ClerkConfig::add_issuer) | | the Frontend API URL, and that of the proxy |
 //! | [`instance_name`](ClerkConfig::instance_name) | | the first issuer |
 //! | [`audience`](ClerkConfig::audience) | | not checked |
-//! | [`clock_skew`](ClerkConfig::clock_skew) | | 5 seconds |
 //! | [`max_token_length`](ClerkConfig::max_token_length) | | 16 KiB |
 //! | [`max_token_lifetime`](ClerkConfig::max_token_lifetime) | | not checked |
 //! | [`jwks_stale_limit`](ClerkConfig::jwks_stale_limit) | | 24 hours |
@@ -60,14 +62,23 @@
 //! | [`allow_template_tokens`](ClerkConfig::allow_template_tokens) | | rejected |
 //! | [`danger_cookie_without_authorized_parties`](ClerkConfig::danger_cookie_without_authorized_parties) | | an error |
 //!
-//! If several settings supply keys, the first of this list is used: the PEM key, the JWKS document, the Frontend API,
-//! the Backend API. The order prefers keys that need no request, and requests that need no secret.
+//! If several settings supply keys, the first of this list is used: the PEM key, the JWKS document, the Frontend API
+//! (through its proxy, if there is one), the Backend API. The order prefers keys that need no request, and requests that
+//! need no secret.
+//!
+//! White space and byte order marks around a value are ignored. Quotes around it are an error: the shell removes them,
+//! but Docker's `--env-file` and Kubernetes do not.
 
 mod env;
 mod error;
 mod frontend_api;
 mod issuer_url;
+mod key_refresh;
 mod keys;
+mod naming;
+mod origin;
+mod pasted;
+mod public_keys;
 mod token_rules;
 mod url;
 
@@ -76,7 +87,9 @@ use std::time::Duration;
 use self::url::HttpUrl;
 pub(crate) use self::{
     env::variable,
-    keys::{JwksDocument, JwtKey, PublishableKey, SecretKey},
+    key_refresh::MAX_STALE_LIMIT,
+    keys::{PublishableKey, SecretKey},
+    public_keys::{JwksDocument, JwtKey},
     url::Host,
 };
 pub use self::{
@@ -104,6 +117,7 @@ pub use self::{
 pub struct ClerkConfig {
     instance_name: Option<String>,
     frontend_api: Option<FrontendApi>,
+    proxy: Option<FrontendApi>,
     pub(crate) publishable_key: Option<PublishableKey>,
     jwt_key: Option<JwtKey>,
     jwks: Option<JwksDocument>,
@@ -142,232 +156,24 @@ pub(crate) enum KeyLocation<'a> {
     Unknown,
 }
 
-/// # Naming the instance
-impl ClerkConfig {
-    /// Trusts the instance with this Frontend API URL, and fetches its keys from `<url>/.well-known/jwks.json`.
-    ///
-    /// This is the recommended setting: it needs no secret, and it names the issuer.
-    ///
-    /// # Errors
-    ///
-    /// [`ConfigError::Invalid`] if `url` is not such a URL; see [`FrontendApi`].
-    pub fn from_frontend_api_url(url: impl AsRef<str>) -> Result<Self, ConfigError> {
-        Self::empty().frontend_api_url(url)
-    }
-
-    /// Trusts the instance that this publishable key names, and fetches its keys from its Frontend API.
-    ///
-    /// The key is public: its base64 part is the host of the Frontend API.
-    ///
-    /// # Errors
-    ///
-    /// [`ConfigError::Invalid`] if `key` is not `pk_test_` or `pk_live_`, followed by the base64 of a host name and `$`.
-    pub fn from_publishable_key(key: impl AsRef<str>) -> Result<Self, ConfigError> {
-        Self::empty().publishable_key(key)
-    }
-
-    /// Trusts tokens signed with this public key, and never makes a request.
-    ///
-    /// The key is the "JWKS Public Key" of Clerk's dashboard. After Clerk rotates the instance's key, it must be
-    /// replaced by hand.
-    ///
-    /// A key does not name an issuer. Any `iss` is accepted until [`add_issuer`](Self::add_issuer), a Frontend API URL or a
-    /// publishable key names one.
-    ///
-    /// # Errors
-    ///
-    /// [`ConfigError::Invalid`] if `pem` is not one RSA public key of 2048 to 8192 bits, in PEM (RFC 7468) or as the
-    /// bare base64 of it.
-    pub fn from_jwt_key(pem: impl AsRef<str>) -> Result<Self, ConfigError> {
-        Self::empty().jwt_key(pem)
-    }
-
-    /// Trusts the instance of this secret key, and fetches its keys from Clerk's Backend API (`<api_url>/v1/jwks`).
-    ///
-    /// Prefer [`from_frontend_api_url`](Self::from_frontend_api_url), which needs no secret and names the issuer. With
-    /// a secret key alone, any `iss` is accepted until [`add_issuer`](Self::add_issuer) names one.
-    ///
-    /// # Errors
-    ///
-    /// [`ConfigError::Invalid`] if `key` does not start with `sk_test_` or `sk_live_` (`test_` or `live_` in keys of old
-    /// instances), or has characters other than visible ASCII after that.
-    pub fn from_secret_key(key: impl AsRef<str>) -> Result<Self, ConfigError> {
-        Self::empty().secret_key(key)
-    }
-
-    /// Trusts the keys of this JWK Set (RFC 7517, section 5), and never makes a request.
-    ///
-    /// A JWK Set does not name an issuer. Any `iss` is accepted until [`add_issuer`](Self::add_issuer) names one.
-    ///
-    /// # Errors
-    ///
-    /// [`ConfigError::Invalid`] if it is not a JWK Set of at most 512 KiB with a usable RSA key.
-    pub fn from_jwks(document: impl AsRef<str>) -> Result<Self, ConfigError> {
-        Self::empty().jwks(document)
-    }
-
-    /// Adds the Frontend API URL; see [`from_frontend_api_url`](Self::from_frontend_api_url).
-    ///
-    /// # Errors
-    ///
-    /// As [`from_frontend_api_url`](Self::from_frontend_api_url), and [`ConfigError::Conflict`] if the publishable key
-    /// names another host.
-    pub fn frontend_api_url(self, url: impl AsRef<str>) -> Result<Self, ConfigError> {
-        Self { frontend_api: Some(FrontendApi::parse(url.as_ref())?), ..self }.agreeing()
-    }
-
-    /// Adds the publishable key; see [`from_publishable_key`](Self::from_publishable_key).
-    ///
-    /// # Errors
-    ///
-    /// As [`from_publishable_key`](Self::from_publishable_key), and [`ConfigError::Conflict`] if the Frontend API URL
-    /// names another host.
-    pub fn publishable_key(self, key: impl AsRef<str>) -> Result<Self, ConfigError> {
-        Self { publishable_key: Some(PublishableKey::parse(key.as_ref().trim())?), ..self }.agreeing()
-    }
-
-    /// Adds the public key; see [`from_jwt_key`](Self::from_jwt_key).
-    ///
-    /// # Errors
-    ///
-    /// As [`from_jwt_key`](Self::from_jwt_key).
-    pub fn jwt_key(self, pem: impl AsRef<str>) -> Result<Self, ConfigError> {
-        Ok(Self { jwt_key: Some(JwtKey::parse(pem.as_ref())?), ..self })
-    }
-
-    /// Adds the JWK Set; see [`from_jwks`](Self::from_jwks).
-    ///
-    /// # Errors
-    ///
-    /// As [`from_jwks`](Self::from_jwks).
-    pub fn jwks(self, document: impl AsRef<str>) -> Result<Self, ConfigError> {
-        Ok(Self { jwks: Some(JwksDocument::parse(document.as_ref())?), ..self })
-    }
-
-    /// Adds the secret key; see [`from_secret_key`](Self::from_secret_key).
-    ///
-    /// # Errors
-    ///
-    /// As [`from_secret_key`](Self::from_secret_key).
-    pub fn secret_key(self, key: impl AsRef<str>) -> Result<Self, ConfigError> {
-        Ok(Self { secret_key: Some(SecretKey::parse(key.as_ref().trim())?), ..self })
-    }
-
-    /// Sets the base URL of the Backend API, `https://api.clerk.com` by default. It is used only with a secret key.
-    ///
-    /// # Errors
-    ///
-    /// [`ConfigError::Invalid`] if `url` is not an `https` URL (or `http` on loopback).
-    pub fn api_url(self, url: impl AsRef<str>) -> Result<Self, ConfigError> {
-        let api_url = HttpUrl::parse(url.as_ref()).map_err(|reason| ConfigError::invalid("api_url", reason))?;
-        Ok(Self { api_url: Some(api_url), ..self })
-    }
-
-    /// Also accepts tokens of this issuer (`iss`). One trailing slash is removed, then the comparison is exact.
-    ///
-    /// The Frontend API URL is an issuer already. Add one if only a PEM key, a JWK Set or a secret key is configured,
-    /// or if a proxy makes the instance issue tokens under another URL.
-    ///
-    /// # Errors
-    ///
-    /// [`ConfigError::Invalid`] if `issuer` is empty or has characters other than visible ASCII.
-    pub fn add_issuer(mut self, issuer: impl AsRef<str>) -> Result<Self, ConfigError> {
-        let issuer = issuer.as_ref();
-        let issuer = issuer.strip_suffix('/').unwrap_or(issuer);
-        if issuer.is_empty() || !issuer.bytes().all(|byte| byte.is_ascii_graphic()) {
-            return Err(ConfigError::invalid(
-                "issuer",
-                "must not be empty, and all its characters must be visible ASCII",
-            ));
-        }
-        self.issuers.push(issuer.to_owned());
-        Ok(self)
-    }
-
-    /// Sets the name that [`Claims::instance`](crate::Claims::instance) returns, the first issuer by default.
-    ///
-    /// # Errors
-    ///
-    /// [`ConfigError::Invalid`] if `name` is empty.
-    pub fn instance_name(self, name: impl Into<String>) -> Result<Self, ConfigError> {
-        let name = name.into();
-        if name.is_empty() {
-            return Err(ConfigError::invalid("instance_name", "must not be empty"));
-        }
-        Ok(Self { instance_name: Some(name), ..self })
-    }
-}
-
-/// # Keys
-impl ClerkConfig {
-    /// Sets how long a fetched key set is used before it is refreshed: 1 second to 1 day, 5 minutes by default.
-    ///
-    /// The refresh runs in the background after 80 to 90 % of the interval, chosen at random so that the processes of a
-    /// fleet spread their requests. No request waits for it. While Clerk is up, a revoked key is accepted for at most
-    /// this long.
-    ///
-    /// # Errors
-    ///
-    /// [`ConfigError::Invalid`] if it is shorter than a second or longer than a day.
-    pub fn jwks_refresh_interval(self, interval: Duration) -> Result<Self, ConfigError> {
-        if !(Duration::from_secs(1)..=DAY).contains(&interval) {
-            return Err(ConfigError::invalid("jwks_refresh_interval", "must be 1 second to 1 day"));
-        }
-        Ok(Self { jwks_refresh_interval: interval, ..self })
-    }
-
-    /// Sets how long the last good key set is used while its refresh fails: 5 minutes to 30 days, 24 hours by default.
-    ///
-    /// A longer limit survives a longer outage of Clerk. A shorter one bounds how long an attacker who holds a revoked
-    /// key, and keeps this process from reaching Clerk, can use that key.
-    ///
-    /// # Errors
-    ///
-    /// [`ConfigError::Invalid`] if it is shorter than 5 minutes or longer than 30 days.
-    pub fn jwks_stale_limit(self, limit: Duration) -> Result<Self, ConfigError> {
-        if !(MIN_STALE_LIMIT..=MAX_STALE_LIMIT).contains(&limit) {
-            return Err(ConfigError::invalid("jwks_stale_limit", "must be 5 minutes to 30 days"));
-        }
-        Ok(Self { jwks_stale_limit: limit, ..self })
-    }
-
-    /// Sets how long one fetch of keys may take, from connecting to the end of the body: 10 milliseconds to 1 minute, 3
-    /// seconds by default. The first requests of a process wait for it.
-    ///
-    /// # Errors
-    ///
-    /// [`ConfigError::Invalid`] if it is shorter than 10 milliseconds or longer than a minute.
-    pub fn jwks_timeout(self, timeout: Duration) -> Result<Self, ConfigError> {
-        if !(MIN_FETCH_TIMEOUT..=MAX_FETCH_TIMEOUT).contains(&timeout) {
-            return Err(ConfigError::invalid("jwks_timeout", "must be 10 milliseconds to 1 minute"));
-        }
-        Ok(Self { jwks_timeout: timeout, ..self })
-    }
-}
-
 /// # Reading it back
 impl ClerkConfig {
-    /// Returns the issuers whose tokens are accepted, the Frontend API URL first.
+    /// Returns the issuers whose tokens are accepted, the Frontend API URL first, or before it that of its proxy.
     ///
     /// If it is empty, any issuer is accepted: no setting names one, and the keys alone decide.
     #[must_use]
     pub fn issuers(&self) -> Vec<&str> {
-        self.known_frontend_api()
-            .map(FrontendApi::as_str)
-            .into_iter()
-            .chain(self.issuers.iter().map(String::as_str))
-            .collect()
+        self.frontend_apis().map(FrontendApi::as_str).chain(self.issuers.iter().map(String::as_str)).collect()
     }
 
     /// Whether tokens of this issuer are accepted: one of [`issuers`](Self::issuers), or any if that is empty.
     ///
     /// It compares without collecting them, since it runs for each token.
     pub(crate) fn accepts_issuer(&self, issuer: &str) -> bool {
-        let frontend_api = self.known_frontend_api().map(FrontendApi::as_str);
-        match (frontend_api, self.issuers.as_slice()) {
-            (None, []) => !issuer.is_empty(),
-            (frontend_api, others) => frontend_api == Some(issuer) || others.iter().any(|other| other == issuer),
+        if self.known_frontend_api().is_none() && self.issuers.is_empty() {
+            return !issuer.is_empty();
         }
+        self.frontend_apis().any(|api| api.as_str() == issuer) || self.issuers.iter().any(|other| other == issuer)
     }
 
     /// Whether a cookie may authenticate a request. Without authorized parties, a cookie that a page of another
@@ -412,24 +218,26 @@ impl ClerkConfig {
         }
     }
 
-    /// The Frontend API that a setting names, whether or not keys are fetched from there.
+    /// Where keys are fetched without a secret, if no setting supplies them: the proxy of the Frontend API, or itself.
     pub(crate) fn known_frontend_api(&self) -> Option<&FrontendApi> {
-        self.frontend_api.as_ref().or(self.publishable_key.as_ref().map(PublishableKey::frontend_api))
+        self.frontend_apis().next()
     }
 
-    fn agreeing(self) -> Result<Self, ConfigError> {
-        match (&self.frontend_api, &self.publishable_key) {
-            (Some(api), Some(key)) if api.authority() != key.frontend_api().authority() => {
-                Err(ConfigError::conflict("frontend_api_url", "publishable_key", "name different hosts"))
-            }
-            _ => Ok(self),
-        }
+    /// The URLs under which the instance may issue tokens: that of the proxy, and that of the Frontend API behind it.
+    fn frontend_apis(&self) -> impl Iterator<Item = &FrontendApi> {
+        let proxy = self.proxy.as_ref();
+        let (of_url, of_key) =
+            (self.frontend_api.as_ref(), self.publishable_key.as_ref().map(PublishableKey::frontend_api));
+        // Beside a proxy, a Frontend API URL has the same host, so only the key names the host behind it.
+        let own = if proxy.is_some() { of_key.or(of_url) } else { of_url.or(of_key) };
+        proxy.into_iter().chain(own.filter(|own| proxy != Some(own)))
     }
 
     pub(crate) fn empty() -> Self {
         Self {
             instance_name: None,
             frontend_api: None,
+            proxy: None,
             publishable_key: None,
             jwt_key: None,
             jwks: None,
@@ -461,7 +269,6 @@ impl From<FrontendApi> for ClerkConfig {
 
 /// The production Backend API of all instances.
 const API_URL: &str = "https://api.clerk.com";
-const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// The default of Clerk's JavaScript and Python SDKs.
 const CLOCK_SKEW: Duration = Duration::from_secs(5);
 /// In bytes: hyper's limit for all headers of an HTTP/2 request, and four times the size of a cookie in browsers.
@@ -472,17 +279,9 @@ pub(crate) const MAX_TOKEN_LENGTH: usize = 1024 * 1024;
 const REFRESH_INTERVAL: Duration = Duration::from_secs(300);
 /// Long enough that an outage of a night signs no one out, and an operator sees it in time. Not longer, because a
 /// revoked key is accepted for as long if the network is cut.
-const STALE_LIMIT: Duration = DAY;
-/// With a shorter limit, one failed refresh would discard keys that were good a refresh interval ago.
-const MIN_STALE_LIMIT: Duration = REFRESH_INTERVAL;
-/// Enough for a site that is offline for weeks. A limit for years would accept revoked keys for ever.
-pub(crate) const MAX_STALE_LIMIT: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+const STALE_LIMIT: Duration = Duration::from_secs(24 * 60 * 60);
 /// A user of the first request waits for as long as for a slow page. A fetch takes well below a second.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(3);
-/// A server in the same network responds in less. A shorter timeout is probably a mistaken unit.
-const MIN_FETCH_TIMEOUT: Duration = Duration::from_millis(10);
-/// Clients and proxies give up before that, and requests that wait occupy memory.
-const MAX_FETCH_TIMEOUT: Duration = Duration::from_secs(60);
 
 #[cfg(test)]
 mod tests {

@@ -1,10 +1,13 @@
 use std::time::Duration;
 
-use super::{ClerkConfig, ConfigError, MAX_TOKEN_LENGTH, url::is_origin};
+use super::{ClerkConfig, ConfigError, MAX_TOKEN_LENGTH, origin::parse_origin};
 
 /// # Which tokens are accepted
 impl ClerkConfig {
-    /// Accepts only tokens whose `azp` is one of these origins. The comparison is exact, byte by byte.
+    /// Accepts only tokens whose `azp` is one of these origins.
+    ///
+    /// The origins are written as browsers write them: scheme and host in lower case, no default port, IPv6 addresses in
+    /// their short form. Then the comparison is exact, byte by byte.
     ///
     /// Clerk recommends it: a token that was issued to one subdomain then cannot be used on another. A token without
     /// `azp` is rejected too, unless [`allow_missing_azp`](Self::allow_missing_azp) is set. Cookies as a token source
@@ -12,19 +15,27 @@ impl ClerkConfig {
     ///
     /// It replaces the origins of an earlier call.
     ///
+    /// ```
+    /// use tower_clerk::ClerkConfig;
+    ///
+    /// let config = ClerkConfig::from_frontend_api_url("https://clerk.example.com")?;
+    /// assert!(config.clone().authorized_parties(["HTTPS://App.Example.com:443"]).is_ok());
+    /// assert!(config.authorized_parties(["https://app.example.com/"]).is_err());
+    /// # Ok::<(), tower_clerk::ConfigError>(())
+    /// ```
+    ///
     /// # Errors
     ///
-    /// [`ConfigError::Invalid`] if `origins` is empty, or one is not an origin `scheme://host[:port]` without a path and
-    /// without a trailing slash.
+    /// [`ConfigError::Invalid`] if `origins` is empty, or one is not an origin `scheme://host[:port]` that a browser can
+    /// send: one with a path or a slash at its end, `null`, `*`, a name that is not ASCII or ends in a dot, or an
+    /// abbreviated IPv4 address.
     pub fn authorized_parties<I>(self, origins: I) -> Result<Self, ConfigError>
     where
         I: IntoIterator<Item: AsRef<str>>,
     {
         let setting = "authorized_parties";
-        let origins: Vec<String> = origins.into_iter().map(|origin| origin.as_ref().to_owned()).collect();
-        if !origins.iter().all(|origin| is_origin(origin)) {
-            return Err(ConfigError::invalid(setting, "must be bare origins, scheme://host[:port]"));
-        }
+        let origins: Result<Vec<String>, _> = origins.into_iter().map(|origin| parse_origin(origin.as_ref())).collect();
+        let origins = origins.map_err(|reason| ConfigError::invalid(setting, reason))?;
         Ok(Self { authorized_parties: not_empty(origins, setting)?, ..self })
     }
 

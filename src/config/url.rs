@@ -1,4 +1,4 @@
-//! URLs, origins and hosts, in the forms that settings may have.
+//! URLs and hosts, in the forms that settings may have.
 //!
 //! They are narrower than the URL standard on purpose: a URL that two parsers read differently can name one host in a
 //! check and another one in a request.
@@ -10,10 +10,13 @@ use std::{
 
 use http::Uri;
 
+use super::pasted::{Pasted, cleaned};
+
 /// A base URL to which paths are appended: `https`, or `http` on a loopback address, without userinfo, query and
 /// fragment.
 ///
-/// It is normalized, so equal URLs are equal texts: lower-case host, no default port, no trailing slash.
+/// It is normalized, so equal URLs are equal texts: lower-case host, no default port, addresses in their short form, no
+/// trailing slash.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) struct HttpUrl {
     text: String,
@@ -26,10 +29,18 @@ impl HttpUrl {
     /// A path with empty or dot segments, `%` or `\` is an error: HTTP clients would normalize it, and request another
     /// path than the configured one. The error completes the sentence "`<setting>` …".
     pub(super) fn parse(text: &str) -> Result<Self, &'static str> {
-        let text = text.trim();
-        let text = if text.contains("://") { Cow::Borrowed(text) } else { Cow::Owned(format!("https://{text}")) };
+        let text = cleaned(text)?;
+        match Pasted::recognize(text) {
+            Some(Pasted::Pem) => return Err("is a PEM; set it as jwt_key (CLERK_JWT_KEY)"),
+            Some(Pasted::PublishableKey) => {
+                return Err("is a publishable key; set it as publishable_key (CLERK_PUBLISHABLE_KEY)");
+            }
+            Some(Pasted::SecretKey) => return Err("is a secret key; set it as secret_key (CLERK_SECRET_KEY)"),
+            _ => {}
+        }
+        let text = with_scheme(text)?;
         if !text.is_ascii() {
-            return Err("is not a URL");
+            return Err("is not a URL, which is ASCII; give the form of the host that starts with xn--");
         }
         if text.contains(['?', '#']) {
             return Err("must have no query and no fragment");
@@ -41,16 +52,15 @@ impl HttpUrl {
         let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
             return Err("is not an absolute URL");
         };
-        let authority = authority.as_str().to_ascii_lowercase();
-        let Some(host) = Host::of_authority(&authority) else { return Err("does not name a host") };
+        let (host, port) = split_authority(authority.as_str()).ok_or("does not name a valid host and port")?;
+        let host_text = host.to_text();
         match scheme {
             "https" => {}
-            "http" if host.is_loopback() => {}
+            "http" if Host::of_authority(&host_text).is_some_and(Host::is_loopback) => {}
             "http" => return Err("must use https (plain http is for loopback addresses only)"),
             _ => return Err("must use https"),
         }
-        let default_port = if scheme == "https" { ":443" } else { ":80" };
-        let authority = authority.strip_suffix(default_port).unwrap_or(&authority).to_owned();
+        let authority = authority_text(scheme, host_text, port);
         let path = uri.path();
         let path = path.strip_suffix('/').unwrap_or(path);
         if path.split('/').skip(1).any(|segment| matches!(segment, "" | "." | "..")) || path.contains(['\\', '%']) {
@@ -67,17 +77,41 @@ impl HttpUrl {
     pub(super) fn authority(&self) -> &str {
         &self.authority
     }
+
+    /// Returns the host if it is a name.
+    pub(super) fn host_name(&self) -> Option<&str> {
+        match Host::of_authority(&self.authority) {
+            Some(Host::Name(name)) => Some(name),
+            _ => None,
+        }
+    }
+
+    /// Returns the path: empty, or a slash and the segments.
+    pub(super) fn path(&self) -> &str {
+        let after_scheme = self.text.split_once("://").map_or("", |(_, rest)| rest);
+        after_scheme.strip_prefix(self.authority.as_str()).unwrap_or_default()
+    }
+
+    /// Removes `suffix` from the end of the path.
+    pub(super) fn without_suffix(self, suffix: &str) -> Self {
+        match self.text.strip_suffix(suffix) {
+            Some(text) if self.path().ends_with(suffix) => Self { text: text.to_owned(), ..self },
+            _ => self,
+        }
+    }
 }
 
-/// Whether `text` is an origin, `scheme://host[:port]`, as browsers send it in `Origin` (RFC 6454, section 6.2).
-///
-/// Any scheme is accepted, since browser extensions have schemes of their own (`chrome-extension://…`).
-pub(super) fn is_origin(text: &str) -> bool {
-    text.split_once("://").is_some_and(|(scheme, authority)| {
-        scheme.starts_with(|first: char| first.is_ascii_alphabetic())
-            && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte))
-            && Host::of_authority(authority).is_some()
-    })
+/// Adds `https://` to a text without a scheme, unless the text has one that is misspelled.
+fn with_scheme(text: &str) -> Result<Cow<'_, str>, &'static str> {
+    let lower = text.to_ascii_lowercase();
+    if lower.matches("://").count() > 1 {
+        return Err("has two schemes; give one URL");
+    }
+    if lower.contains("://") {
+        return Ok(Cow::Borrowed(text));
+    }
+    let is_misspelled = ["http:", "https:", "http/", "https/", "//"].iter().any(|start| lower.starts_with(start));
+    if is_misspelled { Err("must start with https://") } else { Ok(Cow::Owned(format!("https://{text}"))) }
 }
 
 /// The host of a URL. It alone decides which texts are hosts and which hosts are loopback.
@@ -92,18 +126,7 @@ pub(crate) enum Host<'a> {
 impl<'a> Host<'a> {
     /// Parses the host of `host[:port]`; `None` if either is malformed or the port is zero.
     pub(crate) fn of_authority(authority: &'a str) -> Option<Self> {
-        let (host, port) = match authority.strip_prefix('[') {
-            Some(rest) => {
-                let (address, port) = rest.split_once(']')?;
-                (Self::Ipv6(address.parse().ok()?), port)
-            }
-            None => {
-                let end = authority.find(':').unwrap_or(authority.len());
-                let (host, port) = authority.split_at_checked(end)?;
-                (Self::of_text(host)?, port)
-            }
-        };
-        (port.is_empty() || port.strip_prefix(':').is_some_and(is_port)).then_some(host)
+        split_authority(authority).map(|(host, _)| host)
     }
 
     /// Whether the host is this machine: 127.0.0.0/8, `[::1]` (RFC 6890, section 2.2) or `localhost` (RFC 6761, section
@@ -118,6 +141,19 @@ impl<'a> Host<'a> {
         }
     }
 
+    /// Returns the host as browsers write it, by the serialization of the URL standard.
+    pub(super) fn to_text(self) -> String {
+        match self {
+            Self::Ipv4(address) => address.to_string(),
+            Self::Ipv6(address) => match address.segments() {
+                // The standard library writes the last four bytes of these in decimal.
+                [0, 0, 0, 0, 0, 0xffff, high, low] => format!("[::ffff:{high:x}:{low:x}]"),
+                _ => format!("[{address}]"),
+            },
+            Self::Name(name) => name.to_ascii_lowercase(),
+        }
+    }
+
     fn of_text(host: &'a str) -> Option<Self> {
         match host.parse() {
             Ok(address) => Some(Self::Ipv4(address)),
@@ -126,8 +162,32 @@ impl<'a> Host<'a> {
     }
 }
 
-fn is_port(text: &str) -> bool {
-    text.bytes().all(|byte| byte.is_ascii_digit()) && text.parse::<u16>().is_ok_and(|port| port > 0)
+/// Parses `host[:port]`. Zeros before the digits of a port are ignored, as browsers do.
+pub(super) fn split_authority(authority: &str) -> Option<(Host<'_>, Option<u16>)> {
+    let (host, port) = match authority.strip_prefix('[') {
+        Some(rest) => {
+            let (address, port) = rest.split_once(']')?;
+            (Host::Ipv6(address.parse().ok()?), port)
+        }
+        None => {
+            let end = authority.find(':').unwrap_or(authority.len());
+            let (host, port) = authority.split_at_checked(end)?;
+            (Host::of_text(host)?, port)
+        }
+    };
+    if port.is_empty() {
+        return Some((host, None));
+    }
+    let digits = port.strip_prefix(':').filter(|port| port.bytes().all(|byte| byte.is_ascii_digit()))?;
+    digits.parse().ok().filter(|port| *port > 0).map(|port| (host, Some(port)))
+}
+
+/// Joins host and port, and omits the default port of the scheme.
+pub(super) fn authority_text(scheme: &str, host: String, port: Option<u16>) -> String {
+    match (scheme, port) {
+        (_, None) | ("http", Some(80)) | ("https", Some(443)) => host,
+        (_, Some(port)) => format!("{host}:{port}"),
+    }
 }
 
 fn is_dns_name(host: &str) -> bool {
@@ -137,35 +197,22 @@ fn is_dns_name(host: &str) -> bool {
             && !label.ends_with('-')
             && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
     };
-    host.len() <= 253 && host.split('.').all(is_label)
+    host.len() <= 253 && host.split('.').all(is_label) && !ends_in_a_number(host)
+}
+
+/// Whether the last label is a number. Browsers and HTTP clients read such a host as an IPv4 address, in decimal, octal
+/// or hexadecimal: `127.1` is 127.0.0.1.
+fn ends_in_a_number(host: &str) -> bool {
+    let last = host.rsplit('.').next().unwrap_or_default().to_ascii_lowercase();
+    match last.strip_prefix("0x") {
+        Some(digits) => digits.bytes().all(|byte| byte.is_ascii_hexdigit()),
+        None => last.bytes().all(|byte| byte.is_ascii_digit()),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn an_origin_is_a_scheme_a_host_and_a_port() {
-        for origin in
-            ["https://app.example.com", "http://localhost:3000", "chrome-extension://abcdef", "https://[::1]:3000"]
-        {
-            assert!(is_origin(origin), "{origin}");
-        }
-        for text in [
-            "",
-            "*",
-            "app.example.com",
-            "https://",
-            "https://a.b/",
-            "https://a.b/c",
-            "https://*.a.b",
-            "https://u@a.b",
-            "://a.b",
-            "https://a.b:",
-        ] {
-            assert!(!is_origin(text), "{text}");
-        }
-    }
 
     #[test]
     fn loopback_is_this_machine_alone() {

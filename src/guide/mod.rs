@@ -7,6 +7,7 @@
 //! - [`recipes`]: complete examples for common tasks.
 //! - [`browsers`]: other origins, visitors, cookies, WebSockets, server-sent events.
 //! - [`openapi`]: a security scheme with aide or utoipa.
+//! - [`settings`]: settings that people set by mistake, each with its error.
 //! - [`threats`]: who is trusted with what, and what this crate does not do.
 
 #[doc = include_str!("browsers.md")]
@@ -31,6 +32,9 @@ pub mod outages {}
 
 #[doc = include_str!("recipes.md")]
 pub mod recipes {}
+
+#[doc = include_str!("settings.md")]
+pub mod settings {}
 
 #[doc = include_str!("threats.md")]
 pub mod threats {}

@@ -1,5 +1,7 @@
 //! The axum example as a user starts it: a process with an environment, called over a socket.
 
+use std::time::SystemTime;
+
 use http_body_util::Empty;
 use hyper_util::{client::legacy::Client, rt::TokioExecutor};
 use serde_json::{Value, json};
@@ -56,13 +58,17 @@ async fn it_trusts_the_instance_that_the_environment_names() {
     let issuer = TestIssuer::start().await.expect("a socket");
     let token = issuer.token("user_bob").sign();
     let pem = issuer.public_key_pem();
+    let with_version = format!("{}/v1/", issuer.url());
     for variables in [
         vec![("CLERK_FRONTEND_API_URL", issuer.url())],
         vec![("CLERK_JWT_KEY", pem.as_str())],
         vec![("CLERK_SECRET_KEY", "sk_test_abc"), ("CLERK_API_URL", issuer.url())],
+        vec![("CLERK_SECRET_KEY", "sk_test_abc"), ("CLERK_API_URL", &with_version)],
+        // `clerk.test.invalid$`: the key names no host that exists, so its keys come from the proxy.
+        vec![("CLERK_PROXY_URL", issuer.url()), ("CLERK_PUBLISHABLE_KEY", "pk_test_Y2xlcmsudGVzdC5pbnZhbGlkJA")],
         vec![
             ("CLERK_FRONTEND_API_URL", issuer.url()),
-            ("CLERK_AUTHORIZED_PARTIES", "https://a.example,https://app.test.example"),
+            ("CLERK_AUTHORIZED_PARTIES", "https://a.example, HTTPS://App.Test.Example:443"),
         ],
         vec![("CLERK_FRONTEND_API_URL", issuer.url()), ("CLERK_JWKS_REFRESH_SECONDS", "1")],
     ] {
@@ -79,6 +85,18 @@ async fn it_trusts_the_instance_that_the_environment_names() {
     assert_eq!(issuer.last_authorization(), None);
     let parties = [("CLERK_FRONTEND_API_URL", issuer.url()), ("CLERK_AUTHORIZED_PARTIES", "https://a.example")];
     assert_eq!(start(&parties).ask("/protected", Some(&token)).await.0, 401);
+}
+
+#[tokio::test]
+async fn the_clock_skew_is_read_in_seconds() {
+    let issuer = TestIssuer::start().await.expect("a socket");
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("a time after 1970").as_secs();
+    let expired =
+        issuer.token("user_bob").claim("iat", now - 180).claim("nbf", now - 180).claim("exp", now - 60).sign();
+    for (seconds, status) in [("300", 200), ("0", 401)] {
+        let variables = [("CLERK_FRONTEND_API_URL", issuer.url()), ("CLERK_CLOCK_SKEW_SECONDS", seconds)];
+        assert_eq!(start(&variables).ask("/protected", Some(&expired)).await.0, status, "{seconds}");
+    }
 }
 
 #[tokio::test]

@@ -1,5 +1,7 @@
 //! The examples as a user starts them, and the README that shows them.
 
+#![allow(clippy::duplicate_mod, reason = "each example is a crate of its own with the file that ends it")]
+
 #[path = "../support/mod.rs"]
 mod support;
 
@@ -7,4 +9,5 @@ mod apps;
 mod axum;
 mod process;
 mod readme;
+mod settings;
 mod tonic;

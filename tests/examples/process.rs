@@ -46,7 +46,8 @@ pub(crate) fn assert_names_bad_settings(name: &str) {
     for (variable, value, setting) in [
         ("PORT", "hunter2", "PORT"),
         ("PORT", "65536", "PORT"),
-        ("PORT", "", "PORT"),
+        ("PORT", "-1", "PORT"),
+        ("PORT", "80 80", "PORT"),
         ("CLERK_PUBLISHABLE_KEY", "hunter2", "CLERK_PUBLISHABLE_KEY"),
         ("CLERK_FRONTEND_API_URL", "http://hunter2.example", "CLERK_FRONTEND_API_URL"),
         ("CLERK_JWT_KEY", "hunter2!", "CLERK_JWT_KEY"),
@@ -54,6 +55,8 @@ pub(crate) fn assert_names_bad_settings(name: &str) {
         ("CLERK_AUTHORIZED_PARTIES", "", "CLERK_AUTHORIZED_PARTIES"),
         ("CLERK_AUTHORIZED_PARTIES", "https://a.example", "CLERK_FRONTEND_API_URL"),
         ("CLERK_JWKS_REFRESH_SECONDS", "0", "CLERK_JWKS_REFRESH_SECONDS"),
+        ("CLERK_CLOCK_SKEW_SECONDS", "hunter2", "CLERK_CLOCK_SKEW_SECONDS"),
+        ("CLERK_PROXY_URL", "/hunter2", "CLERK_PROXY_URL"),
         ("CLERK_SECRET_KEY", "hunter2", "CLERK_SECRET_KEY"),
         ("CLERK_API_URL", "hunter2://", "CLERK_API_URL"),
     ] {
@@ -64,11 +67,25 @@ pub(crate) fn assert_names_bad_settings(name: &str) {
 /// Asserts that the example ends with one line that names `setting` and contains no secret.
 #[track_caller]
 pub(crate) fn assert_rejects(name: &str, variables: &[(&str, &str)], setting: &str) {
-    let output = command(name, variables).output().expect(BUILT);
-    assert_eq!(output.status.code(), Some(2), "{variables:?}");
+    let said = error_line(name, &[], variables);
+    assert!(said.contains(setting) && !said.contains("hunter2"), "{said}");
+}
+
+/// The line with which the example ends: after `error: `, with exit code 2 and nothing else printed.
+#[track_caller]
+pub(crate) fn error_line(name: &str, arguments: &[&str], variables: &[(&str, &str)]) -> String {
+    let mut child = command(name, variables).args(arguments).spawn().expect(BUILT);
+    let mut printed = String::new();
+    BufReader::new(child.stdout.take().expect("its output")).read_line(&mut printed).expect("UTF-8");
+    if !printed.is_empty() {
+        let _ = child.kill();
+    }
+    let output = child.wait_with_output().expect("its end");
+    assert_eq!(printed, "", "it started: {variables:?}");
     let said = String::from_utf8(output.stderr).expect("UTF-8");
-    assert!(said.lines().count() == 1 && said.contains(setting), "{said}");
-    assert!(!said.contains("hunter2") && output.stdout.is_empty(), "{said}");
+    assert_eq!(output.status.code(), Some(2), "{variables:?}: {said}");
+    assert!(said.ends_with('\n') && said.lines().count() == 1, "{said}");
+    said.trim_end_matches('\n').strip_prefix("error: ").expect("an error").to_owned()
 }
 
 fn command(name: &str, variables: &[(&str, &str)]) -> Command {

@@ -1,9 +1,6 @@
 //! The tonic example as a user starts it: a process with an environment, called over a socket.
 
-use std::{
-    net::{Ipv4Addr, TcpListener},
-    time::{Duration, SystemTime},
-};
+use std::time::{Duration, SystemTime};
 
 use tonic::{
     Code, Request, Status,
@@ -13,7 +10,7 @@ use tonic_health::pb::{HealthCheckRequest, health_check_response::ServingStatus,
 use tower_clerk::testing::TestIssuer;
 
 use self::whoami::{CreateInvoiceRequest, User, WatchRequest, WhoAmIRequest, who_am_i_client::WhoAmIClient};
-use super::process::{Example, assert_names_bad_settings, assert_rejects};
+use super::process::{Example, assert_names_bad_settings};
 use crate::support::{
     grpc::{self, codes},
     system_clock_issuer,
@@ -159,11 +156,4 @@ async fn it_listens_although_the_issuer_is_down() {
 #[test]
 fn a_bad_setting_exits_with_one_line_that_names_it() {
     assert_names_bad_settings("tonic");
-}
-
-#[test]
-fn a_port_in_use_exits_with_an_error() {
-    let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a socket");
-    let port = taken.local_addr().expect("an address").port().to_string();
-    assert_rejects("tonic", &[("PORT", &port)], "PORT");
 }

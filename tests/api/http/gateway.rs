@@ -89,6 +89,21 @@ fn a_variable_that_is_blank_counts_as_not_set() {
 }
 
 #[test]
+fn a_bad_url_names_the_field_the_variable_and_what_to_do() {
+    let document = policy(&json!({ "frontendApiUrl": "$env(CLERK_FRONTEND_API_URL)" })).to_string();
+    let key_set = "https://clerk.example.com/.well-known/jwks.json";
+    let error = GatewayPolicy::from_json_with(&document, None, |_| Some(key_set.to_owned())).expect_err("a document");
+    assert_eq!(
+        error.to_string(),
+        "handler.options.frontendApiUrl (CLERK_FRONTEND_API_URL) must be the base URL, without /.well-known/ and all \
+         after it"
+    );
+    let written = policy(&json!({ "frontendApiUrl": key_set })).to_string();
+    let error = GatewayPolicy::from_json(&written).expect_err("a document");
+    assert!(error.to_string().starts_with("handler.options.frontendApiUrl must be the base URL"), "{error}");
+}
+
+#[test]
 fn an_error_names_the_field_and_not_the_value() {
     let good = policy(&json!({ "frontendApiUrl": "https://a.example" }));
     let with = |pointer: &str, value: Value| {

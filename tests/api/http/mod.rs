@@ -5,6 +5,7 @@ mod credentials;
 mod extractors;
 mod gateway;
 mod modes;
+mod proxy;
 mod rejections;
 mod several_cookies;
 mod sources;

@@ -167,6 +167,22 @@ fn azp_is_compared_with_the_parties_byte_for_byte() {
 }
 
 #[test]
+fn parties_match_the_azp_that_a_browser_sends() {
+    for (party, azp) in [
+        ("https://App.Example.com", "https://app.example.com"),
+        ("HTTPS://app.example.com:443", "https://app.example.com"),
+        ("http://app.example.com:0080", "http://app.example.com"),
+        ("http://[0:0:0:0:0:0:0:1]:3000", "http://[::1]:3000"),
+    ] {
+        let verified = verify_with(&token().authorized_party(azp).sign(), |config| config.authorized_parties([party]));
+        assert!(verified.is_ok(), "{party}");
+        let as_written = token().authorized_party(party).sign();
+        let rejected = verify_with(&as_written, |config| config.authorized_parties([party]));
+        assert_eq!(rejected.err(), Some(VerifyErrorKind::InvalidAuthorizedParty), "{party}");
+    }
+}
+
+#[test]
 fn a_missing_azp_is_rejected_with_parties_unless_allowed() {
     let without = token().without_claim("azp").sign();
     let rejected = verify_with(&without, |config| config.authorized_parties(["https://a.example"]));
