@@ -140,7 +140,7 @@ mod tests {
                 let mut polls = 0;
                 poll_fn(|_| {
                     polls += 1;
-                    if polls > output % 3 { Poll::Ready(()) } else { Poll::Pending }
+                    if polls > 1 + output % 3 { Poll::Ready(()) } else { Poll::Pending }
                 })
                 .await;
                 now.set(now.get() - 1);

@@ -199,7 +199,7 @@ async fn an_unknown_issuer_is_resolved_again_after_a_minute() {
 
 /// Lets a lookup without waiters end.
 #[tokio::test]
-async fn a_token_waiting_for_keys_is_verified_by_the_instance_that_is_current_after_the_wait() {
+async fn a_token_waiting_for_keys_is_verified_by_the_instance_after_the_wait() {
     let a = Tenant::new("a");
     let source = GatedSource::new();
     source.once(Reply::document(a.issuer.jwks()));

@@ -78,7 +78,7 @@ async fn tenants_resolved_ahead_pass_in_a_flood_from_the_start() {
 }
 
 #[tokio::test]
-async fn tenants_pass_in_a_flood_from_the_start_if_the_limits_are_above_it() {
+async fn tenants_pass_in_a_flood_if_the_limits_are_above_it() {
     let (clock, tenants) = (ManualClock::new(), tenants());
     let limits = ResolverLimits::new().unknown_issuer_burst(5000).unknown_issuers_per_second(5000);
     let verifier = records(&tenants).builder(&clock).resolver_limits(limits).build().expect("a verifier");
@@ -105,7 +105,7 @@ impl InstanceResolver for Listed {
 }
 
 #[tokio::test]
-async fn tenants_pass_in_a_flood_from_the_start_if_the_resolver_turns_strangers_away() {
+async fn tenants_pass_in_a_flood_if_the_resolver_turns_strangers_away() {
     let (clock, tenants) = (ManualClock::new(), tenants());
     let records = records(&tenants);
     let issuers = tenants.iter().map(|tenant| tenant.url.clone()).collect();

@@ -62,7 +62,7 @@ async fn a_herd_under_a_late_set_waits_for_one_fetch() {
 }
 
 #[tokio::test]
-async fn while_the_source_hangs_requests_wait_for_its_timeout_once_and_then_pass() {
+async fn while_the_source_hangs_requests_wait_once_and_then_pass() {
     let harness = Harness::warm_with(|config| config.jwks_timeout(millis(100))).await;
     let cached = key(0).token();
     assert_eq!(harness.verify(&cached).await, Ok(()));
@@ -135,9 +135,9 @@ async fn forged_tokens_do_not_wait_for_the_refresh_of_a_late_set() {
 }
 
 #[tokio::test]
-async fn a_key_replaced_under_its_kid_while_the_service_was_idle_is_found_by_the_first_token() {
+async fn a_key_replaced_under_its_kid_in_an_idle_time_is_found() {
     let (harness, successor) = (Harness::warm().await, key(1).under("ins_0"));
-    harness.publish(&[successor.clone()]);
+    harness.publish(std::slice::from_ref(&successor));
     idle(&harness).await;
     assert_eq!(within(harness.verify(&successor.token())).await, Ok(()));
     assert_eq!(harness.verify(&key(0).token()).await, Err(VerifyErrorKind::InvalidSignature));
@@ -215,7 +215,7 @@ async fn try_verify_does_not_wait_for_the_refresh_of_a_late_set() {
 }
 
 #[tokio::test]
-async fn a_token_that_waits_for_a_late_set_waits_again_if_the_keys_are_forgotten() {
+async fn a_token_waiting_for_a_late_set_waits_again_for_forgotten_keys() {
     let harness = Harness::warm().await;
     harness.source.hold();
     idle(&harness).await;

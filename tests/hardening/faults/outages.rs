@@ -72,6 +72,7 @@ async fn a_server_that_returns_is_fetched_from_in_the_background() {
 async fn a_set_past_the_stale_limit_is_not_served() {
     let mut instance = Instance::warm(PATIENT, keys()).await;
     instance.server.go_down().await;
+    instance.refresh_failure().await;
     instance.clock.advance(DAY - INTERVAL - Duration::from_nanos(1));
     instance.refresh_failure().await;
     assert_eq!(instance.verifier.keys_status().keys, 1);
