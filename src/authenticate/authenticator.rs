@@ -114,7 +114,7 @@ impl Authenticator {
             Decision::Respond(response) => Decision::Respond(response),
             Decision::Wait(pending) => match self.park(request) {
                 Ok(permit) => Decision::Wait((pending, permit)),
-                Err(error) => self.decide(Err(Unauthenticated::new(error, pending.origin)), request),
+                Err(error) => self.decide_without_waiting(pending, error, request),
             },
         }
     }
@@ -148,6 +148,27 @@ impl Authenticator {
             Authentication::Wait(pending) => return Decision::Wait(pending),
         };
         self.decide(admitted, request)
+    }
+
+    /// Decides about a request that cannot wait.
+    ///
+    /// If its token is valid with keys that are late, it is accepted with these, as during an outage: others have taken
+    /// all that may wait, and must not lock its user out.
+    fn decide_without_waiting<B, W>(
+        &self,
+        pending: PendingCredential,
+        error: VerifyError,
+        request: &mut Request<B>,
+    ) -> Decision<W> {
+        let origin = pending.origin;
+        if let Some(mut pending) = pending.without_late_wait() {
+            match self.verify(request, Some(&mut pending)) {
+                Decision::Forward => return Decision::Forward,
+                Decision::Respond(response) => return Decision::Respond(response),
+                Decision::Wait(_) => {}
+            }
+        }
+        self.decide(Err(Unauthenticated::new(error, origin)), request)
     }
 
     fn decide<B, W>(&self, admitted: Result<(), Unauthenticated>, request: &mut Request<B>) -> Decision<W> {
@@ -284,7 +305,9 @@ fn mark_sensitive(headers: &mut HeaderMap, name: &HeaderName) {
 
 /// The memory that a parked request takes, in bytes: its target, its headers, and what surrounds them.
 fn parked_size<B>(request: &Request<B>) -> usize {
-    let target = request.uri().path_and_query().map_or(0, |target| target.as_str().len());
+    let uri = request.uri();
+    let target = uri.path_and_query().map_or(0, |target| target.as_str().len());
+    let target = target.saturating_add(uri.authority().map_or(0, |authority| authority.as_str().len()));
     let headers = request.headers().iter();
     headers.fold(target.saturating_add(REQUEST_OVERHEAD), |sum, (name, value)| {
         sum.saturating_add(name.as_str().len()).saturating_add(value.len()).saturating_add(HEADER_OVERHEAD)

@@ -23,7 +23,8 @@ impl IssuerUrl {
         &self.0
     }
 
-    /// Parses an issuer, for tests of an [`InstanceResolver`](crate::verify::InstanceResolver).
+    /// Parses an issuer of your own records, to [forget](crate::Verifier::forget_instance) its instance or to
+    /// [look it up ahead](crate::Verifier::resolve_ahead), and for tests of a resolver.
     ///
     /// ```
     /// use tower_clerk::config::IssuerUrl;
@@ -40,6 +41,25 @@ impl IssuerUrl {
     pub fn parse(text: &str) -> Result<Self, ConfigError> {
         Self::from_claim(text, false)
             .ok_or_else(|| ConfigError::invalid("issuer", "must be an https URL in its normal form"))
+    }
+
+    /// As [`parse`](Self::parse), for a verifier that
+    /// [allows local issuers](crate::verify::VerifierBuilder::allow_local_issuers).
+    ///
+    /// ```
+    /// use tower_clerk::config::IssuerUrl;
+    ///
+    /// let issuer = IssuerUrl::parse_local("http://127.0.0.1:8080")?;
+    /// assert_eq!(issuer.as_str(), "http://127.0.0.1:8080");
+    /// assert!(IssuerUrl::parse("http://127.0.0.1:8080").is_err());
+    /// # Ok::<(), tower_clerk::ConfigError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::Invalid`] if no resolver would receive it from a token.
+    pub fn parse_local(text: &str) -> Result<Self, ConfigError> {
+        Self::from_claim(text, true).ok_or_else(|| ConfigError::invalid("issuer", "must be a URL in its normal form"))
     }
 
     /// Parses the `iss` of a token; `None` if it is not in the form that [`HttpUrl`] normalizes to.

@@ -26,7 +26,7 @@ use crate::{
 /// The candidates of one source, in the order in which they were found. One alone is not examined before it is needed:
 /// most requests have one cookie, and its token is cached.
 #[derive(Default)]
-pub(super) struct Candidates<'a> {
+pub(super) struct CookieCandidates<'a> {
     list: [Option<Candidate<'a>>; MAX_CANDIDATES],
     examined: usize,
     /// Whether those without a suffix are tried first.
@@ -43,18 +43,18 @@ pub(super) struct Candidate<'a> {
 }
 
 /// What the candidates of one source are worth.
-pub(super) enum Choice {
+pub(super) enum Choice<'a> {
     /// Two verify for different users.
     Ambiguous,
     Invalid(VerifyError),
     /// No candidate is left, as if there were no cookie.
     Missing,
     Verified(Claims),
-    /// The candidate with this index has to wait.
-    Wait(usize, PendingVerification),
+    /// The candidate with this text has to wait.
+    Wait(Cow<'a, str>, PendingVerification),
 }
 
-impl<'a> Candidates<'a> {
+impl<'a> CookieCandidates<'a> {
     /// The value that a closure found in the cookies.
     pub(super) fn one(text: Cow<'a, str>, verifier: &Verifier) -> Self {
         let mut candidates = Self::default();
@@ -106,7 +106,7 @@ impl<'a> Candidates<'a> {
     /// Verifies the candidates as far as possible without waiting, and chooses one.
     ///
     /// `waited` is from the last time, if the request has waited for one of them since.
-    pub(super) fn verify(mut self, verifier: &Verifier, waited: &mut Option<Waited>) -> Choice {
+    pub(super) fn verify(mut self, verifier: &Verifier, waited: &mut Option<Waited>) -> Choice<'a> {
         let was_examined = match self.iter().next() {
             None => return Choice::Missing,
             Some(Candidate { text, claimed: None, .. }) => match verifier.cached(text) {
@@ -131,7 +131,7 @@ impl<'a> Candidates<'a> {
                 None => self.attempt(index, text, claimed, verifier, waited),
             };
             match verification {
-                Verification::Pending(pending) => return Choice::Wait(index, pending),
+                Verification::Pending(pending) => return Choice::Wait(text.clone(), pending),
                 Verification::Ready(Ok(claims)) => match &verified {
                     Some(first) if !is_same_user(first, &claims) => return Choice::Ambiguous,
                     Some(_) => {}
@@ -168,16 +168,16 @@ impl<'a> Candidates<'a> {
         let mut of_same_issuer = self
             .in_order()
             .filter(|(other, _, other_claimed)| *other != index && other_claimed.issuer == claimed.issuer);
-        let sibling = of_same_issuer.find_map(|(other, ..)| waited.progress_of(other));
-        waited.attempt(index, sibling, verifier, text, &claimed.issuer)
+        let sibling = of_same_issuer.find_map(|(_, other, _)| waited.progress_of(other));
+        waited.attempt(sibling, verifier, text, &claimed.issuer)
     }
 
     /// The candidates with their indices, in the order in which they are tried. All must be examined.
-    fn in_order(&self) -> impl Iterator<Item = (usize, &str, &ClaimedToken)> {
+    fn in_order(&self) -> impl Iterator<Item = (usize, &Cow<'a, str>, &ClaimedToken)> {
         [self.is_plain_first, !self.is_plain_first].into_iter().flat_map(|is_plain| {
             self.list.iter().enumerate().filter_map(move |(index, candidate)| {
                 let candidate = candidate.as_ref().filter(|candidate| candidate.suffix.is_none() == is_plain)?;
-                Some((index, candidate.text.as_ref(), candidate.claimed.as_ref()?))
+                Some((index, &candidate.text, candidate.claimed.as_ref()?))
             })
         })
     }

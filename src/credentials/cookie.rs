@@ -7,7 +7,7 @@ use http::{HeaderMap, header::COOKIE};
 use memchr::memchr;
 use percent_encoding::percent_decode;
 
-use super::candidates::{Candidate, Candidates};
+use super::candidates::{Candidate, CookieCandidates};
 use crate::{
     config::ClerkConfig,
     jwt::sha1,
@@ -31,8 +31,8 @@ pub(super) fn session_cookies<'a>(
     headers: &'a HeaderMap,
     applications: &[SuffixedCookies],
     verifier: &Verifier,
-) -> Candidates<'a> {
-    let mut candidates = Candidates::default();
+) -> CookieCandidates<'a> {
+    let mut candidates = CookieCandidates::default();
     let mut signed_out = Vec::new();
     for (index, application) in applications.iter().enumerate() {
         let is_emptied = candidates.add_all(headers, &application.session, Some(index), verifier);
@@ -53,8 +53,8 @@ pub(super) fn session_cookies<'a>(
 }
 
 /// The tokens in the cookies with this name.
-pub(super) fn cookies<'a>(headers: &'a HeaderMap, name: &str, verifier: &Verifier) -> Candidates<'a> {
-    let mut candidates = Candidates::default();
+pub(super) fn cookies<'a>(headers: &'a HeaderMap, name: &str, verifier: &Verifier) -> CookieCandidates<'a> {
+    let mut candidates = CookieCandidates::default();
     candidates.add_all(headers, name, None, verifier);
     candidates
 }
@@ -70,7 +70,7 @@ fn values<'a>(headers: &'a HeaderMap, name: &str) -> impl Iterator<Item = &'a [u
 ///
 /// The rules are those of the SDKs, for the first token of each. Front ends of different versions leave different
 /// combinations behind: old ones write the plain cookies alone, new ones both.
-fn is_plain_first(headers: &HeaderMap, applications: &[SuffixedCookies], candidates: &Candidates<'_>) -> bool {
+fn is_plain_first(headers: &HeaderMap, applications: &[SuffixedCookies], candidates: &CookieCandidates<'_>) -> bool {
     let suffixed = candidates.iter().find(|candidate| candidate.suffix.is_some());
     let plain = candidates.iter().find(|candidate| candidate.suffix.is_none());
     let (
@@ -121,7 +121,7 @@ impl SuffixedCookies {
     }
 }
 
-impl<'a> Candidates<'a> {
+impl<'a> CookieCandidates<'a> {
     /// Adds the tokens in the cookies with this name. Returns whether one of the cookies is empty.
     ///
     /// Fields are split on the delimiters of RFC 6265 first and percent-decoded after, so an encoded `;` cannot add a

@@ -2,37 +2,44 @@
 
 use std::{
     future::Future,
+    hash::{BuildHasher, RandomState},
     pin::Pin,
     task::{Context, Poll, ready},
 };
 
-use super::credential::{CredentialOrigin, MAX_CANDIDATES};
+use super::credential::CredentialOrigin;
 use crate::verify::{PendingVerification, Progress, Verification, Verifier, VerifyError};
 
 /// A wait for one of the tokens of a request. After it, [`TokenSources::verify`](super::TokenSources::verify) reads the
 /// tokens from the request again.
 pub(crate) struct PendingCredential {
     wait: PendingVerification,
-    index: usize,
+    /// The [key](Waited::key) of the token that waits.
+    key: u64,
     pub(crate) origin: CredentialOrigin,
     /// `None` once it was taken.
     waited: Option<Box<Waited>>,
 }
 
 /// What is kept of the tokens of a request while it waits. The tokens themselves stay in its headers.
+///
+/// They are told apart by a hash of their text, and not by their position: after the wait, one more cookie may count as
+/// absent, because the resolver says something else about its issuer.
 #[derive(Default)]
 pub(super) struct Waited {
     /// The index of the source whose token waits. Those before it have none.
     pub(super) source: usize,
     /// Whether the request has waited for the resolver.
     has_looked_up: bool,
-    tokens: [Token; MAX_CANDIDATES],
+    hasher: RandomState,
+    /// One for each token that was tried: a few, since a source has few candidates.
+    tokens: Vec<Token>,
 }
 
-/// How far one token of the source came.
-#[derive(Default)]
+/// How far one token came.
 struct Token {
-    /// `None` if it was not tried yet.
+    key: u64,
+    /// `None` if it was not tried yet, or waits.
     progress: Option<Progress>,
     /// Why its wait failed. That is final: it does not wait again.
     failure: Option<VerifyError>,
@@ -41,20 +48,29 @@ struct Token {
 impl PendingCredential {
     pub(super) fn new(
         wait: PendingVerification,
-        index: usize,
+        text: &str,
         source: usize,
         origin: CredentialOrigin,
         waited: Option<Waited>,
     ) -> Self {
         let waited = waited.unwrap_or_default();
         let has_looked_up = waited.has_looked_up || wait.is_lookup;
-        Self { wait, index, origin, waited: Some(Box::new(Waited { source, has_looked_up, ..waited })) }
+        let key = waited.key(text);
+        Self { wait, key, origin, waited: Some(Box::new(Waited { source, has_looked_up, ..waited })) }
+    }
+
+    /// The same request if it cannot wait, and its token is valid with keys that are late: it takes these.
+    pub(crate) fn without_late_wait(mut self) -> Option<Self> {
+        let waited = self.waited.as_mut().filter(|_| self.wait.is_late)?;
+        waited.token(self.key).progress = Some(Progress::late());
+        Some(self)
     }
 
     /// Waits.
     pub(crate) fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
         let end = ready!(Pin::new(&mut self.wait).poll(context));
-        if let Some(token) = self.waited.as_mut().and_then(|waited| waited.tokens.get_mut(self.index)) {
+        if let Some(waited) = self.waited.as_mut() {
+            let token = waited.token(self.key);
             match end {
                 Ok(progress) => token.progress = Some(progress),
                 Err(error) => token.failure = Some(error),
@@ -69,50 +85,60 @@ impl PendingCredential {
 }
 
 impl Waited {
-    /// The source had no token: the next one starts anew, but within what one request may cost.
-    pub(super) fn next_source(&mut self) {
-        self.tokens = Default::default();
+    fn key(&self, text: &str) -> u64 {
+        self.hasher.hash_one(text)
+    }
+
+    /// The token with this key.
+    fn token(&mut self, key: u64) -> &mut Token {
+        let index = self.tokens.iter().position(|token| token.key == key).unwrap_or(self.tokens.len());
+        if index == self.tokens.len() {
+            self.tokens.push(Token { key, progress: None, failure: None });
+        }
+        &mut self.tokens[index]
     }
 
     /// What a token may take over from another one of the same issuer.
-    pub(super) fn progress_of(&self, index: usize) -> Option<Progress> {
-        Some(self.tokens.get(index)?.progress.as_ref()?.for_another_token())
+    pub(super) fn progress_of(&self, text: &str) -> Option<Progress> {
+        let key = self.key(text);
+        let token = self.tokens.iter().find(|token| token.key == key)?;
+        Some(token.progress.as_ref()?.for_another_token())
     }
 
     /// Verifies the token of a source that has at most one. The rule of [`attempt`](Self::attempt) about the resolver
     /// holds for it too, after a cookie that waited.
     pub(super) fn resume(&mut self, verifier: &Verifier, text: &str) -> Verification {
-        let [token, ..] = &mut self.tokens;
+        let (has_looked_up, key) = (self.has_looked_up, self.key(text));
+        let token = self.token(key);
         if let Some(error) = &token.failure {
             return Verification::Ready(Err(error.clone()));
         }
         let progress = token.progress.get_or_insert_default();
         let needs_lookup = || verifier.claimed(text).is_some_and(|claimed| verifier.needs_lookup(&claimed.issuer));
-        if self.has_looked_up && !progress.has_instance() && needs_lookup() {
+        if has_looked_up && !progress.has_instance() && needs_lookup() {
             return Verification::Ready(Err(verifier.no_lookup()));
         }
         verifier.resume(text, progress)
     }
 
-    /// Verifies the token with this index, which is not cached. It goes on from where it stopped, or else from
-    /// `sibling`.
+    /// Verifies a token that is not cached. It goes on from where it stopped, or else from `sibling`.
     ///
     /// A request waits for the resolver once. The client may have made up all issuers, and the limits on calls of the
     /// resolver are shared with others.
     pub(super) fn attempt(
         &mut self,
-        index: usize,
         sibling: Option<Progress>,
         verifier: &Verifier,
         text: &str,
         issuer: &str,
     ) -> Verification {
-        let Some(token) = self.tokens.get_mut(index) else { return verifier.attempt(text, &mut Progress::default()) };
+        let (has_looked_up, key) = (self.has_looked_up, self.key(text));
+        let token = self.token(key);
         if let Some(error) = &token.failure {
             return Verification::Ready(Err(error.clone()));
         }
         let progress = token.progress.get_or_insert_with(|| sibling.unwrap_or_default());
-        if self.has_looked_up && !progress.has_instance() && verifier.needs_lookup(issuer) {
+        if has_looked_up && !progress.has_instance() && verifier.needs_lookup(issuer) {
             return Verification::Ready(Err(verifier.no_lookup()));
         }
         verifier.attempt(text, progress)

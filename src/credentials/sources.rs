@@ -9,7 +9,7 @@ use http::{
 
 use super::{
     CredentialLocation, CredentialOrigin, Kind, TokenSource, bearer,
-    candidates::{Candidates, Choice},
+    candidates::{Choice, CookieCandidates},
     cookie::{SuffixedCookies, cookies, session_cookies},
     credential::{SourceValue, is_b64token},
     cross_site::{CrossSitePolicy, CrossSiteVerdict},
@@ -145,7 +145,7 @@ impl TokenSources {
                 _ if must_be_b64token && !is_b64token(&text) => Authentication::Malformed,
                 Verification::Ready(Err(error)) => Authentication::Invalid(error, origin),
                 Verification::Pending(wait) => {
-                    Authentication::Wait(PendingCredential::new(wait, 0, index, origin, waited))
+                    Authentication::Wait(PendingCredential::new(wait, &text, index, origin, waited))
                 }
             };
         }
@@ -162,12 +162,14 @@ impl TokenSources {
         })
     }
 
-    fn candidates<'a>(&self, kind: &Kind, headers: &'a HeaderMap, verifier: &Verifier) -> Candidates<'a> {
+    fn candidates<'a>(&self, kind: &Kind, headers: &'a HeaderMap, verifier: &Verifier) -> CookieCandidates<'a> {
         match kind {
             Kind::Cookie(name) => cookies(headers, name, verifier),
-            Kind::CustomCookie(find) => find(headers).map(|text| Candidates::one(text, verifier)).unwrap_or_default(),
+            Kind::CustomCookie(find) => {
+                find(headers).map(|text| CookieCandidates::one(text, verifier)).unwrap_or_default()
+            }
             Kind::SessionCookie => session_cookies(headers, &self.suffixed_cookies, verifier),
-            Kind::Authorization | Kind::Custom(_) | Kind::Header(_) => Candidates::default(),
+            Kind::Authorization | Kind::Custom(_) | Kind::Header(_) => CookieCandidates::default(),
         }
     }
 
@@ -177,7 +179,7 @@ impl TokenSources {
     /// browser cause fetches or cost signatures.
     fn verify_cookie(
         &self,
-        mut candidates: Candidates<'_>,
+        mut candidates: CookieCandidates<'_>,
         verifier: &Verifier,
         method: &Method,
         headers: &HeaderMap,
@@ -197,13 +199,10 @@ impl TokenSources {
         Some(match candidates.verify(verifier, waited) {
             Choice::Ambiguous => Authentication::AmbiguousCookies,
             Choice::Invalid(error) => Authentication::Invalid(error, origin),
-            Choice::Missing => {
-                waited.iter_mut().for_each(Waited::next_source);
-                return None;
-            }
+            Choice::Missing => return None,
             Choice::Verified(claims) => Authentication::Verified(claims, origin),
-            Choice::Wait(index, wait) => {
-                Authentication::Wait(PendingCredential::new(wait, index, source, origin, waited.take()))
+            Choice::Wait(text, wait) => {
+                Authentication::Wait(PendingCredential::new(wait, &text, source, origin, waited.take()))
             }
         })
     }

@@ -232,15 +232,16 @@ impl ResolverCache {
     /// before the caller's reason to call this. The next request calls the resolver.
     ///
     /// The issuer is remembered: the application knows it, so it must not have to compete with made-up ones.
+    ///
+    /// An instance behind a proxy has several issuers. All of them are forgotten.
     pub(crate) fn forget(&self, issuer: &IssuerUrl) {
-        let known = {
+        let has_issuer = |known: &CachedInstance| known.instance.config.issuers().contains(&issuer.as_str());
+        let known: Vec<_> = {
             let mut calls = self.shared.calls();
-            if let Some(flight) = calls.in_flight.remove(issuer) {
-                flight.stop();
-            }
-            self.shared.unknown.invalidate(issuer);
-            self.shared.remembered.insert(issuer.clone(), ());
-            self.shared.known.remove(issuer)
+            let cached = self.shared.known.iter().filter(|(_, known)| has_issuer(known));
+            let others: Vec<_> = cached.map(|(other, _)| IssuerUrl::clone(&other)).collect();
+            let issuers = others.iter().chain([issuer]);
+            issuers.filter_map(|issuer| self.shared.forget(&mut calls, issuer)).collect()
         };
         known.iter().for_each(|known| known.forget_keys());
     }
@@ -250,10 +251,10 @@ impl ResolverCache {
         let known: Vec<_> = {
             let mut calls = self.shared.calls();
             calls.in_flight.drain().for_each(|(_, flight)| flight.stop());
+            // One by one: `invalidate_all` of moka compares times of its own clock, and may miss an entry of this moment.
             self.shared.unknown.iter().for_each(|(issuer, _)| self.shared.unknown.invalidate(&*issuer));
             let issuers: Vec<_> = self.shared.known.iter().map(|(issuer, _)| issuer).collect();
-            issuers.iter().for_each(|issuer| self.shared.remembered.insert(IssuerUrl::clone(issuer), ()));
-            issuers.iter().filter_map(|issuer| self.shared.known.remove(&**issuer)).collect()
+            issuers.iter().filter_map(|issuer| self.shared.forget(&mut calls, issuer)).collect()
         };
         known.iter().for_each(|known| known.forget_keys());
     }
@@ -282,7 +283,7 @@ impl ResolverCache {
     }
 
     /// The number of calls that may run at once.
-    pub(crate) fn calls_at_once(&self) -> usize {
+    pub(crate) fn max_concurrent_calls(&self) -> usize {
         self.shared.rules.limits.calls()
     }
 
@@ -321,6 +322,16 @@ impl Shared {
             // Ignored: a refresh that cannot start now is tried again by a later request.
             let _ = Self::call(shared, issuer, now, CallKind::Refresh);
         }
+    }
+
+    /// Forgets one issuer, and returns its instance. The caller holds the lock.
+    fn forget(&self, calls: &mut Calls, issuer: &IssuerUrl) -> Option<Arc<CachedInstance>> {
+        if let Some(flight) = calls.in_flight.remove(issuer) {
+            flight.stop();
+        }
+        self.unknown.invalidate(issuer);
+        self.remembered.insert(issuer.clone(), ());
+        self.known.remove(issuer)
     }
 
     /// Waits for a call, one of the caller's own or one in flight.
@@ -498,7 +509,8 @@ impl Shared {
         }
     }
 
-    /// Makes an instance ready for use. If it equals the cached one, its keys are kept.
+    /// Makes an instance ready for use. If it equals the cached one, also under another of its issuers, its keys are
+    /// kept.
     ///
     /// The instance must have the issuer that was asked for. Otherwise a mistake in the records, such as a wrong join,
     /// would let the keys of one tenant verify the tokens of another.
@@ -506,8 +518,12 @@ impl Shared {
         if !instance.config.issuers().contains(&issuer.as_str()) {
             return Err(ResolveError::new("the resolver returned an instance with another issuer"));
         }
-        let before = self.known.get(issuer).filter(|known| known.instance.is_same(&instance));
-        let trusted = match before {
+        let issuers = instance.config.issuers().into_iter();
+        let cached = issuers.filter_map(|issuer| {
+            let issuer = IssuerUrl::from_claim(issuer, self.rules.allow_local_issuers)?;
+            self.known.get(&issuer)
+        });
+        let trusted = match cached.into_iter().find(|known| known.instance.is_same(&instance)) {
             Some(known) => Arc::clone(&known.trusted),
             None => {
                 let mut limited = instance.clone();
@@ -547,8 +563,8 @@ impl Shared {
     }
 
     fn is_unknown(&self, issuer: &IssuerUrl, now: Moment) -> bool {
-        let age = self.unknown.get(issuer).and_then(|since| now.monotonic.checked_sub(since));
-        age.is_some_and(|age| age < NEGATIVE_TTL)
+        // The difference: the caller may have read the clock before the call ended.
+        self.unknown.get(issuer).is_some_and(|since| now.monotonic.abs_diff(since) < NEGATIVE_TTL)
     }
 
     fn now(&self) -> Moment {

@@ -16,13 +16,13 @@ use crate::{config::ConfigError, places::Places, rate_limit::RateLimit};
 /// let in_memory = ResolverLimits::new().unknown_issuer_burst(10_000).unknown_issuers_per_second(10_000);
 /// assert!(VerifierBuilder::new().resolver(resolver).resolver_limits(in_memory).build().is_ok());
 ///
-/// let none = ResolverLimits::new().calls_at_once(0);
+/// let none = ResolverLimits::new().max_concurrent_calls(0);
 /// assert!(VerifierBuilder::new().resolver(resolver).resolver_limits(none).build().is_err());
 /// ```
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[must_use]
 pub struct ResolverLimits {
-    calls_at_once: usize,
+    max_concurrent_calls: usize,
     unknown_issuer_burst: u32,
     unknown_issuers_per_second: u32,
 }
@@ -31,15 +31,15 @@ impl ResolverLimits {
     /// Returns the defaults: 16 calls at once, and for unknown issuers 64 calls at once and 10 more a second.
     pub const fn new() -> Self {
         Self {
-            calls_at_once: CALLS_AT_ONCE,
+            max_concurrent_calls: CALLS_AT_ONCE,
             unknown_issuer_burst: UNKNOWN_ISSUER_BURST,
             unknown_issuers_per_second: UNKNOWN_ISSUERS_PER_SECOND,
         }
     }
 
     /// Sets how many calls run at once. A quarter of them is kept for issuers that the resolver knew before.
-    pub const fn calls_at_once(self, calls: usize) -> Self {
-        Self { calls_at_once: calls, ..self }
+    pub const fn max_concurrent_calls(self, calls: usize) -> Self {
+        Self { max_concurrent_calls: calls, ..self }
     }
 
     /// Sets how many calls for unknown issuers may start at once after a pause.
@@ -53,7 +53,7 @@ impl ResolverLimits {
     }
 
     pub(crate) fn check(self) -> Result<Self, ConfigError> {
-        if self.calls_at_once == 0 || self.unknown_issuer_burst == 0 || self.unknown_issuers_per_second == 0 {
+        if self.max_concurrent_calls == 0 || self.unknown_issuer_burst == 0 || self.unknown_issuers_per_second == 0 {
             return Err(ConfigError::invalid("resolver_limits", "must all be at least 1"));
         }
         Ok(self)
@@ -61,13 +61,13 @@ impl ResolverLimits {
 
     /// The number of calls at once.
     pub(super) fn calls(self) -> usize {
-        self.calls_at_once
+        self.max_concurrent_calls
     }
 
     /// Places for calls: class 0 for issuers that the resolver knew, class 1 for all others.
     pub(super) fn places(self) -> Places<2> {
-        let reserved = self.calls_at_once / RESERVED_PART;
-        Places::new([self.calls_at_once, self.calls_at_once - reserved])
+        let reserved = self.max_concurrent_calls / RESERVED_PART;
+        Places::new([self.max_concurrent_calls, self.max_concurrent_calls - reserved])
     }
 
     /// The rate of calls for unknown issuers.

@@ -26,10 +26,10 @@ pub(crate) struct FetchLimits {
 pub(super) enum FetchClass {
     /// The instance has keys: its users are served now, and a fetch keeps it so.
     HasKeys,
-    /// The instance has no keys, and no fetch of them has failed.
+    /// The instance has no keys yet.
     NoKeys,
-    /// The instance has no keys, and the last fetch of them failed: the next one may hang as long.
-    NoKeysAfterFailure,
+    /// The last fetch of the instance failed: the next one may hang as long. If it has keys, they stay in use.
+    AfterFailure,
 }
 
 impl FetchLimits {
@@ -45,7 +45,7 @@ impl FetchLimits {
         let class = match class {
             FetchClass::HasKeys => 0,
             FetchClass::NoKeys => 1,
-            FetchClass::NoKeysAfterFailure => 2,
+            FetchClass::AfterFailure => 2,
         };
         self.places.acquire(class).await
     }
@@ -57,11 +57,11 @@ impl FetchLimits {
 }
 
 /// Fetches at once. They are small and take about 100 ms, so this is several hundred a second.
-pub(crate) const MAX_FETCHES: usize = 32;
+const MAX_FETCHES: usize = 32;
 /// Of those 32, so that 8 are left to instances with keys.
-const MAX_FETCHES_WITHOUT_KEYS: usize = 24;
-/// Of those 24, so that 8 are left to instances that were not tried yet. Servers that hang, for hundreds of tenants,
-/// then cannot keep the others from their first keys.
+pub(crate) const MAX_FETCHES_WITHOUT_KEYS: usize = 24;
+/// Of those 24, so that 8 are left to instances whose last fetch has not failed. Servers that hang, for hundreds of
+/// tenants, then keep the others neither from their first keys nor from a refresh.
 const MAX_FETCHES_AFTER_FAILURE: usize = 16;
 /// Enough for a rotation of the keys of many instances at once. A verifier with one instance never reaches it, because
 /// the budgets of the instance are smaller.

@@ -41,7 +41,7 @@ pub(crate) enum InstanceKeys {
 }
 
 /// The keys that may have signed a token, before its signature is looked at.
-pub(crate) enum Candidates<'k> {
+pub(crate) enum CandidateKeys<'k> {
     /// The set of a store, or `None` without one, at the time of the look. That time decides whether a refresh is due.
     Fetched { store: &'k KeyStore, set: Option<Arc<CachedKeySet>>, looked_at: Moment },
     /// Keys that never change.
@@ -103,7 +103,7 @@ impl InstanceKeys {
     ///
     /// An error is final: no payload could make the token valid, and no fetch is allowed that could. A pipeline that
     /// knows the instance early can therefore reject the token before it decodes the payload.
-    pub(crate) fn candidates(&self, header: &CheckedHeader<'_>) -> Result<Candidates<'_>, KeyError> {
+    pub(crate) fn candidates(&self, header: &CheckedHeader<'_>) -> Result<CandidateKeys<'_>, KeyError> {
         let kid = || header.key_id().ok_or(KeyError::InvalidKeyId);
         match self {
             Self::Fetched(store) => {
@@ -114,11 +114,11 @@ impl InstanceKeys {
                     Some(set) if is_unknown(set) && store.is_unknown_kid_final(set, looked_at) => {
                         Err(KeyError::UnknownKid)
                     }
-                    _ => Ok(Candidates::Fetched { store, set, looked_at }),
+                    _ => Ok(CandidateKeys::Fetched { store, set, looked_at }),
                 }
             }
-            Self::One(key) => Ok(Candidates::Keys(std::slice::from_ref(key))),
-            Self::Set(keys) => keys.get(kid()?).map(Candidates::Keys).ok_or(KeyError::UnknownKid),
+            Self::One(key) => Ok(CandidateKeys::Keys(std::slice::from_ref(key))),
+            Self::Set(keys) => keys.get(kid()?).map(CandidateKeys::Keys).ok_or(KeyError::UnknownKid),
         }
     }
 
@@ -228,7 +228,7 @@ impl InstanceKeys {
     }
 }
 
-impl Candidates<'_> {
+impl CandidateKeys<'_> {
     /// Verifies the signature of the token, or returns the fetch to wait for.
     ///
     /// A refresh that is due starts here and not in [`InstanceKeys::candidates`]: by now the token is well-formed, so a
@@ -366,7 +366,19 @@ impl SignedBy {
     }
 }
 
+impl KeyWait {
+    /// Whether the token is valid with the set in use, and waits only because the set is late.
+    pub(crate) fn is_late(&self) -> bool {
+        self.reason == FetchReason::LateSet
+    }
+}
+
 impl LookupAttempts {
+    /// Those of a token that takes a late set as it is.
+    pub(crate) fn late() -> Self {
+        Self { has_waited_for_late_set: true, ..Self::default() }
+    }
+
     /// The attempts of another token of the same request, whose keys are of the same instance: the fetches that this
     /// one waited for started after the other one arrived too, so they count for both.
     pub(crate) fn for_another_token(&self) -> Self {

@@ -3,7 +3,7 @@
 //! A key set is fetched when the first token needs it and refreshed in the background while it is in use. Nothing is
 //! spawned before a request needs it, and the fetch in flight stops with the last handle to its verifier.
 //!
-//! A token whose key is in the set waits in one case only: nobody has used the set for so long that its refresh is
+//! A token whose key is in the set waits for its keys in one case only: nobody has used the set for so long that its refresh is
 //! overdue, as in a process that was idle or suspended.
 //!
 //! | situation | behaviour |
@@ -16,7 +16,7 @@
 //! | fetches fail | back-off from 0.25 s, doubling to 1 s without keys and 30 s with keys; `Retry-After` is honoured up to 5 s and 60 s |
 //! | a `kid` is unknown | a fetch, from a budget: two at once, one more every 10 seconds |
 //! | a signature is bad under a known `kid` | one fetch a minute, if the set is older than 30 seconds |
-//! | many instances need keys at once | 32 fetches at once for each verifier, of which 8 are kept for instances with keys and 8 for those not tried yet; the wait for a place counts towards the timeout |
+//! | many instances need keys at once | 32 fetches at once for each verifier, of which 8 are kept for instances with keys, and 8 more for those whose last fetch has not failed; the wait for a place counts towards the timeout |
 //! | forged tokens for many instances | a budget for each verifier, besides those of each instance: 64 fetches at once, 10 more every second |
 //! | a document has no usable key | a failed fetch: the old set stays |
 //!
@@ -74,8 +74,8 @@ mod store;
 pub(crate) use self::http::{HttpClients, HttpKeySource};
 pub(crate) use self::{
     key_cache::{KeyCache, RefreshPolicy},
-    limits::{FetchLimits, MAX_FETCHES},
-    lookup::{Candidates, InstanceKeys, KeyError, KeyWait, LookupAttempts, SignedBy, SignedPayload},
+    limits::{FetchLimits, MAX_FETCHES_WITHOUT_KEYS},
+    lookup::{CandidateKeys, InstanceKeys, KeyError, KeyWait, LookupAttempts, SignedBy, SignedPayload},
     store::{FetchUnavailable, KeyResources, KeyStore},
 };
 pub use self::{

@@ -95,7 +95,7 @@ pub enum FetchErrorKind {
     /// The document is larger than 512 KiB or has more than 1024 keys.
     TooLarge,
     /// Fetches for other instances of the verifier took all places for two thirds of
-    /// [`jwks_timeout`](crate::ClerkConfig::jwks_timeout).
+    /// [`jwks_timeout`](crate::ClerkConfig::jwks_timeout), or their name lookups all permits for a second.
     TooManyFetches,
     /// The server could not be reached, or the key source returned an error.
     Transport,

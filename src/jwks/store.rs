@@ -77,7 +77,7 @@ pub(crate) struct FetchWait {
     wait: FlightWait<Outcome>,
     is_own: bool,
     /// Whether the waiter gives up before the fetch does.
-    is_impatient: bool,
+    is_brief: bool,
 }
 
 /// How a fetch ended. A success carries no set: waiters read the newest one, which may be newer still.
@@ -178,7 +178,7 @@ impl KeyStore {
     /// A bad signature is special: a key with the `kid` exists, so most such tokens are forged. It starts no fetch if
     /// the set is young, and where no fetch is possible the token is rejected (401) and not postponed (503). If the set
     /// is late, a refresh is in flight that valid tokens wait for. Then only so many bad signatures may join it as may
-    /// start one, and only for [`BAD_SIGNATURE_PATIENCE`]: a forgery must not gain a place to wait by it.
+    /// start one, and only for [`BAD_SIGNATURE_WAIT`]: a forgery must not gain a place to wait by it.
     pub(super) fn request(&self, reason: FetchReason, seen: Option<&CachedKeySet>) -> Fetch {
         let now = self.shared.now();
         let generation = |set: &CachedKeySet| set.generation;
@@ -187,8 +187,8 @@ impl KeyStore {
         if is_bad_signature && seen.is_some_and(|seen| seen.age(now) < MIN_AGE_FOR_BAD_SIGNATURE) {
             return if current() == seen.map(generation) { Fetch::Denied } else { Fetch::SetChanged };
         }
-        let is_impatient = is_bad_signature && seen.is_some_and(|seen| self.is_late(seen, now));
-        let request = FetchRequest { reason, seen: seen.map(generation), now: now.monotonic, join_takes: is_impatient };
+        let is_brief = is_bad_signature && seen.is_some_and(|seen| self.is_late(seen, now));
+        let request = FetchRequest { reason, seen: seen.map(generation), now: now.monotonic, join_takes: is_brief };
         let may_start = || !reason.is_forgeable() || self.shared.resources.limits.try_take_forgeable(now.monotonic);
         let start = |id| Shared::start(&self.shared, id, now.monotonic);
         let fetch = match self.shared.gate.request(request, current, may_start, start) {
@@ -197,7 +197,7 @@ impl KeyStore {
                 Fetch::Unavailable(FetchUnavailable::Failed { kind, retry_after })
             }
             Entry::BudgetExhausted => Fetch::Denied,
-            Entry::Joined(flight) if is_impatient => Shared::wait_impatiently(&self.shared, flight),
+            Entry::Joined(flight) if is_brief => Shared::wait_briefly(&self.shared, flight),
             Entry::Joined(flight) => Shared::wait(&self.shared, flight, false),
             Entry::NoRuntime => Fetch::Unavailable(FetchUnavailable::NoRuntime),
             Entry::SetChanged => Fetch::SetChanged,
@@ -278,7 +278,7 @@ impl FetchWait {
         match self.wait.end().await {
             WaitEnd::Announced(outcome) => Some(outcome),
             WaitEnd::Lost => None,
-            WaitEnd::TimedOut if self.is_impatient => Some(Err(FetchErrorKind::Timeout)),
+            WaitEnd::TimedOut if self.is_brief => Some(Err(FetchErrorKind::Timeout)),
             WaitEnd::TimedOut => {
                 let flight = self.wait.flight();
                 self.shared.fail(flight.id(), &FetchError::of_kind(FetchErrorKind::Timeout), |_| flight.stop());
@@ -325,17 +325,15 @@ impl Shared {
 
     fn wait(shared: &Arc<Self>, flight: Flight<Outcome>, is_own: bool) -> Fetch {
         match flight.wait(&shared.waiters) {
-            Some(wait) => Fetch::Wait(FetchWait { shared: Arc::clone(shared), wait, is_own, is_impatient: false }),
+            Some(wait) => Fetch::Wait(FetchWait { shared: Arc::clone(shared), wait, is_own, is_brief: false }),
             None => Fetch::Unavailable(FetchUnavailable::TooManyWaiting),
         }
     }
 
-    /// Joins a flight for [`BAD_SIGNATURE_PATIENCE`] only.
-    fn wait_impatiently(shared: &Arc<Self>, flight: Flight<Outcome>) -> Fetch {
-        match flight.wait_for(BAD_SIGNATURE_PATIENCE, &shared.waiters) {
-            Some(wait) => {
-                Fetch::Wait(FetchWait { shared: Arc::clone(shared), wait, is_own: false, is_impatient: true })
-            }
+    /// Joins a flight for [`BAD_SIGNATURE_WAIT`] only.
+    fn wait_briefly(shared: &Arc<Self>, flight: Flight<Outcome>) -> Fetch {
+        match flight.wait_for(BAD_SIGNATURE_WAIT, &shared.waiters) {
+            Some(wait) => Fetch::Wait(FetchWait { shared: Arc::clone(shared), wait, is_own: false, is_brief: true }),
             None => Fetch::Unavailable(FetchUnavailable::TooManyWaiting),
         }
     }
@@ -357,14 +355,12 @@ impl Shared {
             self.resources.cache.insert(self.number, set);
             self.has_failed.store(false, Ordering::Release);
             self.freshness.publish(generation, fresh_until);
+            let mut history = self.history();
+            history.last_error = None;
+            history.last_success = Some(now.monotonic);
+            history.warnings = Throttle::new(WARNING_INTERVAL);
         };
         if self.gate.succeed(flight, keep) {
-            {
-                let mut history = self.history();
-                history.last_error = None;
-                history.last_success = Some(now.monotonic);
-                history.warnings = Throttle::new(WARNING_INTERVAL);
-            }
             waiters.announce(Ok(()));
             telemetry::keys_fetched(count, skipped);
         }
@@ -373,32 +369,31 @@ impl Shared {
     /// Ends a flight without a set, unless it was stopped or replaced. The set in use stays.
     fn fail(&self, flight: u64, error: &FetchError, announce: impl FnOnce(FetchErrorKind)) {
         let now = self.now();
+        let age = self.usable(now).map(|set| set.age(now));
+        let mut is_due = false;
         // Under the lock of the gate, so that the failure of one flight cannot be noted after the success of the next.
-        let note = || self.has_failed.store(true, Ordering::Release);
+        let note = || {
+            self.has_failed.store(true, Ordering::Release);
+            let mut history = self.history();
+            history.last_error = Some(error.kind());
+            // The throttle is asked last: a failure that is no warning must not use up the interval.
+            is_due = telemetry::is_worth_a_warning(age) && history.warnings.is_due(now.monotonic);
+        };
         if !self.gate.fail(flight, now.monotonic, error.delay(), note) {
             return;
         }
-        let age = self.usable(now).map(|set| set.age(now));
-        // The throttle is asked last, and under the lock: a failure that is no warning must not use up the interval.
-        let is_due = {
-            let mut history = self.history();
-            history.last_error = Some(error.kind());
-            telemetry::is_worth_a_warning(age) && history.warnings.is_due(now.monotonic)
-        };
         announce(error.kind());
         telemetry::fetch_failed(error, age, is_due);
     }
 
     /// How much a fetch that starts now matters.
     fn class(&self) -> FetchClass {
-        if self.usable(self.now()).is_some() {
-            return FetchClass::HasKeys;
-        }
         match self.history().last_error {
             // A fetch that found no place says nothing about the source.
-            None | Some(FetchErrorKind::TooManyFetches) => FetchClass::NoKeys,
-            Some(_) => FetchClass::NoKeysAfterFailure,
+            None | Some(FetchErrorKind::TooManyFetches) => {}
+            Some(_) => return FetchClass::AfterFailure,
         }
+        if self.usable(self.now()).is_some() { FetchClass::HasKeys } else { FetchClass::NoKeys }
     }
 
     /// The set, unless there is none or it is past the stale limit. A stale set is never used, whatever the outage.
@@ -441,4 +436,4 @@ const MIN_AGE_FOR_BAD_SIGNATURE: Duration = Duration::from_secs(30);
 const PLACE_WAIT: u32 = 2;
 /// How long a bad signature waits for the refresh of a late set: long enough for a usual fetch, so that a key which was
 /// replaced under its own `kid` is found.
-const BAD_SIGNATURE_PATIENCE: Duration = Duration::from_millis(250);
+const BAD_SIGNATURE_WAIT: Duration = Duration::from_millis(250);

@@ -284,7 +284,9 @@ impl VerifierBuilder {
     ///
     /// - [`ConfigError::Missing`] if there is neither an instance nor a resolver, or if one of several instances has no
     ///   issuer;
-    /// - [`ConfigError::Conflict`] if two instances have the same issuer.
+    /// - [`ConfigError::Conflict`] if two instances have the same issuer;
+    /// - [`ConfigError::Invalid`] if one of the [`ResolverLimits`] is zero, or if the environment names a proxy that
+    ///   cannot be used.
     pub fn build(self) -> Result<Verifier, ConfigError> {
         let configs = || self.instances.iter().map(|instance| &instance.config);
         let longest_token = configs().map(|config| config.max_token_length).max();
@@ -306,6 +308,11 @@ impl VerifierBuilder {
             http_clients: HttpClients::new(self.http_client),
             stores: AtomicU64::new(0),
         });
+        // The instances of a resolver make their clients when they are needed. The mistake must not wait until then.
+        #[cfg(feature = "reqwest")]
+        if self.resolver.is_some() {
+            resources.http_clients.check_proxy()?;
+        }
         let rules = ResolverRules {
             allow_local_issuers: self.allow_local_issuers,
             limits: self.resolver_limits.check()?,

@@ -25,7 +25,7 @@ use crate::{
     claims::Claims,
     clock::Moment,
     instance::{InstanceCheck, ResolveFailure, ResolveWait, TrustedInstance},
-    jwks::{Candidates, KeyWait, LookupAttempts, SignedPayload},
+    jwks::{CandidateKeys, KeyWait, LookupAttempts, SignedPayload},
     jwt::{CheckedHeader, Segments},
     single_flight::Lookup,
     telemetry,
@@ -43,6 +43,8 @@ pub(crate) struct PendingVerification {
     future: Pin<Box<dyn Future<Output = Result<Progress, VerifyError>> + Send>>,
     /// Whether it waits for the resolver.
     pub(crate) is_lookup: bool,
+    /// Whether the token is valid with what is in memory, and waits only because that is late.
+    pub(crate) is_late: bool,
 }
 
 /// How far one attempt at a token came.
@@ -60,8 +62,10 @@ enum Attempt {
 pub(crate) struct Progress {
     /// The instance, once the token has waited for it or for its keys.
     instance: Option<Arc<TrustedInstance>>,
-    /// Whether the resolver has named or confirmed the instance for this token: a token waits for it at most once.
+    /// Whether the resolver has named or confirmed the instance for this token: it waits for a late one at most once.
     has_asked_resolver: bool,
+    /// Whether the instance was replaced while the token was verified. It is tried with one more.
+    has_been_replaced: bool,
     /// Whether it has waited for a call of the resolver that was stopped. It waits for one more.
     has_lost_call: bool,
     attempts: LookupAttempts,
@@ -87,7 +91,11 @@ impl Verifier {
             Verification::Pending(pending) => pending,
             Verification::Ready(result) => return result,
         };
-        let _permit = self.reserve_waiting(token.len())?;
+        let _permit = match self.reserve_waiting(token.len()) {
+            Ok(permit) => permit,
+            Err(_) if pending.is_late => return self.attempt(token, &mut Progress::late()).ready(),
+            Err(error) => return Err(error),
+        };
         loop {
             let mut progress = pending.await?;
             match self.resume(token, &mut progress) {
@@ -130,10 +138,7 @@ impl Verifier {
     /// [`KeysUnavailable`](VerifyErrorKind::KeysUnavailable) and the reason
     /// [`InProgress`](UnavailableReason::InProgress).
     pub fn try_verify(&self, token: &str) -> Result<Claims, VerifyError> {
-        match self.start(token) {
-            Verification::Pending(_) => Err(VerifyError::unavailable(UnavailableReason::InProgress, RETRY_AFTER)),
-            Verification::Ready(result) => result,
-        }
+        self.start(token).ready()
     }
 
     /// Verifies a token as far as possible without waiting.
@@ -168,13 +173,18 @@ impl Verifier {
             Ok(attempt) => attempt,
         };
         let is_lookup = matches!(attempt, Attempt::WaitForInstance(_) | Attempt::WaitForLateInstance(..));
+        let is_late = match &attempt {
+            Attempt::WaitForLateInstance(..) => true,
+            Attempt::WaitForKey(_, wait) => wait.is_late(),
+            Attempt::Verified(_) | Attempt::WaitForInstance(_) => false,
+        };
         let (verifier, mut progress) = (self.clone(), mem::take(progress));
         let future = Box::pin(async move {
             let _verifier = verifier;
             progress.wait(attempt).await?;
             Ok(progress)
         });
-        Verification::Pending(PendingVerification { future, is_lookup })
+        Verification::Pending(PendingVerification { future, is_lookup, is_late })
     }
 
     /// Takes `bytes` of what may wait at this verifier.
@@ -193,13 +203,13 @@ impl Verifier {
     /// replaced the instance, the time has moved on, and the key may have been withdrawn. The signature and the other
     /// claims cannot change: the digest covers them, and the settings of an instance are fixed.
     ///
-    /// The key comes last, because that check may start a refresh: an expired token is no reason for one.
+    /// The time comes first, because the other two may start a refresh: an expired token is no reason for one.
     pub(crate) fn cached(&self, token: &str) -> Option<Claims> {
         let cache = self.inner.token_cache.as_ref()?;
         let cached = cache.get(token)?;
         let now = Moment::now(&*self.inner.clock);
-        let is_valid = self.inner.instances.is_current(cached.instance(), cached.claims().issuer(), now)
-            && cached.claims().is_valid_at(now.wall)
+        let is_valid = cached.claims().is_valid_at(now.wall)
+            && self.inner.instances.is_current(cached.instance(), cached.claims().issuer(), now)
             && cached.is_key_current(now);
         if !is_valid && cached.claims().has_expired_at(now.wall) {
             // It will never be valid again, and its claims are personal data.
@@ -272,19 +282,23 @@ impl Verifier {
             inner.diagnostics.check_failed(&failed, instance, &*inner.clock);
             VerifyError::rejected(failed.kind)
         })?;
-        if !progress.has_asked_resolver {
-            match inner.instances.check(instance, checked.issuer()) {
-                InstanceCheck::Current => {}
-                InstanceCheck::Late(wait) => return Ok(Attempt::WaitForLateInstance(Arc::clone(instance), wait)),
-                InstanceCheck::Replaced(lookup) => {
-                    *progress = Progress { has_lost_call: progress.has_lost_call, ..Progress::default() };
-                    match lookup {
-                        Lookup::Failed(failure) => return Err(failure.into()),
-                        Lookup::Found(current) => progress.resolved(current),
-                        Lookup::Wait(wait) => return Ok(Attempt::WaitForInstance(wait)),
-                    }
-                    return self.verify_uncached(token, progress);
+        match inner.instances.check(instance, checked.issuer()) {
+            InstanceCheck::Current => {}
+            InstanceCheck::Late(_) if progress.has_asked_resolver => {}
+            InstanceCheck::Late(wait) => return Ok(Attempt::WaitForLateInstance(Arc::clone(instance), wait)),
+            // Records that change under each attempt could hold a request for ever.
+            InstanceCheck::Replaced(_) if progress.has_been_replaced => {
+                return Err(ResolveFailure::ResolverTimeout.into());
+            }
+            InstanceCheck::Replaced(lookup) => {
+                let Progress { has_lost_call, .. } = *progress;
+                *progress = Progress { has_lost_call, has_been_replaced: true, ..Progress::default() };
+                match lookup {
+                    Lookup::Failed(failure) => return Err(failure.into()),
+                    Lookup::Found(current) => progress.resolved(current),
+                    Lookup::Wait(wait) => return Ok(Attempt::WaitForInstance(wait)),
                 }
+                return self.verify_uncached(token, progress);
             }
         }
         let claims = Claims::new(&checked, header.is_template, &instance.info);
@@ -303,7 +317,7 @@ impl Verifier {
         &self,
         instance: &'k TrustedInstance,
         header: &CheckedHeader<'_>,
-    ) -> Result<Candidates<'k>, VerifyError> {
+    ) -> Result<CandidateKeys<'k>, VerifyError> {
         instance.keys.candidates(header).map_err(|error| {
             self.inner.diagnostics.keys_failed(error, instance, &*self.inner.clock, || false);
             error.into()
@@ -311,7 +325,22 @@ impl Verifier {
     }
 }
 
+impl Verification {
+    /// The result, or the error of a token that would have to wait.
+    fn ready(self) -> Result<Claims, VerifyError> {
+        match self {
+            Self::Pending(_) => Err(VerifyError::unavailable(UnavailableReason::InProgress, RETRY_AFTER)),
+            Self::Ready(result) => result,
+        }
+    }
+}
+
 impl Progress {
+    /// The progress of a token that takes what is in memory, however late: it cannot wait.
+    pub(crate) fn late() -> Self {
+        Self { has_asked_resolver: true, attempts: LookupAttempts::late(), ..Self::default() }
+    }
+
     /// Whether the token need not wait for the resolver any more.
     pub(crate) fn has_instance(&self) -> bool {
         self.instance.is_some()
@@ -340,6 +369,11 @@ impl Progress {
                 let resolved = match wait.end().await {
                     Some(Ok(resolved)) => resolved,
                     Some(Err(ResolveFailure::UnknownIssuer)) => return Err(ResolveFailure::UnknownIssuer.into()),
+                    // The instance may have been forgotten: the token is tried with what the resolver says now.
+                    None if !self.has_lost_call => {
+                        self.has_lost_call = true;
+                        return Ok(());
+                    }
                     // An outage of the application's records must not reject the tokens of its tenants.
                     Some(Err(_)) | None => Arc::clone(&instance),
                 };

@@ -5,7 +5,7 @@ use crate::{
     claims::{Claims, CustomClaimsError},
     config::{ClerkConfig, IssuerUrl},
     instance::{InstanceRegistry, ResolveFailure},
-    jwks::{KeysStatus, MAX_FETCHES},
+    jwks::{KeysStatus, MAX_FETCHES_WITHOUT_KEYS},
     places::run_all,
     single_flight::Lookup,
 };
@@ -48,7 +48,7 @@ pub(super) struct Inner {
 impl Verifier {
     /// Fetches the keys of every instance that has none, so that the first request need not wait.
     ///
-    /// It fetches for up to 32 instances at once, each for at most
+    /// It fetches for up to 24 instances at once, each for at most
     /// [`jwks_timeout`](crate::ClerkConfig::jwks_timeout). Instances of a resolver are included once they are resolved,
     /// see [`resolve_ahead`](Self::resolve_ahead).
     ///
@@ -78,10 +78,10 @@ impl Verifier {
     /// whose fetch fails, after all have been tried. A service can start all the same: requests try again.
     pub async fn warm_up(&self) -> Result<(), VerifyError> {
         let work = self.inner.instances.all().into_iter().map(|instance| async move { instance.keys.warm_up().await });
-        first_error(MAX_FETCHES, work).await
+        first_error(MAX_FETCHES_WITHOUT_KEYS, work).await
     }
 
-    /// Fetches the keys of every instance now, up to 32 at once, whatever their age, the budgets and the back-off.
+    /// Fetches the keys of every instance now, up to 24 at once, whatever their age, the budgets and the back-off.
     ///
     /// Call it when you know that a key has changed, for example after a key was revoked in Clerk. A fetch that was
     /// already in flight may have read the document before the change, so it then waits for one more.
@@ -111,7 +111,7 @@ impl Verifier {
     /// As [`warm_up`](Self::warm_up). The last good key set stays in use.
     pub async fn refresh(&self) -> Result<(), VerifyError> {
         let work = self.inner.instances.all().into_iter().map(|instance| async move { instance.keys.refresh().await });
-        first_error(MAX_FETCHES, work).await
+        first_error(MAX_FETCHES_WITHOUT_KEYS, work).await
     }
 
     /// Drops the keys that were fetched, and stops the fetch in flight. The next token waits for a new fetch.
@@ -195,7 +195,7 @@ impl Verifier {
                 },
             }
         });
-        first_error(resolved.calls_at_once(), work).await
+        first_error(resolved.max_concurrent_calls().min(MAX_RESOLVING_AHEAD), work).await
     }
 
     /// Forgets what the resolver has said about this issuer. The next token with it makes the resolver look it up again.
@@ -323,6 +323,9 @@ impl Verifier {
         self.inner.instances.has_resolver()
     }
 }
+
+/// Calls that one `resolve_ahead` has in progress, whatever the limits: each that ends makes all others polled.
+const MAX_RESOLVING_AHEAD: usize = 256;
 
 /// Runs all of `work`, at most `limit` at once, and returns the first error.
 async fn first_error<F, E>(limit: usize, work: impl Iterator<Item = F>) -> Result<(), VerifyError>

@@ -227,7 +227,7 @@ impl Target {
         let (status, fields) = match random.u32(0..6) {
             0 => (400, vec![format!("Bearer {token}"), format!("Bearer {token}")]),
             1 => (400, vec![format!("Bearer {token}, Bearer {token}")]),
-            2 => (400, vec!["Bearer".to_owned()]),
+            2 => (401, vec!["Bearer".to_owned()]),
             3 => (401, vec!["Bearer not.a.token".to_owned()]),
             4 => (401, vec![format!("Bearer {}", token.replacen(".e", ".-~", 1))]),
             _ => (401, vec![format!("Bearer {}", &token[..token.len() / 3])]),

@@ -33,6 +33,16 @@ impl HttpClients {
         Self { lookups, plain, local, remote }
     }
 
+    /// Checks the proxy that the environment names, before a URL is known.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::Invalid`] if the proxy cannot be used.
+    pub(crate) fn check_proxy(&self) -> Result<(), ConfigError> {
+        let has_own = self.remote.lock().unwrap_or_else(PoisonError::into_inner).is_some();
+        if has_own { Ok(()) } else { proxy::from_environment().map(drop) }
+    }
+
     /// The client for this URL. Clones of one client share its connections and certificates.
     pub(super) fn client(&self, url: &Url) -> Result<Client, ConfigError> {
         let (slot, make): (_, fn(&Self) -> _) = match (url.scheme(), is_loopback(url)) {

@@ -15,6 +15,7 @@ use http::{
 };
 
 pub(crate) use self::client::HttpClients;
+use self::dns::NoPermit;
 use super::source::{FetchError, FetchErrorKind, KeySource};
 use crate::{
     config::{ConfigError, SecretKey},
@@ -88,7 +89,13 @@ impl HttpKeySource {
 
     /// The error of a request without a complete response. It names the URL itself, so that of reqwest is left out.
     fn broken(&self, error: reqwest::Error) -> FetchError {
-        let kind = if error.is_timeout() { FetchErrorKind::Timeout } else { FetchErrorKind::Transport };
+        let kind = if lacks_permit(&error) {
+            FetchErrorKind::TooManyFetches
+        } else if error.is_timeout() {
+            FetchErrorKind::Timeout
+        } else {
+            FetchErrorKind::Transport
+        };
         self.failed(kind, error.without_url())
     }
 
@@ -122,6 +129,18 @@ impl Error for FailedRequest {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         Some(self.cause.as_ref())
     }
+}
+
+/// Whether the host was not looked up, because lookups of other names took all permits.
+fn lacks_permit(error: &reqwest::Error) -> bool {
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        if error.is::<NoPermit>() {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
 }
 
 /// Says of a redirect that it was not followed, since a browser or curl would follow it and show the keys.

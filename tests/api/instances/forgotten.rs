@@ -159,7 +159,7 @@ async fn instances_resolved_ahead_make_no_request_wait() {
 }
 
 #[tokio::test]
-async fn resolving_ahead_makes_as_many_calls_at_once_as_the_limits_allow() {
+async fn resolving_ahead_makes_as_many_max_concurrent_calls_as_the_limits_allow() {
     let records = Records::new(&[]).closed();
     let verifier = records.verifier(&ManualClock::new());
     let issuers: Vec<_> =
