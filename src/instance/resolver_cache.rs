@@ -371,14 +371,15 @@ impl Shared {
         }
         // A call may have ended since the caller looked into the caches, without this lock. Outcomes are stored under
         // it, so what the caches hold now is final.
-        match shared.known(issuer, now) {
-            Some(known) if kind != CallKind::Refresh || !known.is_refresh_due(now) => {
+        let known = shared.known(issuer, now);
+        match &known {
+            // A late instance is looked up even if that was tried a moment ago: the call was stopped, or it would not be
+            // late any more.
+            Some(known) if kind != CallKind::Refresh || !(known.is_refresh_due(now) || known.is_late(now)) => {
                 return Lookup::Found(Arc::clone(&known.trusted));
             }
-            // Before the call, not after its failure: neither a failure nor a lack of places causes a call per request.
-            Some(known) => known.defer_refresh(now),
             None if shared.is_unknown(issuer, now) => return Lookup::Failed(ResolveFailure::UnknownIssuer),
-            None => {}
+            Some(_) | None => {}
         }
         if calls.sweeps.is_due(now.monotonic) {
             for (_, overdue) in calls.in_flight.extract_if(|_, flight| !flight.is_live(now.monotonic)) {
@@ -397,6 +398,8 @@ impl Shared {
         if kind == CallKind::Initial {
             calls.limit.take(now.monotonic);
         }
+        // At the start, not after a failure: a call that fails does not cause one per request.
+        known.iter().for_each(|known| known.defer_refresh(now));
         if let Some(overdue) = calls.in_flight.insert(issuer.clone(), flight.clone()) {
             overdue.stop();
         }

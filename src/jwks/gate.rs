@@ -183,12 +183,15 @@ impl<F: InFlight> FetchGate<F> {
     }
 
     /// Ends the flight with this id without a set, and runs `note` under the lock; `false` if it is not the current
-    /// flight.
-    pub(super) fn fail(&self, flight: u64, now: Duration, retry_after: Option<Duration>, note: impl FnOnce()) -> bool {
+    /// flight. `failure` is the time and the delay that the server asked for, or `None` if the server was not reached
+    /// for a reason of our own: then there is no back-off.
+    pub(super) fn fail(&self, flight: u64, failure: Option<(Duration, Option<Duration>)>, note: impl FnOnce()) -> bool {
         let mut state = self.lock();
         let is_current = state.end(flight);
         if is_current {
-            state.schedule.failed(now, retry_after);
+            if let Some((now, retry_after)) = failure {
+                state.schedule.failed(now, retry_after);
+            }
             note();
         }
         is_current

@@ -96,6 +96,8 @@ pub(crate) struct LookupAttempts {
     is_exhausted: bool,
     /// Whether it has waited because the set was late. It then takes the set that there is.
     has_waited_for_late_set: bool,
+    /// Whether the fetch that it waited for because of that was stopped.
+    has_lost_late_fetch: bool,
 }
 
 impl InstanceKeys {
@@ -150,7 +152,9 @@ impl InstanceKeys {
         let is_own = wait.is_own();
         let outcome = wait.end().await;
         if reason == FetchReason::LateSet {
-            attempts.has_waited_for_late_set = true;
+            // A fetch that was stopped, or whose runtime ended, says nothing: the token waits for one more.
+            attempts.has_waited_for_late_set = outcome.is_some() || attempts.has_lost_late_fetch;
+            attempts.has_lost_late_fetch = outcome.is_none();
             // The token is older than its key set. If the new set lacks its key, no further one will have it.
             attempts.is_exhausted = outcome == Some(Ok(()));
             return Ok(());

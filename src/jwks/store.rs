@@ -93,7 +93,7 @@ struct Shared {
     /// One permit for each request that may wait.
     waiters: Arc<Semaphore>,
     freshness: Freshness,
-    /// Whether a fetch has failed since the last success. Only a set whose refresh has not failed makes tokens wait.
+    /// Whether the source has failed since the last success. Only a set whose refresh has not failed makes tokens wait.
     has_failed: AtomicBool,
     history: Mutex<History>,
 }
@@ -372,14 +372,20 @@ impl Shared {
         let age = self.usable(now).map(|set| set.age(now));
         let mut is_due = false;
         // Under the lock of the gate, so that the failure of one flight cannot be noted after the success of the next.
+        // A fetch that found no place says nothing about the source: it neither delays the next one, nor makes a late
+        // set usable without it.
+        let is_of_source = error.kind() != FetchErrorKind::TooManyFetches;
         let note = || {
-            self.has_failed.store(true, Ordering::Release);
+            if is_of_source {
+                self.has_failed.store(true, Ordering::Release);
+            }
             let mut history = self.history();
             history.last_error = Some(error.kind());
             // The throttle is asked last: a failure that is no warning must not use up the interval.
             is_due = telemetry::is_worth_a_warning(age) && history.warnings.is_due(now.monotonic);
         };
-        if !self.gate.fail(flight, now.monotonic, error.delay(), note) {
+        let failure = is_of_source.then(|| (now.monotonic, error.delay()));
+        if !self.gate.fail(flight, failure, note) {
             return;
         }
         announce(error.kind());
@@ -388,10 +394,8 @@ impl Shared {
 
     /// How much a fetch that starts now matters.
     fn class(&self) -> FetchClass {
-        match self.history().last_error {
-            // A fetch that found no place says nothing about the source.
-            None | Some(FetchErrorKind::TooManyFetches) => {}
-            Some(_) => return FetchClass::AfterFailure,
+        if self.has_failed.load(Ordering::Acquire) {
+            return FetchClass::AfterFailure;
         }
         if self.usable(self.now()).is_some() { FetchClass::HasKeys } else { FetchClass::NoKeys }
     }

@@ -163,6 +163,23 @@ async fn valid_cookies_of_two_users_are_rejected() {
 }
 
 #[tokio::test]
+async fn two_issuers_of_one_instance_have_the_same_users() {
+    const PROXY: &str = "https://app.test.example/__clerk";
+    let layer = layer_with(|config| config.authorized_parties([PARTY])?.add_issuer(PROXY))
+        .token_sources([TokenSource::session_cookie()])
+        .expect("parties are set");
+    let plain = token().sign();
+    for (user, expected) in [("user_ada", "user_ada"), ("user_bob", "invalid_token")] {
+        let of_proxy = issuer().token(user).claim("iss", PROXY).sign();
+        for cookies in
+            [format!("__session={plain}; __session={of_proxy}"), format!("__session={of_proxy}; __session={plain}")]
+        {
+            assert_eq!(outcome(&layer, &cookies).await, expected, "{cookies}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn if_no_cookie_verifies_the_first_one_decides_the_rejection() {
     for (cookies, code) in [
         (format!("__session={}; __session={}", stale(), forged(1)), "token_expired"),
@@ -270,6 +287,9 @@ async fn the_suffixed_or_plain_session_counts_as_in_clerks_sdks() {
             ("__client_uat=1; __client_uat_SUFFIX=", false, false, "plain"),
             ("", false, false, "plain"),
             ("__client_uat=0", false, false, "plain"),
+            // The first of several counts.
+            ("__client_uat=1; __client_uat=0; __client_uat_SUFFIX=1", true, false, "plain"),
+            ("__client_uat=1; __client_uat_SUFFIX=1; __client_uat_SUFFIX=0", false, false, "suffixed"),
         ] {
             let suffixed = session("suffixed", NOW - 10);
             let suffixed = if is_expired { just_expired(suffixed) } else { suffixed };
@@ -278,5 +298,17 @@ async fn the_suffixed_or_plain_session_counts_as_in_clerks_sdks() {
             let user = send(&layer_of_key(key), &cookies).await.passed().user.expect("a user");
             assert_eq!(user.session_id(), Some(expected), "{key} {uats} {plain_is_newer} {is_expired}");
         }
+    }
+}
+
+#[tokio::test]
+async fn a_suffixed_cookie_gives_way_from_its_exp_on() {
+    let session = |id: &str, exp: u64| token().session_id(id).claim("iat", NOW - 10).claim("exp", exp).sign();
+    let uats = "__client_uat=0; __client_uat_QvfNY2dr=1";
+    for (exp, expected) in [(NOW, "plain"), (NOW + 1, "suffixed")] {
+        let (suffixed, plain) = (session("suffixed", exp), session("plain", NOW + 50));
+        let cookies = format!("__session={plain}; __session_QvfNY2dr={suffixed}; {uats}");
+        let user = send(&layer(), &cookies).await.passed().user.expect("a user");
+        assert_eq!(user.session_id(), Some(expected), "{exp}");
     }
 }

@@ -4,14 +4,14 @@ use std::sync::{
 };
 
 use tower_clerk::{
-    ClerkAuthLayer, TokenSource, Verifier,
+    ClerkAuthLayer, ClerkConfig, TokenSource, Verifier,
     config::IssuerUrl,
     testing::ManualClock,
-    verify::{ResolveError, VerifierBuilder},
+    verify::{Instance, ResolveError, UnavailableReason, VerifierBuilder},
 };
 
-use super::{Tenant, status};
-use crate::support::{request, send_through};
+use super::{Tenant, records::Records, status};
+use crate::support::{GatedSource, Reply, patient, request, send_through};
 
 const A: &str = "https://app.a.example";
 const B: &str = "https://app.b.example";
@@ -146,6 +146,61 @@ async fn a_made_up_issuer_does_not_lock_the_user_of_a_tenant_out() {
 }
 
 #[tokio::test]
+async fn a_request_that_also_waits_for_keys_causes_one_call_of_the_resolver() {
+    let (tenant, records) = (Tenant::new("a"), Records::new(&[]));
+    let (layer, source) = fetching(&tenant, &records);
+    source.always(Reply::document(tenant.issuer.jwks()));
+    let both = cookies(&[tenant.token("u").authorized_party(A).sign(), made_up("x")]);
+    // It waits for the call, then for the keys. The other issuer is not decided.
+    assert_eq!(status(&layer, "GET", &[("cookie", &both)]).await, 503);
+    assert_eq!((records.asked(), source.fetches()), (1, 1));
+    assert_eq!(status(&layer, "GET", &[("cookie", &both)]).await, 200);
+    assert_eq!((records.asked(), source.fetches()), (2, 1));
+}
+
+/// A layer over a resolver whose one tenant has its keys from the source.
+fn fetching(tenant: &Tenant, records: &Records) -> (ClerkAuthLayer, GatedSource) {
+    let source = GatedSource::new();
+    let config = patient(ClerkConfig::from_frontend_api_url(&tenant.url).expect("a configuration"));
+    let config = config.authorized_parties([A]).expect("parties");
+    records.insert(tenant, Instance::new(config).key_source(source.clone()));
+    let layer = ClerkAuthLayer::from(records.verifier(&ManualClock::new()))
+        .token_sources([TokenSource::session_cookie(), TokenSource::authorization()])
+        .expect("parties per token");
+    (layer, source)
+}
+
+#[tokio::test]
+async fn a_failed_lookup_is_why_a_request_is_unavailable() {
+    let records = Records::new(&[]);
+    records.fail(true);
+    let layer = ClerkAuthLayer::from(records.verifier(&ManualClock::new()))
+        .token_sources([TokenSource::session_cookie(), TokenSource::authorization()])
+        .expect("parties per token");
+    let (cookie, bearer) = (cookies(&[made_up("x")]), format!("Bearer {}", made_up("y")));
+    for (asked, header) in [("cookie", cookie.as_str()), ("authorization", &bearer)].into_iter().enumerate() {
+        let answer = send_through(&layer, request("GET", "/", &[header])).await;
+        let reason = answer.rejection().unavailable_reason();
+        assert_eq!(reason, Some(UnavailableReason::ResolverFailed));
+        assert_eq!(records.asked(), asked + 1);
+    }
+}
+
+#[tokio::test]
+async fn a_cookie_that_is_too_long_for_its_instance_is_absent() {
+    let (a, b) = (Tenant::new("a"), Tenant::new("b"));
+    let of_a = a.config().authorized_parties([A]).and_then(|config| config.max_token_length(1024));
+    let of_b = b.config().authorized_parties([A]);
+    let configs = [of_a, of_b].map(|config| config.expect("a configuration"));
+    let layer = ClerkAuthLayer::from(Verifier::from_instances(configs).expect("a verifier"))
+        .token_sources([TokenSource::session_cookie()])
+        .expect("parties are set");
+    let long = a.token("u").authorized_party(A).claim("padding", "x".repeat(1024)).sign();
+    let answer = send_through(&layer, request("GET", "/", &[("cookie", &cookies(&[long]))])).await;
+    assert_eq!((answer.status(), answer.code()), (401, "missing_token".to_owned()));
+}
+
+#[tokio::test]
 async fn cookies_of_two_instances_with_one_user_id_are_two_users() {
     let (a, b) = (Tenant::new("a"), Tenant::new("b"));
     let configs = [a.config(), b.config()].map(|config| config.authorized_parties([A]).expect("parties"));
@@ -158,6 +213,25 @@ async fn cookies_of_two_instances_with_one_user_id_are_two_users() {
     assert_eq!(status(&layer, "GET", &[("cookie", &cookies(&live[..1]))]).await, 200);
     assert_eq!(status(&layer, "GET", &[("cookie", &cookies(&live[1..]))]).await, 200);
     assert_eq!(status(&layer, "GET", &[("cookie", &cookies(&live))]).await, 401);
+}
+
+#[tokio::test]
+async fn the_plain_cookie_of_another_instance_does_not_come_first() {
+    let (a, b) = (Tenant::new("a"), Tenant::new("b"));
+    let key = "pk_test_Y2xlcmsuY2xlcmsuZGV2JA";
+    let of_a = a.config().authorized_parties([A]).and_then(|config| config.publishable_key(key));
+    let of_b = b.config().authorized_parties([A]);
+    let [of_a, of_b] = [of_a, of_b].map(|config| config.expect("a configuration"));
+    let verifier = Verifier::builder(of_a).instance(of_b).clock(ManualClock::new()).build().expect("a verifier");
+    let layer = ClerkAuthLayer::from(verifier).token_sources([TokenSource::session_cookie()]).expect("parties are set");
+    let forged = b.token("u").claim("iss", &a.url).sign();
+    // Without `__client_uat` cookies the plain one of the same instance would come first.
+    for (plain, code) in [(&a, "token_expired"), (&b, "invalid_token")] {
+        let expired = plain.token("u").authorized_party(A).expired().sign();
+        let cookie = format!("__session_QvfNY2dr={forged}; __session={expired}");
+        let answer = send_through(&layer, request("GET", "/", &[("cookie", &cookie)])).await;
+        assert_eq!(answer.code(), code, "{}", plain.url);
+    }
 }
 
 #[tokio::test]

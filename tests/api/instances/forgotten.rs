@@ -1,20 +1,24 @@
 //! `forget_instance` and `forget_instances`.
 
-use std::{sync::atomic::Ordering, time::Duration};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use futures_util::FutureExt;
+use tokio::sync::Semaphore;
 use tower_clerk::{
-    ClerkConfig,
+    ClerkConfig, Verifier,
     testing::ManualClock,
     verify::{Instance, UnavailableReason, VerifyErrorKind},
 };
 
 use super::{
     Tenant,
-    records::{Records, settle},
+    records::{Records, settle, until_asked},
     verify,
 };
-use crate::support::{GatedSource, within};
+use crate::support::{GatedSource, patient, within};
 
 const UNKNOWN: VerifyErrorKind = VerifyErrorKind::InvalidIssuer;
 
@@ -101,9 +105,7 @@ async fn a_lookup_in_flight_that_has_read_the_old_records_does_not_count() {
         let (verifier, token) = (verifier.clone(), token.clone());
         async move { verify(&verifier, &token).await }
     });
-    while records.asked() < 1 {
-        tokio::task::yield_now().await;
-    }
+    until_asked(&records, 1).await;
     records.remove(&a);
     verifier.forget_instance(&a.issuer_url());
     records.gate.add_permits(10);
@@ -128,6 +130,110 @@ async fn a_forgotten_instance_gets_new_keys() {
 }
 
 #[tokio::test]
+async fn an_instance_with_several_issuers_is_forgotten_under_all_of_them() {
+    let (a, alias) = (Tenant::new("a"), Tenant { url: "https://proxy.a.example".to_owned(), ..Tenant::new("a") });
+    let source = GatedSource::serving(a.issuer.jwks());
+    let config = ClerkConfig::from_frontend_api_url(&a.url).and_then(|config| config.add_issuer(&alias.url));
+    let instance = Instance::new(config.expect("a configuration")).key_source(source.clone());
+    let records = Records::new(&[]);
+    records.insert(&a, instance.clone());
+    records.insert(&alias, instance);
+    let verifier = records.verifier(&ManualClock::new());
+    let tokens = [&a, &alias].map(|tenant| tenant.token("u").sign());
+    for token in &tokens {
+        assert!(verify(&verifier, token).await.is_ok());
+    }
+    assert_eq!((source.fetches(), records.asked()), (1, 2), "one instance, whose keys both use");
+    records.remove(&a);
+    records.remove(&alias);
+    verifier.forget_instance(&a.issuer_url());
+    for token in &tokens {
+        assert_eq!(verify(&verifier, token).await, Err(UNKNOWN));
+    }
+}
+
+#[tokio::test]
+async fn a_tenant_removed_while_its_late_instance_is_looked_up_is_rejected() {
+    let (a, clock) = (Tenant::new("a"), ManualClock::new());
+    let mut records = Records::new(&[&a]);
+    records.gate = Arc::new(Semaphore::new(1));
+    let verifier = records.verifier(&clock);
+    let token = a.token("u").lifetime(Duration::from_secs(3600)).sign();
+    assert!(verify(&verifier, &token).await.is_ok());
+    clock.advance(Duration::from_secs(1800));
+    let waiting = tokio::spawn({
+        let verifier = verifier.clone();
+        async move { verify(&verifier, &token).await }
+    });
+    until_asked(&records, 2).await;
+    records.remove(&a);
+    verifier.forget_instance(&a.issuer_url());
+    records.gate.add_permits(10);
+    assert_eq!(within(waiting).await.expect("no panic"), Err(UNKNOWN));
+}
+
+#[tokio::test]
+async fn forgetting_an_instance_stops_the_fetch_of_its_keys() {
+    let forget: [fn(&Verifier, &Tenant); 2] =
+        [|verifier, tenant| verifier.forget_instance(&tenant.issuer_url()), |verifier, _| verifier.forget_instances()];
+    for forget in forget {
+        let (a, clock, records) = (Tenant::new("a"), ManualClock::new(), Records::new(&[]));
+        let source = GatedSource::serving(a.issuer.jwks());
+        let config = patient(ClerkConfig::from_frontend_api_url(&a.url).expect("a configuration"));
+        records.insert(&a, Instance::new(config).key_source(source.clone()));
+        let verifier = records.verifier(&clock);
+        // The token cache holds the instance, and with it the keys.
+        let cached = a.token("u").lifetime(Duration::from_secs(3600)).sign();
+        assert!(verify(&verifier, &cached).await.is_ok());
+        source.hold();
+        clock.advance(Duration::from_secs(299));
+        assert!(verify(&verifier, &cached).await.is_ok());
+        source.started(2).await;
+        forget(&verifier, &a);
+        source.over(2).await;
+    }
+}
+
+#[tokio::test]
+async fn lookups_before_all_instances_were_forgotten_do_not_count() {
+    let (a, b) = (Tenant::new("a"), Tenant::new("b"));
+    let records = Records::new(&[&a]).closed();
+    let verifier = records.verifier(&ManualClock::new());
+    let waiting = tokio::spawn({
+        let (verifier, token) = (verifier.clone(), a.token("u").sign());
+        async move { verify(&verifier, &token).await }
+    });
+    until_asked(&records, 1).await;
+    records.remove(&a);
+    verifier.forget_instances();
+    records.gate.add_permits(10);
+    assert_eq!(within(waiting).await.expect("no panic"), Err(UNKNOWN));
+    assert_eq!(records.asked(), 2);
+    // A lookup that has ended is asked again too.
+    assert_eq!(verify(&verifier, &b.token("u").sign()).await, Err(UNKNOWN));
+    records.insert(&b, b.instance());
+    verifier.forget_instances();
+    assert!(verify(&verifier, &b.token("u").sign()).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_token_waits_for_two_stopped_lookups_at_most() {
+    let a = Tenant::new("a");
+    let records = Records::new(&[&a]).closed();
+    let verifier = records.verifier(&ManualClock::new());
+    let waiting = tokio::spawn({
+        let (verifier, token) = (verifier.clone(), a.token("u").sign());
+        async move { verify(&verifier, &token).await }
+    });
+    for lookup in 1..=2 {
+        until_asked(&records, lookup).await;
+        verifier.forget_instance(&a.issuer_url());
+    }
+    assert_eq!(within(waiting).await.expect("no panic"), Err(VerifyErrorKind::KeysUnavailable));
+    assert_eq!(records.asked(), 2);
+}
+
+#[tokio::test]
 async fn configured_instances_are_not_forgotten() {
     let (a, b) = (Tenant::new("a"), Tenant::new("b"));
     let records = Records::new(&[&b]);
@@ -136,6 +242,17 @@ async fn configured_instances_are_not_forgotten() {
     verifier.forget_instances();
     assert!(verify(&verifier, &a.token("u").sign()).await.is_ok());
     assert_eq!(records.asked(), 0);
+}
+
+#[tokio::test]
+async fn an_issuer_that_was_just_unknown_is_not_resolved_ahead() {
+    let (a, records) = (Tenant::new("a"), Records::new(&[]));
+    let verifier = records.verifier(&ManualClock::new());
+    for _ in 0..2 {
+        let error = verifier.resolve_ahead([a.issuer_url()]).await.expect_err("no such tenant");
+        assert_eq!(error.kind(), UNKNOWN);
+    }
+    assert_eq!(records.asked(), 1);
 }
 
 #[tokio::test]
@@ -159,15 +276,13 @@ async fn instances_resolved_ahead_make_no_request_wait() {
 }
 
 #[tokio::test]
-async fn resolving_ahead_makes_as_many_max_concurrent_calls_as_the_limits_allow() {
+async fn resolving_ahead_makes_as_many_calls_as_the_limits_allow() {
     let records = Records::new(&[]).closed();
     let verifier = records.verifier(&ManualClock::new());
     let issuers: Vec<_> =
         (0..40).map(|number| format!("https://t{number}.example").parse().expect("an issuer")).collect();
     let resolving = tokio::spawn(async move { verifier.resolve_ahead(issuers).await });
-    while records.asked() < 16 {
-        tokio::task::yield_now().await;
-    }
+    until_asked(&records, 16).await;
     records.gate.add_permits(40);
     assert_eq!(within(resolving).await.expect("no panic").map_err(|error| error.kind()), Err(UNKNOWN));
     settle(&records, 40).await;

@@ -3,7 +3,7 @@
 use std::{collections::HashMap, time::Duration};
 
 use tower_clerk::{
-    Verifier,
+    ClerkConfig, Verifier,
     testing::ManualClock,
     verify::{Clock, Instance, UnavailableReason, VerifyErrorKind},
 };
@@ -13,7 +13,7 @@ use super::{
     records::{Records, settle},
     verify,
 };
-use crate::support::{NANO, at_once, secs, within};
+use crate::support::{GatedSource, NANO, at_once, patient, runtime, secs, within};
 
 const HALF_AN_HOUR: Duration = secs(30 * 60);
 
@@ -128,6 +128,22 @@ async fn while_the_records_hang_requests_wait_once_and_then_pass() {
     assert!(at_once(verify(&late.verifier, &late.token())).expect("no wait").is_ok());
 }
 
+#[test]
+fn a_lookup_that_was_stopped_does_not_make_a_late_instance_usable() {
+    let late = runtime().block_on(Late::new());
+    late.clock.advance(HALF_AN_HOUR);
+    late.records.remove(&late.tenant);
+    // The runtime of the first lookup ends, and outside of a runtime there is none: nobody has asked the records.
+    runtime().block_on(async { assert!(at_once(verify(&late.verifier, &late.token())).is_none()) });
+    let _ = late.verifier.try_verify(&late.token());
+    late.records.gate.add_permits(10);
+    runtime().block_on(async {
+        for _ in 0..10 {
+            assert_eq!(verify(&late.verifier, &late.token()).await, Err(VerifyErrorKind::InvalidIssuer));
+        }
+    });
+}
+
 #[tokio::test]
 async fn forged_tokens_do_not_wait_for_the_lookup() {
     let late = Late::new().await;
@@ -150,6 +166,60 @@ async fn the_age_counts_while_the_machine_is_suspended() {
     let token = late.tenant.token("u").lifetime(secs(30 * 24 * 60 * 60)).sign();
     let verdicts = late.herd(vec![token], || late.records.gate.add_permits(1)).await;
     assert_eq!(verdicts, HashMap::from([(Err(VerifyErrorKind::InvalidIssuer), 1)]));
+}
+
+#[tokio::test]
+async fn a_token_waits_for_the_lookup_only_once() {
+    let late = Late::new().await;
+    late.clock.advance(HALF_AN_HOUR);
+    let token = late.token();
+    let mut waiting = Box::pin(verify(&late.verifier, &token));
+    assert!(at_once(waiting.as_mut()).is_none());
+    late.records.gate.add_permits(1);
+    settle(&late.records, 2).await;
+    // The process stands still before the token is tried again, until the instance is late again.
+    late.clock.advance(secs(600));
+    assert!(at_once(waiting).expect("no wait").is_ok());
+}
+
+#[test]
+fn a_lookup_whose_runtime_is_not_polled_makes_requests_wait_once() {
+    let (idle, busy) = (runtime(), runtime());
+    let late = busy.block_on(Late::new());
+    late.clock.advance(HALF_AN_HOUR);
+    let token = late.token();
+    idle.block_on(async { assert!(at_once(verify(&late.verifier, &token)).is_none()) });
+    assert!(busy.block_on(within(verify(&late.verifier, &token))).is_ok());
+    late.clock.advance(secs(60));
+    let verdict = busy.block_on(async { at_once(verify(&late.verifier, &late.token())) });
+    assert!(verdict.expect("no wait").is_ok());
+}
+
+#[tokio::test]
+async fn a_late_tenant_that_was_replaced_has_its_new_keys_fetched() {
+    let (a, clock) = (Tenant::new("a"), ManualClock::new());
+    let [old, new] = [(); 2].map(|()| GatedSource::serving(a.issuer.jwks()));
+    let [before, after] = [&old, &new].map(|source| {
+        let config = patient(ClerkConfig::from_frontend_api_url(&a.url).expect("a configuration"));
+        Instance::new(config).key_source(source.clone())
+    });
+    let mut records = Records::new(&[]);
+    records.gate = std::sync::Arc::new(tokio::sync::Semaphore::new(1));
+    records.insert(&a, before);
+    let verifier = records.verifier(&clock);
+    verifier.resolve_ahead([a.issuer_url()]).await.expect("a tenant");
+    clock.advance(HALF_AN_HOUR);
+    records.insert(&a, after);
+    let waiting = tokio::spawn({
+        let (verifier, token) = (verifier.clone(), a.token("u").lifetime(secs(24 * 60 * 60)).sign());
+        async move { verify(&verifier, &token).await }
+    });
+    // It waits for the old keys, then for the lookup.
+    old.over(1).await;
+    crate::support::settle().await;
+    records.gate.add_permits(1);
+    assert!(within(waiting).await.expect("no panic").is_ok());
+    assert_eq!((old.fetches(), new.fetches(), records.asked()), (1, 1, 2));
 }
 
 #[tokio::test]

@@ -15,6 +15,7 @@ use tower_clerk::{
 };
 
 use super::Tenant;
+use crate::support::within;
 
 /// The application's records. Lookups wait until the test adds permits.
 #[derive(Clone)]
@@ -83,6 +84,16 @@ impl Records {
     pub(super) fn remove(&self, tenant: &Tenant) {
         self.tenants.lock().expect("a table").remove(&tenant.url);
     }
+}
+
+/// Waits until so many lookups have started.
+pub(super) async fn until_asked(records: &Records, asked: usize) {
+    within(async {
+        while records.asked() < asked {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
 }
 
 /// Waits until so many lookups have started, and all of them have ended.

@@ -13,7 +13,7 @@ use tower_clerk::{
 
 use super::{
     Tenant,
-    records::{Records, settle},
+    records::{Records, settle, until_asked},
     status, verify,
 };
 use crate::support::{GatedSource, Reply, bearer};
@@ -107,9 +107,7 @@ async fn unknown_issuers_run_at_most_twelve_concurrent_lookups() {
             tokio::spawn(async move { verify(&verifier, &token).await })
         })
         .collect();
-    while records.asked() < 12 {
-        tokio::task::yield_now().await;
-    }
+    until_asked(&records, 12).await;
     let last = token(12);
     let last = tokio::spawn(async move { verify(&verifier, &last).await });
     for _ in 0..100 {

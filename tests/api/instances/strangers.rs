@@ -10,12 +10,18 @@ use tower_clerk::{
     verify::{Clock, Instance, InstanceResolver, ResolveError, ResolverLimits, VerifierBuilder, VerifyErrorKind},
 };
 
-use super::{Tenant, records::Records, verify};
+use super::{
+    Tenant,
+    records::{Records, until_asked},
+    verify,
+};
 use crate::support::{secs, within};
 
 /// Made-up issuers a second, of which no two are the same.
 const FLOOD: u32 = 2500;
+/// In seconds. After the first of them, all limits on unknown issuers are used up.
 const MINUTE: u32 = 60;
+const MOMENT: u32 = 5;
 
 /// A token with a made-up issuer. It is not even signed: no key is ever looked for.
 fn made_up(number: u32) -> String {
@@ -24,10 +30,10 @@ fn made_up(number: u32) -> String {
     format!("{header}.{}.AAAA", encode(&format!(r#"{{"iss":"https://x{number}.example","sub":"u"}}"#)))
 }
 
-/// A minute of the flood, with a tenant that makes one request a second and one that makes ten.
-async fn flood(verifier: &Verifier, clock: &ManualClock, [slow, fast]: &[Tenant; 2]) {
+/// So many seconds of the flood, with a tenant that makes one request a second and one that makes ten.
+async fn flood(seconds: u32, verifier: &Verifier, clock: &ManualClock, [slow, fast]: &[Tenant; 2]) {
     let start = clock.monotonic();
-    for number in 0..FLOOD * MINUTE {
+    for number in 0..FLOOD * seconds {
         clock.advance(Duration::from_secs(1) / FLOOD);
         let flooding = verifier.clone();
         // A stranger waits by itself: its request must not hold up the others.
@@ -66,7 +72,7 @@ async fn tenants_that_were_known_pass_in_a_flood_after_an_idle_hour() {
         assert!(verify(&verifier, &tenant.token("u").sign()).await.is_ok());
     }
     clock.advance(secs(60 * 60));
-    flood(&verifier, &clock, &tenants).await;
+    flood(MINUTE, &verifier, &clock, &tenants).await;
 }
 
 #[tokio::test]
@@ -74,7 +80,7 @@ async fn tenants_resolved_ahead_pass_in_a_flood_from_the_start() {
     let (clock, tenants) = (ManualClock::new(), tenants());
     let verifier = records(&tenants).verifier(&clock);
     verifier.resolve_ahead(tenants.iter().map(Tenant::issuer_url)).await.expect("tenants");
-    flood(&verifier, &clock, &tenants).await;
+    flood(MOMENT, &verifier, &clock, &tenants).await;
 }
 
 #[tokio::test]
@@ -82,7 +88,7 @@ async fn tenants_pass_in_a_flood_if_the_limits_are_above_it() {
     let (clock, tenants) = (ManualClock::new(), tenants());
     let limits = ResolverLimits::new().unknown_issuer_burst(5000).unknown_issuers_per_second(5000);
     let verifier = records(&tenants).builder(&clock).resolver_limits(limits).build().expect("a verifier");
-    flood(&verifier, &clock, &tenants).await;
+    flood(MOMENT, &verifier, &clock, &tenants).await;
 }
 
 /// A resolver that knows its tenants by heart.
@@ -111,10 +117,36 @@ async fn tenants_pass_in_a_flood_if_the_resolver_turns_strangers_away() {
     let issuers = tenants.iter().map(|tenant| tenant.url.clone()).collect();
     let resolver = Listed { issuers, records: records.clone() };
     let verifier = VerifierBuilder::new().resolver(resolver).clock(clock.clone()).build().expect("a verifier");
-    flood(&verifier, &clock, &tenants).await;
+    flood(MOMENT, &verifier, &clock, &tenants).await;
     assert_eq!(records.asked(), 2, "no stranger reached the records");
     let error = verifier.try_verify(&made_up(7)).expect_err("a stranger");
     assert_eq!(error.kind(), VerifyErrorKind::InvalidIssuer);
+}
+
+/// A resolver that may know an issuer only while nobody has asked for it.
+struct Forgetful(Records);
+
+impl InstanceResolver for Forgetful {
+    fn resolve(
+        &self,
+        issuer: IssuerUrl,
+    ) -> Pin<Box<dyn Future<Output = Result<Option<Instance>, ResolveError>> + Send + '_>> {
+        Box::pin(self.0.clone().resolve(issuer))
+    }
+
+    fn may_know(&self, _: &IssuerUrl) -> bool {
+        self.0.asked() == 0
+    }
+}
+
+#[tokio::test]
+async fn a_resolver_is_not_asked_whether_it_may_know_a_cached_tenant() {
+    let (clock, tenant) = (ManualClock::new(), Tenant::new("a"));
+    let resolver = Forgetful(Records::new(&[&tenant]));
+    let verifier = VerifierBuilder::new().resolver(resolver).clock(clock.clone()).build().expect("a verifier");
+    for user in ["u", "v"] {
+        assert!(verify(&verifier, &tenant.token(user).sign()).await.is_ok());
+    }
 }
 
 #[tokio::test]
@@ -157,14 +189,10 @@ async fn known_tenants_get_a_place_while_lookups_of_strangers_hang() {
         let verifier = verifier.clone();
         drop(tokio::spawn(async move { verifier.verify(&made_up(number)).await }));
     }
-    while records.asked() < 2 + 12 {
-        tokio::task::yield_now().await;
-    }
+    until_asked(&records, 2 + 12).await;
     let token = long_lived(&tenants[0]);
     let waiting = tokio::spawn(async move { verify(&verifier, &token).await });
-    while records.asked() < 2 + 13 {
-        tokio::task::yield_now().await;
-    }
+    until_asked(&records, 2 + 13).await;
     records.gate.add_permits(100);
     assert!(within(waiting).await.expect("no panic").is_ok());
 }

@@ -2,18 +2,20 @@
 
 use std::{
     collections::HashMap,
+    sync::{Arc, Mutex},
     time::{Duration, SystemTime},
 };
 
 use tower_clerk::{
-    ClerkAuthLayer, Verifier,
+    ClerkAuthLayer, ClerkConfig, Verifier,
     jwks::FetchErrorKind,
     testing::{ManualClock, TestIssuer},
-    verify::{Clock, UnavailableReason, VerifyErrorKind},
+    verify::{Clock, Instance, UnavailableReason, VerifyErrorKind},
 };
 
 use crate::support::{
-    Harness, NANO, Reply, Verdict, at_once, forged, key, millis, request, secs, send_through, settle, stranger, within,
+    GatedSource, Harness, Key, NANO, Reply, Verdict, at_once, forged, key, kind_of, millis, request, runtime, secs,
+    send_through, settle, stranger, within,
 };
 
 const DAY: Duration = secs(24 * 60 * 60);
@@ -135,6 +137,80 @@ async fn forged_tokens_do_not_wait_for_the_refresh_of_a_late_set() {
 }
 
 #[tokio::test]
+async fn a_bad_signature_that_gives_up_does_not_end_the_refresh() {
+    let harness = Harness::warm().await;
+    harness.source.hold();
+    idle(&harness).await;
+    let good = key(0).token();
+    let mut waiting = Box::pin(harness.verify(&good));
+    assert_eq!(at_once(waiting.as_mut()), None);
+    assert_eq!(within(harness.verify(&forged())).await, Err(VerifyErrorKind::InvalidSignature));
+    settle().await;
+    assert_eq!((harness.source.ended(), harness.verifier.keys_status().last_error), (1, None));
+    assert_eq!(at_once(waiting.as_mut()), None);
+    harness.publish(&[key(1)]);
+    assert_eq!(within(waiting).await, UNKNOWN, "its key was withdrawn");
+}
+
+#[tokio::test]
+async fn a_token_waits_for_the_refresh_of_a_late_set_only_once() {
+    let harness = Harness::warm().await;
+    harness.source.hold();
+    idle(&harness).await;
+    let token = key(0).token();
+    let mut waiting = Box::pin(harness.verify(&token));
+    assert_eq!(at_once(waiting.as_mut()), None);
+    harness.source.once(Reply::keys(&[key(0)]));
+    harness.source.over(2).await;
+    settle().await;
+    // The process stands still before the token is tried again, until the new set is late too.
+    harness.pass(secs(600)).await;
+    assert_eq!(at_once(waiting), Some(Ok(())));
+}
+
+/// A clock at one of whose readings something happens, as if another thread did it.
+#[derive(Clone, Default)]
+struct EventfulClock {
+    clock: ManualClock,
+    /// After how many further readings it happens.
+    next: Arc<Mutex<Option<(usize, Event)>>>,
+}
+
+type Event = Box<dyn FnOnce() + Send>;
+
+impl Clock for EventfulClock {
+    fn monotonic(&self) -> Duration {
+        let next = self.next.lock().expect("no panic").take();
+        match next {
+            Some((0, event)) => event(),
+            Some((after, event)) => *self.next.lock().expect("no panic") = Some((after - 1, event)),
+            None => {}
+        }
+        self.clock.monotonic()
+    }
+
+    fn now(&self) -> SystemTime {
+        self.clock.now()
+    }
+}
+
+#[tokio::test]
+async fn a_late_set_forgotten_after_the_look_at_it_verifies_no_token() {
+    let (source, clock) = (GatedSource::serving(Key::jwks(&[key(0)])), EventfulClock::default());
+    let config = ClerkConfig::from_frontend_api_url("https://clerk.test.example").expect("a configuration");
+    let instance = Instance::new(config).key_source(source.clone());
+    let verifier = Verifier::builder(instance).clock(clock.clone()).build().expect("a verifier");
+    verifier.warm_up().await.expect("keys");
+    source.always(Reply::keys(&[key(1)]));
+    clock.clock.advance(secs(600));
+    let operator = verifier.clone();
+    // The first reading is that of the look, the second that of the decision to wait.
+    *clock.next.lock().expect("no panic") = Some((1, Box::new(move || operator.forget_keys())));
+    assert_eq!(kind_of(within(verifier.verify(&key(0).token())).await), UNKNOWN);
+    assert!(clock.next.lock().expect("no panic").is_none());
+}
+
+#[tokio::test]
 async fn a_key_replaced_under_its_kid_in_an_idle_time_is_found() {
     let (harness, successor) = (Harness::warm().await, key(1).under("ins_0"));
     harness.publish(std::slice::from_ref(&successor));
@@ -212,6 +288,25 @@ async fn try_verify_does_not_wait_for_the_refresh_of_a_late_set() {
     harness.source.over(2).await;
     settle().await;
     assert_eq!(harness.try_verify(&token), Ok(()));
+}
+
+#[test]
+fn a_fetch_whose_runtime_ends_does_not_make_a_late_set_usable() {
+    let harness = runtime().block_on(Harness::warm());
+    harness.source.hold();
+    harness.clock.advance(secs(20 * 60 * 60));
+    let token = key(0).token();
+    let mut waiting = Box::pin(harness.verify(&token));
+    runtime().block_on(async {
+        assert_eq!(at_once(waiting.as_mut()), None);
+        harness.source.started(2).await;
+    });
+    // The fetch is gone with its runtime. The token, and one that comes later, wait for another.
+    harness.publish(&[key(1)]);
+    runtime().block_on(async {
+        assert_eq!(within(waiting).await, UNKNOWN);
+        assert_eq!(within(harness.verify(&key(0).token())).await, UNKNOWN);
+    });
 }
 
 #[tokio::test]

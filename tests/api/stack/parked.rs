@@ -2,12 +2,14 @@
 
 use std::{
     borrow::Cow,
+    convert::Infallible,
+    future::{Ready, ready},
     pin::Pin,
     sync::{
         Arc, OnceLock,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
-    task::Poll,
+    task::{Context, Poll},
 };
 
 use axum::body::Body;
@@ -22,7 +24,8 @@ use tower_clerk::{
 use tower_layer::Layer;
 
 use crate::support::{
-    Answer, GatedSource, Recorder, Reply, at_once, get, good, issuer, patient, poll_once, settle, token, within,
+    Answer, GatedSource, Recorder, Reply, at_once, get, good, issuer, patient, poll_once, send_through, settle, token,
+    within,
 };
 
 /// In bytes: what all requests that wait at one verifier may take.
@@ -236,6 +239,57 @@ async fn the_bound_is_shared_by_the_layers_and_clones_of_a_verifier() {
 }
 
 #[tokio::test]
+async fn a_request_for_which_no_byte_is_left_passes_without_its_credential() {
+    let strict = cold(&GatedSource::new());
+    let lenient = ClerkAuthLayer::from(strict.verifier().clone()).allow_unauthenticated_requests();
+    let _waiting = fill(&mut strict.layer(Recorder::default()));
+    for (layer, stays) in [(lenient.clone(), true), (lenient.strip_unverified_credentials(), false)] {
+        let seen = send_through(&layer, get(&[("authorization", &good())])).await.passed();
+        let reason = seen.rejection.expect("a rejection").unavailable_reason();
+        assert_eq!(reason, Some(UnavailableReason::TooManyWaiting));
+        assert_eq!(seen.authorization.is_some(), stays);
+    }
+}
+
+/// Counts its clones.
+struct Counted(Arc<AtomicUsize>);
+
+impl Clone for Counted {
+    fn clone(&self) -> Self {
+        self.0.fetch_add(1, Ordering::SeqCst);
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl Service<Request<Body>> for Counted {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Ready<Result<Response<Body>, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: Request<Body>) -> Self::Future {
+        ready(Ok(Response::new(Body::empty())))
+    }
+}
+
+#[tokio::test]
+async fn a_request_for_which_no_byte_was_left_does_not_count_as_waiting() {
+    let clerk = cold(&GatedSource::new());
+    let clones = Arc::new(AtomicUsize::new(0));
+    let mut service = ClerkAuthLayer::from(clerk.verifier().clone()).layer(Counted(Arc::clone(&clones)));
+    let mut rejected = |request| at_once(service.call(request)).expect("an answer").expect("a response").status();
+    let waiting = fill(&mut clerk.layer(Recorder::default()));
+    assert_eq!(rejected(get(&[("authorization", &good())])), 503);
+    drop(waiting);
+    // While a request waits, each rejection gives the capacity of the inner service back, by a clone.
+    assert_eq!(rejected(get(&[])), 401);
+    assert_eq!(clones.load(Ordering::SeqCst), 0);
+}
+
+#[tokio::test]
 async fn the_whole_head_of_a_waiting_request_counts() {
     let source = GatedSource::new();
     let clerk = cold(&source);
@@ -244,7 +298,12 @@ async fn the_whole_head_of_a_waiting_request_counts() {
         *request.uri_mut() = format!("/?{}", "x".repeat(60_000)).parse().expect("a URI");
         request
     };
-    let requests: [fn() -> Request<Body>; 2] = [padded, with_target];
+    let with_authority = || {
+        let mut request = short();
+        *request.uri_mut() = format!("http://{}/", "x".repeat(60_000)).parse().expect("a URI");
+        request
+    };
+    let requests: [fn() -> Request<Body>; 3] = [padded, with_target, with_authority];
     for request in requests {
         let mut service = clerk.layer(Recorder::default());
         let mut waiting = Vec::new();
@@ -253,6 +312,36 @@ async fn the_whole_head_of_a_waiting_request_counts() {
         }
         assert!((1_000..=BOUND / 60_000).contains(&waiting.len()), "{}", waiting.len());
     }
+}
+
+#[tokio::test]
+async fn valid_tokens_under_a_late_set_pass_while_no_byte_is_left() {
+    let (source, clock) = (GatedSource::new(), ManualClock::new());
+    source.once(Reply::document(issuer().jwks()));
+    let instance = Instance::new(patient(issuer().config())).key_source(source.clone());
+    let verifier = Verifier::builder(instance).clock(clock.clone()).build().expect("a verifier");
+    verifier.warm_up().await.expect("keys");
+    let hour = std::time::Duration::from_secs(3600);
+    let clerk = ClerkAuthLayer::from(verifier.clone());
+    let mut service = clerk.layer(Recorder::default());
+    clock.advance(hour);
+    let unknown = |padding: usize| {
+        let token = token().lifetime(2 * hour).header("kid", "ins_new").claim("padding", "x".repeat(padding));
+        value(&format!("Bearer {}", token.sign()))
+    };
+    let [long, short] = [11_400, 0].map(unknown);
+    let mut waiting = Vec::new();
+    for unknown in [&long, &short] {
+        while let Ok(future) = park(&mut service, with(AUTHORIZATION, unknown)) {
+            waiting.push(future);
+        }
+    }
+    // While one byte is left, a token that is valid waits for the refresh. Now it takes the set that there is.
+    let valid = token().lifetime(2 * hour);
+    let bearer = value(&format!("Bearer {}", valid.sign()));
+    assert_eq!(park(&mut service, with(AUTHORIZATION, &bearer)).map(|_| ()).expect_err("an answer").status(), 200);
+    assert!(at_once(verifier.verify(&valid.sign())).expect("no wait").is_ok());
+    assert_is_full(&park(&mut service, with(AUTHORIZATION, &short)).map(|_| ()).expect_err("no place"));
 }
 
 #[tokio::test]

@@ -136,12 +136,29 @@ fn a_fetch_ends_exactly_once() {
         let store = Store::new();
         let Entry::Started(flight) = store.ask(FetchReason::NoKeys, None) else { panic!("it is the first") };
         let other = (store.clone(), flight.clone());
-        let giving_up = thread::spawn(move || other.0.gate.fail(other.1.number, NOW, None, || ()));
+        let giving_up = thread::spawn(move || other.0.gate.fail(other.1.number, Some((NOW, None)), || ()));
         let landed = store.land(&flight);
         let given_up = giving_up.join().expect("no assertion fails");
         assert!(landed != given_up, "one of the two ends it");
         assert_eq!(store.set().is_some(), landed);
         assert_eq!(store.gate.delay(NOW, false).is_zero(), landed);
+    });
+}
+
+/// A set whose refresh has failed makes no token wait, so the failure must be that of its own refresh.
+#[test]
+fn the_failure_of_a_fetch_that_has_ended_is_not_noted() {
+    loom::model(|| {
+        let store = Store::new();
+        let Entry::Started(flight) = store.ask(FetchReason::NoKeys, None) else { panic!("it is the first") };
+        let has_failed = Arc::new(AtomicBool::new(false));
+        let giving_up = {
+            let (store, has_failed, number) = (store.clone(), Arc::clone(&has_failed), flight.number);
+            thread::spawn(move || store.gate.fail(number, NOW, None, || has_failed.store(true, SeqCst)))
+        };
+        let landed = store.gate.succeed(flight.number, |_| has_failed.store(false, SeqCst));
+        giving_up.join().expect("no assertion fails");
+        assert_eq!(has_failed.load(SeqCst), !landed);
     });
 }
 
