@@ -1,6 +1,6 @@
 //! The cookies that may hold a token, read as Clerk's SDKs read them.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, collections::HashSet};
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use http::{HeaderMap, header::COOKIE};
@@ -34,7 +34,12 @@ pub(super) fn session_cookies<'a>(
 ) -> CookieCandidates<'a> {
     let mut candidates = CookieCandidates::default();
     let mut signed_out = Vec::new();
-    for (index, application) in applications.iter().enumerate() {
+    // Reading all cookies once for each of many applications would cost a client little and the service much.
+    let names = (applications.len() > 1).then(|| session_names(headers));
+    let may_have = |application: &SuffixedCookies| {
+        names.as_ref().is_none_or(|names| names.contains(application.session.as_bytes()))
+    };
+    for (index, application) in applications.iter().enumerate().filter(|(_, application)| may_have(application)) {
         let is_emptied = candidates.add_all(headers, &application.session, Some(index), verifier);
         if is_emptied && application.is_signed_out(headers) {
             candidates.retain(|candidate| candidate.suffix != Some(index));
@@ -59,11 +64,20 @@ pub(super) fn cookies<'a>(headers: &'a HeaderMap, name: &str, verifier: &Verifie
     candidates
 }
 
+/// The names of all cookies that may be suffixed session cookies.
+fn session_names(headers: &HeaderMap) -> HashSet<&[u8]> {
+    let names = pairs(headers).filter_map(|pair| pair.trim_ascii().split(|byte| *byte == b'=').next());
+    names.filter(|name| name.starts_with(SESSION.as_bytes())).collect()
+}
+
 /// The values of all cookies with this name in all `Cookie` fields, of which HTTP/2 may send several (RFC 9113, section
 /// 8.2.3). They are not decoded.
 fn values<'a>(headers: &'a HeaderMap, name: &str) -> impl Iterator<Item = &'a [u8]> {
-    let pairs = headers.get_all(COOKIE).iter().flat_map(|line| Pairs { rest: Some(line.as_bytes()) });
-    pairs.filter_map(move |pair| pair.trim_ascii().strip_prefix(name.as_bytes())?.strip_prefix(b"="))
+    pairs(headers).filter_map(move |pair| pair.trim_ascii().strip_prefix(name.as_bytes())?.strip_prefix(b"="))
+}
+
+fn pairs(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
+    headers.get_all(COOKIE).iter().flat_map(|line| Pairs { rest: Some(line.as_bytes()) })
 }
 
 /// Whether Clerk's SDKs would take the plain session cookie where a suffixed one is there too.

@@ -22,7 +22,7 @@ use crate::config::IssuerUrl;
 /// | rule | value |
 /// |---|---|
 /// | calls for one issuer | one at a time; other requests with the issuer wait for it |
-/// | calls at once | 16, of which 4 are kept for issuers that the resolver knew before; others wait for a place |
+/// | calls at once | 16, of which 4 are kept for issuers that the resolver knew before; others wait for a place, for 1.5 seconds |
 /// | calls for unknown issuers | 64 at once, then 10 a second; beyond that the request gets 503 |
 /// | deadline of a call | 2 seconds, the wait for a place included |
 /// | age at which an instance is looked up again | 5 minutes, in the background |
@@ -31,21 +31,21 @@ use crate::config::IssuerUrl;
 /// | cache of `None` | 60 seconds: tokens with the issuer are rejected (401) without a call |
 /// | cache of an error | none: the request gets 503, the next one causes another call |
 ///
-/// A removed tenant is thus rejected after about 5 minutes, and a new one accepted after at most one.
+/// A removed tenant is thus rejected after about 5 minutes, or at its first request after an idle time, and a new one accepted after at most one.
 /// [`Verifier::forget_instance`](crate::Verifier::forget_instance) does both at once.
 ///
-/// # Strangers and tenants
+/// # Unknown issuers and tenants
 ///
 /// Made-up issuers and tenants that the verifier has not seen yet look alike, so they share the limits on unknown
 /// issuers. Under a flood of made-up issuers a tenant could therefore get 503 at its first request. Any of these keeps
-/// tenants out of that crowd:
+/// tenants out of these limits:
 ///
 /// - [`may_know`](Self::may_know) turns made-up issuers away without a call, for example by a set of all tenants.
 /// - [`Verifier::resolve_ahead`](crate::Verifier::resolve_ahead) looks up the tenants at start.
 /// - [`ResolverLimits`](super::ResolverLimits) raises the limits, for records that answer from memory.
 ///
-/// An issuer that the resolver knew once is no stranger any more: its calls do not count for the limits on unknown
-/// issuers, even when its instance has left the cache. 10 000 such issuers are remembered.
+/// An issuer that the resolver knew at its last call does not count as unknown, even when its instance has left the
+/// cache. 10 000 such issuers are remembered.
 ///
 /// # Return the same instance
 ///
@@ -105,7 +105,7 @@ pub trait InstanceResolver: Send + Sync {
     /// `false` rejects the token (401) without a call of [`resolve`](Self::resolve): made-up issuers then cost the
     /// tenants nothing. It must be fast, and must not block, because it runs on the path of requests. It may be wrong
     /// only in one direction, like a Bloom filter: `false` for a tenant that exists locks the tenant out. It is not asked
-    /// for instances in the cache. By default it is `true`.
+    /// for instances in the cache. By default, and for closures, it is `true`.
     ///
     /// ```
     /// # #[cfg(feature = "testing")]

@@ -6,7 +6,7 @@
 //! - One call at once for an issuer: a herd of requests of one tenant costs one lookup.
 //! - A rate limit and a part of the places for issuers that were never known: made-up ones can neither flood the
 //!   application's database nor delay the others.
-//! - Issuers that were known once are remembered without their instance, so their tenants never count as strangers.
+//! - Issuers that were known once are remembered without their instance, so their tenants never count as unknown.
 //! - A negative cache: an issuer that is not known costs one lookup a minute.
 //! - Separate, bounded caches for known and unknown issuers: made-up ones cannot evict an instance and its keys.
 //!
@@ -608,7 +608,7 @@ impl CachedInstance {
 /// Cached instances, and as many unknown and remembered issuers: at 255 bytes each, made-up issuers take a few
 /// megabytes at most.
 pub(crate) const MAX_RESOLVED: usize = 10_000;
-/// Calls in flight that strangers may add to, waiting for a place or running: a bound on memory, which only raised
+/// Calls in flight that unknown issuers may add to, waiting for a place or running: a bound on memory, which only raised
 /// limits can reach.
 const MAX_IN_FLIGHT: usize = 16_384;
 /// How often calls are looked for whose runtime is not polled. Each look visits all calls.

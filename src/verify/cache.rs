@@ -30,7 +30,7 @@ pub(super) struct TokenCacheLimits {
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct TokenCacheStatus {
-    /// The number of cached tokens. Expired tokens count until they are evicted.
+    /// The number of cached tokens. Expired tokens count until they are evicted, or until the next request with them.
     pub entries: usize,
     /// The bytes of the heap that they take, as an upper estimate.
     pub bytes: u64,

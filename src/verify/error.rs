@@ -128,10 +128,10 @@ pub enum UnavailableReason {
     ResolverFailed,
     /// The application's resolver panicked, or its runtime ended.
     ResolverPanicked,
-    /// The application's resolver took longer than 2 seconds.
+    /// The application's resolver took longer than 2 seconds, a wait for a place included, or its call was stopped.
     ResolverTimeout,
-    /// No call of the resolver is allowed now: 12 calls are in progress, or more unknown issuers arrived than 64 at
-    /// once and 10 a second.
+    /// No call of the resolver is possible now: no place was free for 1.5 seconds, more unknown issuers arrived than the
+    /// [`ResolverLimits`](super::ResolverLimits) allow, or the request has waited for another call already.
     TooManyLookups,
     /// 16 384 requests are already waiting for the keys of this instance, or for the resolver; or all requests that wait
     /// at this verifier take 64 MiB.

@@ -76,8 +76,9 @@ impl Verifier {
     /// Verifies a token and returns its claims. It waits if keys have to be fetched first.
     ///
     /// It waits for one fetch, at most [`jwks_timeout`](crate::ClerkConfig::jwks_timeout) (3 seconds by default). If it
-    /// joined a fetch that had started before, and that fetch did not bring the key, it waits for a second one. A call
-    /// of the resolver adds at most 2 seconds. Dropping the future stops none of these: other requests may wait for
+    /// joined a fetch that had started before, and that fetch did not bring the key, it waits for a second one. It also
+    /// waits for one fetch if nobody has used the keys for two refresh intervals. A call of the resolver adds at most 2
+    /// seconds. Dropping the future stops none of these: other requests may wait for
     /// them.
     ///
     /// See the [type](Self) for an example, and the [module docs](super#checks) for the checks.

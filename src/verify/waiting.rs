@@ -35,7 +35,7 @@ impl Drop for WaitingPermit {
     }
 }
 
-/// What a small container can spare: 10 000 waiting requests with the 3 KiB of headers that browsers send.
+/// What a small container can spare: 8 000 waiting requests with the 3 KiB of headers that browsers send.
 const MAX_WAITING_BYTES: usize = 64 * 1024 * 1024;
 /// For the wait itself: its future, its timer, and its place in the list of waiters.
 const OVERHEAD: usize = 1024;
