@@ -1,8 +1,9 @@
 //! The credential of a request that waits for keys or for the resolver.
 
 use std::{
+    collections::HashMap,
     future::Future,
-    hash::{BuildHasher, RandomState},
+    hash::BuildHasher,
     pin::Pin,
     task::{Context, Poll, ready},
 };
@@ -31,14 +32,13 @@ pub(super) struct Waited {
     pub(super) source: usize,
     /// Whether the request has waited for the resolver.
     has_looked_up: bool,
-    hasher: RandomState,
-    /// One for each token that was tried: a few, since a source has few candidates.
-    tokens: Vec<Token>,
+    /// By their [keys](Self::key): a few, since a source has few candidates.
+    tokens: HashMap<u64, Token>,
 }
 
 /// How far one token came.
+#[derive(Default)]
 struct Token {
-    key: u64,
     /// `None` if it was not tried yet, or waits.
     progress: Option<Progress>,
     /// Why its wait failed. That is final: it does not wait again.
@@ -86,23 +86,17 @@ impl PendingCredential {
 
 impl Waited {
     fn key(&self, text: &str) -> u64 {
-        self.hasher.hash_one(text)
+        self.tokens.hasher().hash_one(text)
     }
 
     /// The token with this key.
     fn token(&mut self, key: u64) -> &mut Token {
-        let index = self.tokens.iter().position(|token| token.key == key).unwrap_or(self.tokens.len());
-        if index == self.tokens.len() {
-            self.tokens.push(Token { key, progress: None, failure: None });
-        }
-        &mut self.tokens[index]
+        self.tokens.entry(key).or_default()
     }
 
     /// What a token may take over from another one of the same issuer.
     pub(super) fn progress_of(&self, text: &str) -> Option<Progress> {
-        let key = self.key(text);
-        let token = self.tokens.iter().find(|token| token.key == key)?;
-        Some(token.progress.as_ref()?.for_another_token())
+        Some(self.tokens.get(&self.key(text))?.progress.as_ref()?.for_another_token())
     }
 
     /// Verifies the token of a source that has at most one. The rule of [`attempt`](Self::attempt) about the resolver

@@ -41,7 +41,7 @@ pub(super) struct NameLookups {
 type LookupFn = dyn Fn(&str) -> io::Result<Vec<SocketAddr>> + Send + Sync;
 
 /// What a lookup found; `None` while it runs. An error is shared as its kind and its text.
-type Found = Option<Result<Arc<[SocketAddr]>, (io::ErrorKind, String)>>;
+type Found = Option<Result<Vec<SocketAddr>, (io::ErrorKind, String)>>;
 
 #[derive(Default)]
 struct State {
@@ -70,7 +70,7 @@ impl NameLookups {
     }
 
     /// Joins the lookup of this name that is in progress, or starts one.
-    async fn addresses(&self, name: Arc<str>) -> Result<Arc<[SocketAddr]>, Box<dyn Error + Send + Sync>> {
+    async fn addresses(&self, name: Arc<str>) -> Result<Vec<SocketAddr>, Box<dyn Error + Send + Sync>> {
         loop {
             let (sender, mut found) = self.join(&name);
             let is_own = sender.is_some();
@@ -79,7 +79,7 @@ impl NameLookups {
                 self.start(Arc::clone(&name), sender, permits);
             }
             match found.wait_for(Option::is_some).await.as_deref() {
-                Ok(Some(Ok(addresses))) => return Ok(Arc::clone(addresses)),
+                Ok(Some(Ok(addresses))) => return Ok(addresses.clone()),
                 Ok(Some(Err((kind, text)))) => return Err(io::Error::new(*kind, text.clone()).into()),
                 Ok(None) | Err(_) if is_own => return Err("the name lookup panicked".into()),
                 // The lookup that was joined was given up before it started.
@@ -120,7 +120,7 @@ impl NameLookups {
             let _permits = permits;
             // A lookup takes real time, whatever the clock of the verifier.
             let clock = SystemClock::new();
-            let found = (this.lookup)(&name).map(Arc::from).map_err(|error| (error.kind(), error.to_string()));
+            let found = (this.lookup)(&name).map_err(|error| (error.kind(), error.to_string()));
             let is_slow = clock.monotonic() >= SLOW;
             {
                 let mut state = this.state();
@@ -145,7 +145,7 @@ impl Resolve for NameLookups {
         let this = self.clone();
         Box::pin(async move {
             let addresses = this.addresses(Arc::from(name.as_str())).await?;
-            let addresses: Addrs = Box::new(addresses.to_vec().into_iter());
+            let addresses: Addrs = Box::new(addresses.into_iter());
             Ok(addresses)
         })
     }
@@ -263,12 +263,12 @@ mod tests {
     #[tokio::test]
     async fn fetches_share_the_lookup_of_a_name() {
         let count = Arc::new(AtomicUsize::new(0));
-        let gate = Arc::new(Mutex::new(()));
+        let gate = Arc::new(tokio::sync::Mutex::new(()));
         let lookups = NameLookups::new({
             let (count, gate) = (Arc::clone(&count), Arc::clone(&gate));
             move |_| {
                 count.fetch_add(1, Ordering::SeqCst);
-                drop(gate.lock());
+                drop(gate.blocking_lock());
                 Ok(vec![SocketAddr::from(([127, 0, 0, 1], 0))])
             }
         });
@@ -276,7 +276,7 @@ mod tests {
             let resolving = lookups.resolve(name.parse().unwrap());
             tokio::spawn(async move { resolving.await.map(Iterator::count).map_err(|error| error.to_string()) })
         };
-        let closed = gate.lock().unwrap();
+        let closed = gate.lock().await;
         let many: Vec<_> = (0..100).map(|_| resolve("dead.example")).collect();
         while count.load(Ordering::SeqCst) == 0 {
             tokio::task::yield_now().await;
@@ -295,19 +295,19 @@ mod tests {
 
     #[tokio::test]
     async fn names_whose_lookups_were_slow_leave_permits_to_the_others() {
-        let gate = Arc::new(Mutex::new(()));
+        let gate = Arc::new(tokio::sync::Mutex::new(()));
         let lookups = NameLookups::new({
             let gate = Arc::clone(&gate);
             move |name| {
                 if name.starts_with("slow") {
-                    drop(gate.lock());
+                    drop(gate.blocking_lock());
                 }
                 Ok(vec![SocketAddr::from(([127, 0, 0, 1], 0))])
             }
         });
         // As after lookups of more than a second.
         lookups.state().slow.extend((0..20).map(|number| Arc::from(format!("slow{number}.example"))));
-        let closed = gate.lock().unwrap();
+        let closed = gate.lock().await;
         let resolve = |name: String| {
             let resolving = lookups.resolve(name.parse().unwrap());
             tokio::spawn(async move { resolving.await.map(Iterator::count).map_err(|error| error.to_string()) })

@@ -154,7 +154,7 @@ fn the_failure_of_a_fetch_that_has_ended_is_not_noted() {
         let has_failed = Arc::new(AtomicBool::new(false));
         let giving_up = {
             let (store, has_failed, number) = (store.clone(), Arc::clone(&has_failed), flight.number);
-            thread::spawn(move || store.gate.fail(number, NOW, None, || has_failed.store(true, SeqCst)))
+            thread::spawn(move || store.gate.fail(number, Some((NOW, None)), || has_failed.store(true, SeqCst)))
         };
         let landed = store.gate.succeed(flight.number, |_| has_failed.store(false, SeqCst));
         giving_up.join().expect("no assertion fails");
