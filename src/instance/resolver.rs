@@ -31,8 +31,9 @@ use crate::config::IssuerUrl;
 /// | cache of `None` | 60 seconds: tokens with the issuer are rejected (401) without a call |
 /// | cache of an error | none: the request gets 503, the next one causes another call |
 ///
-/// A removed tenant is thus rejected after about 5 minutes, or at its first request after an idle time, and a new one accepted after at most one.
-/// [`Verifier::forget_instance`](crate::Verifier::forget_instance) does both at once.
+/// A removed tenant is thus rejected after about 5 minutes, or at its first request after an idle time, and a new one
+/// is accepted after at most one minute. [`Verifier::forget_instance`](crate::Verifier::forget_instance) does both at
+/// once.
 ///
 /// # Unknown issuers and tenants
 ///
