@@ -99,26 +99,17 @@ impl Waited {
         Some(self.tokens.get(&self.key(text))?.progress.as_ref()?.for_another_token())
     }
 
-    /// Verifies the token of a source that has at most one. The rule of [`attempt`](Self::attempt) about the resolver
+    /// Verifies the token of a source that has at most one. The rule of [`progress`](Self::progress) about the resolver
     /// holds for it too, after a cookie that waited.
     pub(super) fn resume(&mut self, verifier: &Verifier, text: &str) -> Verification {
-        let (has_looked_up, key) = (self.has_looked_up, self.key(text));
-        let token = self.token(key);
-        if let Some(error) = &token.failure {
-            return Verification::Ready(Err(error.clone()));
-        }
-        let progress = token.progress.get_or_insert_default();
         let needs_lookup = || verifier.claimed(text).is_some_and(|claimed| verifier.needs_lookup(&claimed.issuer));
-        if has_looked_up && !progress.has_instance() && needs_lookup() {
-            return Verification::Ready(Err(verifier.no_lookup()));
+        match self.progress(verifier, text, None, needs_lookup) {
+            Ok(progress) => verifier.resume(text, progress),
+            Err(error) => Verification::Ready(Err(error)),
         }
-        verifier.resume(text, progress)
     }
 
     /// Verifies a token that is not cached. It goes on from where it stopped, or else from `sibling`.
-    ///
-    /// A request waits for the resolver once. The client may have made up all issuers, and the limits on calls of the
-    /// resolver are shared with others.
     pub(super) fn attempt(
         &mut self,
         sibling: Option<Progress>,
@@ -126,15 +117,32 @@ impl Waited {
         text: &str,
         issuer: &str,
     ) -> Verification {
+        match self.progress(verifier, text, sibling, || verifier.needs_lookup(issuer)) {
+            Ok(progress) => verifier.attempt(text, progress),
+            Err(error) => Verification::Ready(Err(error)),
+        }
+    }
+
+    /// How far a token came, or else `sibling`; an error if it cannot go on.
+    ///
+    /// A request waits for the resolver once. The client may have made up all issuers, and the limits on calls of the
+    /// resolver are shared with others.
+    fn progress(
+        &mut self,
+        verifier: &Verifier,
+        text: &str,
+        sibling: Option<Progress>,
+        needs_lookup: impl FnOnce() -> bool,
+    ) -> Result<&mut Progress, VerifyError> {
         let (has_looked_up, key) = (self.has_looked_up, self.key(text));
         let token = self.token(key);
         if let Some(error) = &token.failure {
-            return Verification::Ready(Err(error.clone()));
+            return Err(error.clone());
         }
         let progress = token.progress.get_or_insert_with(|| sibling.unwrap_or_default());
-        if has_looked_up && !progress.has_instance() && verifier.needs_lookup(issuer) {
-            return Verification::Ready(Err(verifier.no_lookup()));
+        if has_looked_up && !progress.has_instance() && needs_lookup() {
+            return Err(verifier.no_lookup());
         }
-        verifier.attempt(text, progress)
+        Ok(progress)
     }
 }
