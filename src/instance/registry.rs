@@ -5,7 +5,6 @@ use super::{
     resolver_cache::{InstanceCheck, ResolveFailure, ResolveWait, ResolverCache},
 };
 use crate::{
-    clock::Moment,
     config::{ClerkConfig, ConfigError, Setting},
     single_flight::Lookup,
     telemetry,
@@ -109,9 +108,9 @@ impl InstanceRegistry {
     ///
     /// The token cache asks before it returns claims: a tenant that was removed must not stay signed in for as long as
     /// its tokens live. Configured instances never change. For the others, this also starts a refresh that is due.
-    pub(crate) fn is_current(&self, instance: &Arc<TrustedInstance>, issuer: &str, now: Moment) -> bool {
+    pub(crate) fn is_current(&self, instance: &Arc<TrustedInstance>, issuer: &str) -> bool {
         match &self.resolved {
-            Some(resolved) if !self.by_issuer.contains_key(issuer) => resolved.is_current(issuer, instance, now),
+            Some(resolved) if !self.by_issuer.contains_key(issuer) => resolved.is_current(issuer, instance),
             _ => true,
         }
     }

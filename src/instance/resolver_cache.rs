@@ -188,7 +188,7 @@ impl ResolverCache {
         Shared::wait(shared, issuer, now, kind)
     }
 
-    /// As [`find`](Self::find), for an issuer that the application names: it is no stranger.
+    /// As [`find`](Self::find), for an issuer that the application names, so that no limit on unknown issuers applies.
     pub(crate) fn find_ahead(&self, issuer: IssuerUrl) -> Lookup<Arc<TrustedInstance>, ResolveFailure, ResolveWait> {
         let now = self.shared.now();
         match self.shared.known(&issuer, now) {
@@ -221,7 +221,8 @@ impl ResolverCache {
     }
 
     /// Whether `instance` is still the one with this issuer, and not late. Starts a refresh that is due.
-    pub(crate) fn is_current(&self, issuer: &str, instance: &Arc<TrustedInstance>, now: Moment) -> bool {
+    pub(crate) fn is_current(&self, issuer: &str, instance: &Arc<TrustedInstance>) -> bool {
+        let now = self.shared.now();
         let Some(issuer) = self.issuer(issuer) else { return false };
         let Some(known) = self.shared.known(&issuer, now) else { return false };
         Shared::refresh_if_due(&self.shared, &issuer, &known, now);

@@ -15,7 +15,10 @@
 //! A token with a bad signature remembers the thumbprints of the keys of its `kid`. After a fetch it is verified
 //! again only if the keys of its `kid` have changed, so a forgery costs no second verification.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use super::{
     FetchErrorKind, KeysStatus,
@@ -127,9 +130,9 @@ impl InstanceKeys {
     /// The generation in which the key that signed a token is found now; `None` if it was withdrawn, or if the set is
     /// late or missing. Starts a refresh that is due.
     ///
-    /// While the generation `seen` is fresh, this costs four atomic loads. Otherwise it searches the set for the same
-    /// key under the same `kid`.
-    pub(crate) fn current_generation(&self, signed_by: &SignedBy, seen: u64, now: Moment) -> Option<u64> {
+    /// While the generation `seen` is fresh, this costs four atomic loads and a reading of the monotonic clock; `now` is
+    /// the time of the wall clock. Otherwise it searches the set for the same key under the same `kid`.
+    pub(crate) fn current_generation(&self, signed_by: &SignedBy, seen: u64, now: SystemTime) -> Option<u64> {
         let Self::Fetched(store) = self else { return Some(seen) };
         if store.is_fresh(seen, now) {
             return Some(seen);

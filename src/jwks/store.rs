@@ -12,7 +12,7 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use tokio::sync::Semaphore;
@@ -136,8 +136,9 @@ impl KeyStore {
     /// token calls it.
     ///
     /// The stale limit needs no check of its own: a set is due for a refresh before it is stale.
-    pub(super) fn is_fresh(&self, generation: u64, now: Moment) -> bool {
-        self.shared.freshness.is_fresh(generation, now.into())
+    pub(super) fn is_fresh(&self, generation: u64, wall: SystemTime) -> bool {
+        let monotonic = self.shared.resources.clock.monotonic();
+        self.shared.freshness.is_fresh(generation, Moment { monotonic, wall }.into())
     }
 
     /// The set to verify with, unless there is none or it is past the stale limit, and the time of this look.

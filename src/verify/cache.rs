@@ -4,9 +4,12 @@
 //! yet a valid token: `Verifier::cached` also checks the time, the key and the instance, because each of them may
 //! change while the token is cached.
 
-use std::sync::{
-    Arc, OnceLock,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::SystemTime,
 };
 
 use foldhash::fast::RandomState;
@@ -15,7 +18,7 @@ use quick_cache::{
     sync::{Cache, DefaultLifecycle},
 };
 
-use crate::{claims::Claims, clock::Moment, instance::TrustedInstance, jwks::SignedBy, jwt::sha256};
+use crate::{claims::Claims, instance::TrustedInstance, jwks::SignedBy, jwt::sha256};
 
 /// The two limits of a token cache.
 #[derive(Clone, Copy, Debug)]
@@ -139,11 +142,11 @@ impl CachedToken {
     }
 
     /// Whether the key that signed the token is still in the current set, and the set is not late. Starts a refresh that
-    /// is due.
+    /// is due. `now` is the time of the wall clock, which the caller has read already.
     ///
     /// Without this check a withdrawn key would verify tokens until their `exp`, and a service whose requests are all
     /// hits would never refresh its keys.
-    pub(super) fn is_key_current(&self, now: Moment) -> bool {
+    pub(super) fn is_key_current(&self, now: SystemTime) -> bool {
         let seen = self.generation.load(Ordering::Relaxed);
         match self.instance.keys.current_generation(&self.signed_by, seen, now) {
             Some(generation) => {

@@ -23,7 +23,6 @@ use super::{
 };
 use crate::{
     claims::Claims,
-    clock::Moment,
     instance::{InstanceCheck, ResolveFailure, ResolveWait, TrustedInstance},
     jwks::{CandidateKeys, KeyWait, LookupAttempts, SignedPayload},
     jwt::{CheckedHeader, Segments},
@@ -208,11 +207,11 @@ impl Verifier {
     pub(crate) fn cached(&self, token: &str) -> Option<Claims> {
         let cache = self.inner.token_cache.as_ref()?;
         let cached = cache.get(token)?;
-        let now = Moment::now(&*self.inner.clock);
-        let is_valid = cached.claims().is_valid_at(now.wall)
-            && self.inner.instances.is_current(cached.instance(), cached.claims().issuer(), now)
+        let now = self.inner.clock.now();
+        let is_valid = cached.claims().is_valid_at(now)
+            && self.inner.instances.is_current(cached.instance(), cached.claims().issuer())
             && cached.is_key_current(now);
-        if !is_valid && cached.claims().has_expired_at(now.wall) {
+        if !is_valid && cached.claims().has_expired_at(now) {
             // It will never be valid again, and its claims are personal data.
             cache.remove(token, &cached);
         }
