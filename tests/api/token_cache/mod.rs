@@ -1,7 +1,12 @@
 //! Caching verified tokens changes no verdict.
 
+mod cached;
+mod confirmation;
+mod ends;
 mod keys;
 mod limits;
+mod made;
+mod spellings;
 mod verdicts;
 
 use tower_clerk::{
