@@ -12,7 +12,7 @@ use criterion::Criterion;
 
 mod tokens;
 
-pub(crate) use self::tokens::{Tokens, at_hand, fetched, many, ready, without_budget};
+pub(crate) use self::tokens::{Tokens, at_hand, fetched, many, on_all_cores, ready, usual, without_budget};
 
 /// Something that is done many times.
 pub(crate) trait Operation {

@@ -69,16 +69,20 @@ impl Bad {
 
 /// `count` tokens like the usual one, each of another session, signed on all cores.
 pub(crate) fn many(issuer: &TestIssuer, count: u32) -> Vec<String> {
+    on_all_cores(count, |number| usual(issuer, number).sign())
+}
+
+/// The tokens of the numbers from 1 to `count`, made on all cores.
+pub(crate) fn on_all_cores(count: u32, token: impl Fn(u32) -> String + Sync) -> Vec<String> {
     let threads = thread::available_parallelism().map_or(1, usize::from);
     let numbers: Vec<u32> = (1..=count).collect();
+    let token = &token;
     thread::scope(|scope| {
         let shares = numbers.chunks(numbers.len().div_ceil(threads).max(1));
-        let signing: Vec<_> = shares
-            .map(|share| {
-                scope.spawn(move || share.iter().map(|number| usual(issuer, *number).sign()).collect::<Vec<_>>())
-            })
+        let making: Vec<_> = shares
+            .map(|share| scope.spawn(move || share.iter().map(|number| token(*number)).collect::<Vec<_>>()))
             .collect();
-        signing.into_iter().flat_map(|share| share.join().expect("tokens")).collect()
+        making.into_iter().flat_map(|share| share.join().expect("tokens")).collect()
     })
 }
 
@@ -90,7 +94,8 @@ fn small(issuer: &TestIssuer, number: u32) -> TokenBuilder {
         .lifetime(Duration::from_secs(24 * 60 * 60))
 }
 
-fn usual(issuer: &TestIssuer, number: u32) -> TokenBuilder {
+/// A token like [`Tokens::usual`], of the session with this number.
+pub(crate) fn usual(issuer: &TestIssuer, number: u32) -> TokenBuilder {
     small(issuer, number)
         .organization("org_2mXv6T3xC8fP5aJ2iE4kB9oU7vY", "admin")
         .organization_slug("acme")
