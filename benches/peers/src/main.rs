@@ -4,20 +4,21 @@
 //! cargo run --release --manifest-path benches/peers/Cargo.toml
 //! ```
 //!
-//! Prints a table, and writes `benches/peers/results.json` and `benches/cost.svg`. With `--test` it only checks
-//! that each service sends the expected responses, and writes nothing.
+//! Prints a table, and writes `benches/peers/results.json` and `benches/cost.svg`. For tower-mcp it runs itself again,
+//! with the feature `mcp`. With `--test` it only checks that each service sends the expected responses, and writes
+//! nothing.
 
 mod measure;
 mod peers;
 mod plot;
 mod report;
 
-use std::{env, fs, path::Path, time::Duration};
+use std::{env, fs, path::Path, process::Command, time::Duration};
 
 use serde_json::json;
 use tower_clerk::testing::{TestIssuer, TokenBuilder};
 
-use self::report::Report;
+use self::report::{Report, Row};
 
 fn main() {
     // Set up within the runtime, whose tasks then have nothing to do. Measured outside of it, where no task budget
@@ -37,11 +38,27 @@ fn main() {
         println!("{} services admit the user and reject a forgery", subjects.len());
         return;
     }
-    let report = Report::new(&tokens[0], peers::raw(&issuer, &tokens[0]), subjects);
+    let mut report = Report::new(&tokens[0], peers::raw(&issuer, &tokens[0]), subjects);
+    if cfg!(feature = "mcp") {
+        println!("{}", report.to_json());
+        return;
+    }
+    report.rows.push(tower_mcp());
     println!("{report}");
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     fs::write(here.join("results.json"), report.to_json()).expect("results.json");
     fs::write(here.join("../cost.svg"), plot::svg(&report)).expect("cost.svg");
+}
+
+/// The row of tower-mcp, from a build with the feature `mcp`. There too it takes turns with all the others.
+fn tower_mcp() -> Row {
+    let output = Command::new(env!("CARGO"))
+        .args(["run", "--quiet", "--release", "--locked", "--features", "mcp", "--manifest-path", MANIFEST])
+        .output()
+        .expect("cargo");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let report: Report = serde_json::from_slice(&output.stdout).expect("a report");
+    report.rows.into_iter().find(|row| row.name == "tower-mcp").expect("its row")
 }
 
 /// A session token in the layout of version 2, of about 1 KB.
@@ -72,5 +89,6 @@ fn forged(token: &str) -> String {
     format!("{message}.{head}{other}{}", &tail[1..])
 }
 
+const MANIFEST: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
 const MANY: usize = 1024;
 const USER: &str = "user_2mXv4Q1zB7cN9dK3fG6hJ8lP0rT";

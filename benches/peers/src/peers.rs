@@ -30,10 +30,6 @@ pub async fn all(issuer: &TestIssuer, tokens: &[String]) -> Vec<Subject> {
     let peer =
         |name, version, crypto, target| Subject { base: bare(tokens), crypto, is_hit: false, name, target, version };
     let jwks = format!("{}/.well-known/jwks.json", issuer.url());
-    // tower-mcp requires an `aud`, and most of the others reject one that they were not told: its tokens, and those of
-    // the router it is compared with, are longer by 44 bytes.
-    let with_audience: Vec<_> =
-        (0..tokens.len()).map(|number| crate::token(issuer, number).claim("aud", RESOURCE).sign()).collect();
     vec![
         Subject { is_hit: true, ..ours("tower-clerk, hit", issuer, 10_000, &tokens[..1]).await },
         ours("tower-clerk, first sight", issuer, FEW, tokens).await,
@@ -43,10 +39,8 @@ pub async fn all(issuer: &TestIssuer, tokens: &[String]) -> Vec<Subject> {
         peer("clerk-rs", "0.5.0", RING, clerk_rs(issuer, tokens).await),
         peer("axum-jwks", "0.12.0", RING, axum_jwks(&jwks, tokens).await),
         peer("tower-oauth2-resource-server", "0.12.5", AWS_LC, resource_server(issuer.url(), &jwks, tokens).await),
-        Subject {
-            base: bare(&with_audience),
-            ..peer("tower-mcp", "0.25.0", AWS_LC, tower_mcp(issuer.url(), &jwks, &with_audience).await)
-        },
+        #[cfg(feature = "mcp")]
+        tower_mcp(issuer, &jwks, tokens.len()).await,
         peer("axum-jwt-auth", "0.7.0", RUST_CRYPTO, axum_jwt_auth(&jwks, tokens).await),
     ]
 }
@@ -188,16 +182,21 @@ fn tower_jwt(issuer: &TestIssuer, tokens: &[String]) -> Box<dyn Target> {
 }
 
 /// The layer that its `into_oauth_router` puts around an MCP server, here around our route. It decodes into its own
-/// type, with all claims, and rejects tokens without its resource in `aud`. No scope is required.
-async fn tower_mcp(issuer: &str, jwks: &str, tokens: &[String]) -> Box<dyn Target> {
+/// type, with all claims, and requires an `aud`, which most of the others reject. So its tokens, and those of the router
+/// that it is compared with, are longer by 44 bytes.
+#[cfg(feature = "mcp")]
+async fn tower_mcp(issuer: &TestIssuer, jwks: &str, count: usize) -> Subject {
     use tower_mcp::oauth::{JwksValidator, OAuthLayer, ProtectedResourceMetadata, TokenClaims};
-    let validator = JwksValidator::builder(jwks).expected_issuer(issuer).expected_audience(RESOURCE);
+    const RESOURCE: &str = "https://api.test.example";
+    let tokens: Vec<_> = (0..count).map(|number| crate::token(issuer, number).claim("aud", RESOURCE).sign()).collect();
+    let validator = JwksValidator::builder(jwks).expected_issuer(issuer.url()).expected_audience(RESOURCE);
     let validator = validator.build().await.expect("keys");
-    let metadata = ProtectedResourceMetadata::new(RESOURCE).authorization_server(issuer);
+    let metadata = ProtectedResourceMetadata::new(RESOURCE).authorization_server(issuer.url());
     let app = Router::new()
         .route("/me", get(|Extension(user): Extension<TokenClaims>| future::ready(user.sub.unwrap_or_default())))
         .layer(OAuthLayer::new(validator, metadata));
-    target(app, Body::empty, tokens)
+    let (base, target) = (bare(&tokens), target(app, Body::empty, &tokens));
+    Subject { base, crypto: AWS_LC, is_hit: false, name: "tower-mcp", target, version: "0.25.0" }
 }
 
 impl axum_jwks::ParseTokenClaims for User {
@@ -229,6 +228,5 @@ async fn warm(app: Router, token: &str) -> StatusCode {
 const FEW: usize = 8;
 const AWS_LC: &str = "aws-lc";
 const OUR_MANIFEST: &str = include_str!("../../../Cargo.toml");
-const RESOURCE: &str = "https://api.test.example";
 const RING: &str = "ring";
 const RUST_CRYPTO: &str = "rust-crypto";
