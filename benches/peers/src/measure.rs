@@ -34,6 +34,9 @@ pub trait Target: Operation {
     /// The status and the body of the response to a request with this token.
     fn response_to(&self, token: &str) -> (u16, String);
 
+    /// The first of its tokens.
+    fn token(&self) -> &str;
+
     /// Allocations and bytes of one request, the mean of many.
     fn allocations(&mut self) -> [f64; 2];
 }
@@ -115,6 +118,10 @@ where
         let status = response.status().as_u16();
         let body = response.into_body().collect().now_or_never().expect("a body at once").expect("a body");
         (status, String::from_utf8_lossy(&body.to_bytes()).into_owned())
+    }
+
+    fn token(&self) -> &str {
+        &self.tokens[0]
     }
 
     fn allocations(&mut self) -> [f64; 2] {

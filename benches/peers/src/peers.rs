@@ -39,6 +39,8 @@ pub async fn all(issuer: &TestIssuer, tokens: &[String]) -> Vec<Subject> {
         peer("clerk-rs", "0.5.0", RING, clerk_rs(issuer, tokens).await),
         peer("axum-jwks", "0.12.0", RING, axum_jwks(&jwks, tokens).await),
         peer("tower-oauth2-resource-server", "0.12.5", AWS_LC, resource_server(issuer.url(), &jwks, tokens).await),
+        #[cfg(feature = "mcp")]
+        tower_mcp(issuer, &jwks, tokens.len()).await,
         peer("axum-jwt-auth", "0.7.0", RUST_CRYPTO, axum_jwt_auth(&jwks, tokens).await),
     ]
 }
@@ -64,7 +66,11 @@ fn bare07(tokens: &[String]) -> Box<dyn Target> {
 }
 
 async fn ours(name: &'static str, issuer: &TestIssuer, remembered: usize, tokens: &[String]) -> Subject {
-    let verifier = Verifier::builder(issuer.config()).token_cache_entries(remembered).token_cache_bytes(32 << 20).build().expect("a verifier");
+    let verifier = Verifier::builder(issuer.config())
+        .token_cache_entries(remembered)
+        .token_cache_bytes(32 << 20)
+        .build()
+        .expect("a verifier");
     verifier.warm_up().await.expect("keys");
     let app = Router::new()
         .route("/me", get(|user: ClerkAuth| future::ready(user.user_id().to_owned())))
@@ -173,6 +179,24 @@ fn tower_jwt(issuer: &TestIssuer, tokens: &[String]) -> Box<dyn Target> {
         .route("/me", get(|Extension(user): Extension<RequestClaim<User>>| future::ready(user.claim.sub)))
         .layer(layer);
     target(app, Body::empty, tokens)
+}
+
+/// The layer that its `into_oauth_router` puts around an MCP server, here around our route. It decodes into its own
+/// type, with all claims, and requires an `aud`, which most of the others reject. So its tokens, and those of the router
+/// that it is compared with, are longer by 44 bytes.
+#[cfg(feature = "mcp")]
+async fn tower_mcp(issuer: &TestIssuer, jwks: &str, count: usize) -> Subject {
+    use tower_mcp::oauth::{JwksValidator, OAuthLayer, ProtectedResourceMetadata, TokenClaims};
+    const RESOURCE: &str = "https://api.test.example";
+    let tokens: Vec<_> = (0..count).map(|number| crate::token(issuer, number).claim("aud", RESOURCE).sign()).collect();
+    let validator = JwksValidator::builder(jwks).expected_issuer(issuer.url()).expected_audience(RESOURCE);
+    let validator = validator.build().await.expect("keys");
+    let metadata = ProtectedResourceMetadata::new(RESOURCE).authorization_server(issuer.url());
+    let app = Router::new()
+        .route("/me", get(|Extension(user): Extension<TokenClaims>| future::ready(user.sub.unwrap_or_default())))
+        .layer(OAuthLayer::new(validator, metadata));
+    let (base, target) = (bare(&tokens), target(app, Body::empty, &tokens));
+    Subject { base, crypto: AWS_LC, is_hit: false, name: "tower-mcp", target, version: "0.25.0" }
 }
 
 impl axum_jwks::ParseTokenClaims for User {

@@ -7,7 +7,7 @@ use crate::report::Report;
 
 pub fn svg(report: &Report) -> String {
     let mut dots: Vec<(String, f64, &str)> =
-        report.rows.iter().map(|row| (row.name.to_owned(), row.micros[1], class(row.is_ours()))).collect();
+        report.rows.iter().map(|row| (row.name.clone(), row.micros[1], class(row.is_ours()))).collect();
     dots.push(("the RSA verification alone".to_owned(), report.raw[1], "raw"));
     dots.sort_by(|one, other| one.1.total_cmp(&other.1));
 

@@ -1,11 +1,11 @@
 use std::{fmt, fs, process::Command};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::measure::{Operation, ROUNDS, Subject, quartiles, rounds};
 
 /// What was measured, where and when. Times are in microseconds: first quartile, median, third quartile.
-#[derive(Serialize)]
+#[derive(Deserialize, Serialize)]
 pub struct Report {
     pub date: String,
     pub machine: String,
@@ -20,11 +20,11 @@ pub struct Report {
 }
 
 /// What a crate adds to a request, compared with the same router without it.
-#[derive(Serialize)]
+#[derive(Deserialize, Serialize)]
 pub struct Row {
-    pub name: &'static str,
-    pub version: &'static str,
-    pub crypto: &'static str,
+    pub name: String,
+    pub version: String,
+    pub crypto: String,
     pub is_hit: bool,
     pub micros: [f64; 3],
     pub allocations: f64,
@@ -52,9 +52,9 @@ impl Report {
             let (base, ours) = (turns.next().expect("the base"), turns.next().expect("the crate"));
             let net = ours.iter().zip(&base).map(|(ours, base)| ours - base).collect();
             Row {
-                name: subject.name,
-                version: subject.version,
-                crypto: subject.crypto,
+                name: subject.name.to_owned(),
+                version: subject.version.to_owned(),
+                crypto: subject.crypto.to_owned(),
                 is_hit: subject.is_hit,
                 micros: quartiles(net),
                 allocations,
