@@ -34,7 +34,7 @@ pub(super) struct Authenticator {
     pub(super) mode: Mode,
     pub(super) strip_unverified_credentials: bool,
     pub(super) custom_claims: CustomClaimsTypes,
-    pub(super) responder: Arc<Responder>,
+    pub(super) responder: Responder,
     pub(super) resource_metadata: bool,
     /// How many requests of all services that share this are parked now.
     parked: Arc<AtomicUsize>,
@@ -83,7 +83,7 @@ impl Authenticator {
             mode: Mode::Strict,
             strip_unverified_credentials: false,
             custom_claims: CustomClaimsTypes::default(),
-            responder: Arc::default(),
+            responder: Responder::default(),
             resource_metadata: false,
             parked: Arc::default(),
         }
@@ -204,7 +204,7 @@ impl Authenticator {
             self.verifier.custom_claims_failed(&claims, &error);
             Unauthenticated { kind: RejectionKind::InvalidToken, reason: error.into(), location: None }.at(origin)
         })?;
-        request.extensions_mut().insert(ClerkAuth::new(claims, Arc::clone(&self.responder)));
+        request.extensions_mut().insert(ClerkAuth::new(claims, self.responder.clone()));
         Ok(())
     }
 
@@ -293,9 +293,8 @@ impl From<CookieError> for Unauthenticated {
 /// 7.1.3) does not index them if the request is proxied.
 fn mark_sensitive(headers: &mut HeaderMap, name: &HeaderName) {
     // `HeaderMap` has no mutable iterator over the values of one name. Iterating over all headers is slower than a
-    // lookup, so only repeated headers take that path.
-    let count = headers.get_all(name).iter().count();
-    if count > 1 {
+    // lookup, so only requests with a repeated header take that path.
+    if headers.len() > headers.keys_len() {
         let values = headers.iter_mut().filter(|(other, _)| *other == name);
         values.for_each(|(_, value)| value.set_sensitive(true));
     } else if let Some(value) = headers.get_mut(name) {

@@ -11,7 +11,7 @@ use crate::{
 /// The verified user of a request.
 ///
 /// [`ClerkAuthLayer`](crate::ClerkAuthLayer) inserts it into the extensions of every request with a valid token. It
-/// derefs to [`Claims`], and cloning it copies two pointers.
+/// derefs to [`Claims`], and cloning it copies pointers.
 ///
 /// With the feature `axum`, `ClerkAuth` is an extractor that rejects requests without a user, and `Option<ClerkAuth>`
 /// is one that accepts them. With the feature `tonic`, `ClerkAuth::from_tonic` reads it from a request. Everywhere else
@@ -36,13 +36,13 @@ use crate::{
 pub struct ClerkAuth {
     claims: Claims,
     /// The responder of the layer that authenticated the user, so that a rejection by a `RequireLayer` or a handler has
-    /// the same form. `None` if the claims come from a `Verifier`.
-    responder: Option<Arc<Responder>>,
+    /// the same form. The default if the claims come from a `Verifier`.
+    responder: Responder,
 }
 
 impl ClerkAuth {
-    pub(super) fn new(claims: Claims, responder: Arc<Responder>) -> Self {
-        Self { claims, responder: Some(responder) }
+    pub(super) fn new(claims: Claims, responder: Responder) -> Self {
+        Self { claims, responder }
     }
 
     /// Returns the claims. `ClerkAuth` derefs to them; this is for code that stores or passes on [`Claims`].
@@ -52,8 +52,8 @@ impl ClerkAuth {
     }
 
     /// Returns how to respond to what this user may not do; the defaults if no layer was involved.
-    pub(crate) fn responder(&self) -> Responder {
-        self.responder.as_deref().cloned().unwrap_or_default()
+    pub(crate) fn responder(&self) -> &Responder {
+        &self.responder
     }
 }
 
@@ -68,7 +68,7 @@ impl Deref for ClerkAuth {
 /// For claims that a [`Verifier`](crate::Verifier) returned. Rejections of such a user have the default form.
 impl From<Claims> for ClerkAuth {
     fn from(claims: Claims) -> Self {
-        Self { claims, responder: None }
+        Self { claims, responder: Responder::default() }
     }
 }
 

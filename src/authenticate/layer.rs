@@ -168,7 +168,7 @@ impl ClerkAuthLayer {
     /// an `auth_request` into a 500:
     /// [a recipe](crate::guide::recipes#behind-auth_request-of-nginx) maps them back.
     pub fn rejection_format(self, format: RejectionFormat) -> Self {
-        self.with(|authenticator| Arc::make_mut(&mut authenticator.responder).format = format)
+        self.with(|authenticator| authenticator.responder.format = format)
     }
 
     /// Makes the responses to rejected requests with `response`, a closure `|rejection: &Rejection, request: &Parts|`.
@@ -176,7 +176,7 @@ impl ClerkAuthLayer {
     /// It also makes the responses of a [`RequireLayer`](crate::RequireLayer) and of axum extractors further in. See
     /// [`RejectionResponse`] for an example.
     pub fn rejection_response(self, response: impl RejectionResponse + 'static) -> Self {
-        self.with(|authenticator| Arc::make_mut(&mut authenticator.responder).response = Some(Arc::new(response)))
+        self.with(|authenticator| authenticator.responder.response = Some(Arc::new(response)))
     }
 
     /// Deserializes the payload of each token into `T` and inserts it as [`CustomClaims<T>`](super::CustomClaims) into

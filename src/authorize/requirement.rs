@@ -221,7 +221,7 @@ impl ClerkAuth {
             Verdict::Reverify(reverification) => Some(reverification),
         };
         let responder = self.responder();
-        let rejection = Rejection::forbidden(reverification, form(responder.format), responder.response);
+        let rejection = Rejection::forbidden(reverification, form(responder.format), responder.response.clone());
         telemetry::rejected(rejection.code(), false, None);
         Err(rejection)
     }
