@@ -86,7 +86,15 @@ use crate::{config::InstanceInfo, jwt::VerifiedPayload};
 /// further check of the token. Cloning them copies a pointer. `Debug` shows no claim but the instance and the version.
 #[derive(Clone)]
 pub struct Claims {
-    inner: Arc<Inner>,
+    shared: Arc<Shared>,
+}
+
+/// What clones of [`Claims`] share.
+#[expect(clippy::large_enum_variant, reason = "nearly all are their own, and a box would be one more allocation")]
+enum Shared {
+    Own(Inner),
+    /// The claims of others, with a reference count of its own.
+    Alias(Claims),
 }
 
 struct Inner {
@@ -179,7 +187,7 @@ impl Claims {
             // Last: the builder appends to the text until then.
             text: builder.finish(),
         };
-        Self { inner: Arc::new(inner) }
+        Self { shared: Arc::new(Shared::Own(inner)) }
     }
 
     /// Returns the user's id (`sub`), such as `user_2Kx…`.
@@ -188,57 +196,57 @@ impl Claims {
     /// [`issuer`](Self::issuer) and this id.
     #[must_use]
     pub fn user_id(&self) -> &str {
-        self.text(self.inner.sub)
+        self.text(self.inner().sub)
     }
 
     /// Returns the session's id (`sid`), such as `sess_2Kx…`; `None` only if the token is made from a JWT template.
     #[must_use]
     pub fn session_id(&self) -> Option<&str> {
-        self.optional(self.inner.sid)
+        self.optional(self.inner().sid)
     }
 
     /// Returns `true` for a session token and `false` for a token made from a JWT template, which is accepted only with
     /// [`allow_template_tokens`](crate::ClerkConfig::allow_template_tokens).
     #[must_use]
     pub fn is_session(&self) -> bool {
-        self.inner.is_session
+        self.inner().is_session
     }
 
     /// Returns the issuer (`iss`): the Frontend API URL of the instance, without a trailing slash.
     #[must_use]
     pub fn issuer(&self) -> &str {
-        self.text(self.inner.iss)
+        self.text(self.inner().iss)
     }
 
     /// Returns the origin of the page that the token was issued to (`azp`), such as `https://app.example.com`. Tokens
     /// for native apps and the Backend API have none.
     #[must_use]
     pub fn authorized_party(&self) -> Option<&str> {
-        self.optional(self.inner.azp)
+        self.optional(self.inner().azp)
     }
 
     /// Returns the token's own id (`jti`; RFC 7519, section 4.1.7).
     #[must_use]
     pub fn jwt_id(&self) -> Option<&str> {
-        self.optional(self.inner.jti)
+        self.optional(self.inner().jti)
     }
 
     /// Returns when the token expires (`exp`), without the clock skew that verification allows.
     #[must_use]
     pub fn expires_at(&self) -> SystemTime {
-        self.inner.exp
+        self.inner().exp
     }
 
     /// Returns when the token was issued (`iat`).
     #[must_use]
     pub fn issued_at(&self) -> Option<SystemTime> {
-        self.inner.iat
+        self.inner().iat
     }
 
     /// Returns when the token becomes valid (`nbf`). Clerk sets it a few seconds before `iat`.
     #[must_use]
     pub fn not_before(&self) -> Option<SystemTime> {
-        self.inner.nbf
+        self.inner().nbf
     }
 
     /// Returns the version of the layout: 1 if `v` is absent, 2 if it is the number 2, `None` otherwise.
@@ -246,7 +254,7 @@ impl Claims {
     /// A token of unknown version has no organization, feature or plan: guessing their layout could grant too much.
     #[must_use]
     pub fn version(&self) -> Option<u8> {
-        match self.inner.version {
+        match self.inner().version {
             Version::V1 => Some(1),
             Version::V2 => Some(2),
             Version::Unknown => None,
@@ -260,29 +268,29 @@ impl Claims {
     /// [`allow_pending_sessions`](crate::ClerkConfig::allow_pending_sessions).
     #[must_use]
     pub fn session_status(&self) -> Option<&str> {
-        self.optional(self.inner.sts)
+        self.optional(self.inner().sts)
     }
 
     /// Returns the actor who impersonates the user (`act`), if any.
     #[must_use]
     pub fn actor(&self) -> Option<Actor<'_>> {
-        self.inner.act.map(|actor| actor.resolve(&self.inner.text))
+        self.inner().act.map(|actor| actor.resolve(&self.inner().text))
     }
 
     /// Returns the organization that is active in the session, if any.
     #[must_use]
     pub fn organization(&self) -> Option<Organization<'_>> {
-        self.inner.organization.map(|organization| organization.resolve(&self.inner.text))
+        self.inner().organization.map(|organization| organization.resolve(&self.inner().text))
     }
 
     /// Returns the features of the user and of the active organization (`fea`), in the order of the claim.
     pub fn features(&self) -> impl Iterator<Item = Entitlement<'_>> {
-        entitlements(self.optional(self.inner.fea).unwrap_or_default())
+        entitlements(self.optional(self.inner().fea).unwrap_or_default())
     }
 
     /// Returns the plans of the user and of the active organization (`pla`), in the order of the claim.
     pub fn plans(&self) -> impl Iterator<Item = Entitlement<'_>> {
-        entitlements(self.optional(self.inner.pla).unwrap_or_default())
+        entitlements(self.optional(self.inner().pla).unwrap_or_default())
     }
 
     /// Returns how long before the token was issued the user verified their first factor (`fva[0]`).
@@ -290,13 +298,13 @@ impl Claims {
     /// The claim counts in minutes. `None` if the factor was never verified (`-1`) or the claim is absent.
     #[must_use]
     pub fn first_factor_age(&self) -> Option<Duration> {
-        self.inner.fva.and_then(|ages| ages.first)
+        self.inner().fva.and_then(|ages| ages.first)
     }
 
     /// As [`first_factor_age`](Self::first_factor_age), for the second factor (`fva[1]`).
     #[must_use]
     pub fn second_factor_age(&self) -> Option<Duration> {
-        self.inner.fva.and_then(|ages| ages.second)
+        self.inner().fva.and_then(|ages| ages.second)
     }
 
     /// Deserializes the whole payload into a type of your own.
@@ -332,7 +340,7 @@ impl Claims {
     /// Returns the payload exactly as it was signed: a JSON object in UTF-8 with unique members.
     #[must_use]
     pub fn as_json(&self) -> &str {
-        self.inner.text.get(..self.inner.payload_length).unwrap_or_default()
+        self.inner().text.get(..self.inner().payload_length).unwrap_or_default()
     }
 
     /// Returns the name of the instance whose key verified the token:
@@ -341,7 +349,7 @@ impl Claims {
     /// The name comes from the configuration, not from the token.
     #[must_use]
     pub fn instance(&self) -> &str {
-        &self.inner.instance.name
+        &self.inner().instance.name
     }
 
     /// Whether the token is valid at `now` without any clock skew: `exp` is later, `nbf` and `iat` are not.
@@ -349,31 +357,48 @@ impl Claims {
     /// The token cache uses it. A token that is valid only within the skew goes through all checks again.
     pub(crate) fn is_valid_at(&self, now: SystemTime) -> bool {
         let has_passed = |time: Option<SystemTime>| time.is_none_or(|time| time <= now);
-        self.inner.exp > now && has_passed(self.inner.nbf) && has_passed(self.inner.iat)
+        self.inner().exp > now && has_passed(self.inner().nbf) && has_passed(self.inner().iat)
     }
 
     /// Whether `exp` has passed at `now`, without any clock skew.
     pub(crate) fn has_expired_at(&self, now: SystemTime) -> bool {
-        self.inner.exp <= now
+        self.inner().exp <= now
     }
 
     /// Whether the permission map is ambiguous, so that no permission is granted.
     pub(crate) fn are_permissions_ambiguous(&self) -> bool {
-        self.inner.are_permissions_ambiguous
+        self.inner().are_permissions_ambiguous
+    }
+
+    /// The same claims with a reference count of their own, so that threads which count different ones do not wait for
+    /// each other.
+    pub(crate) fn alias(&self) -> Self {
+        let original = match &*self.shared {
+            Shared::Own(_) => self,
+            Shared::Alias(original) => original,
+        };
+        Self { shared: Arc::new(Shared::Alias(original.clone())) }
     }
 
     /// Their heap size in bytes, by which the token cache limits its memory.
     pub(crate) fn heap_size(&self) -> usize {
-        size_of::<Inner>() + self.inner.text.capacity()
+        size_of::<Shared>() + self.inner().text.capacity()
     }
 
     /// The parts of the instance's configuration that are needed after verification.
     pub(crate) fn instance_info(&self) -> &InstanceInfo {
-        &self.inner.instance
+        &self.inner().instance
+    }
+
+    fn inner(&self) -> &Inner {
+        match &*self.shared {
+            Shared::Own(inner) => inner,
+            Shared::Alias(original) => original.inner(),
+        }
     }
 
     fn text(&self, span: Span) -> &str {
-        span.resolve(&self.inner.text)
+        span.resolve(&self.inner().text)
     }
 
     fn optional(&self, span: Option<Span>) -> Option<&str> {

@@ -17,7 +17,7 @@ pub(super) fn authorization(headers: &HeaderMap) -> SourceValue<'_> {
         Ok(line) => line,
         Err(value) => return value,
     };
-    bearer(line).unwrap_or_else(|| match line.split(' ').all(is_b64token) {
+    bearer(line).unwrap_or_else(|| match line.split(|byte| *byte == b' ').all(is_b64token) {
         true => SourceValue::Absent,
         false => SourceValue::Malformed,
     })
@@ -32,27 +32,34 @@ pub(super) fn header<'a>(headers: &'a HeaderMap, name: &HeaderName) -> SourceVal
     }
 }
 
-/// The value of a field that may appear once (RFC 9110, section 5.3), without spaces and tabs around it.
-fn single_line<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<&'a str, SourceValue<'a>> {
+/// The value of a field that may appear once (RFC 9110, section 5.3), without spaces and tabs around it: a `HeaderValue`
+/// has no other white space.
+fn single_line<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<&'a [u8], SourceValue<'a>> {
     let mut values = headers.get_all(name).iter();
-    let value = match (values.next(), values.next()) {
-        (None, _) => return Err(SourceValue::Absent),
-        (Some(value), None) => value.as_bytes(),
-        (Some(_), Some(_)) => return Err(SourceValue::Malformed),
-    };
-    match std::str::from_utf8(value).map(|text| text.trim_matches([' ', '\t'])) {
-        Ok("") => Err(SourceValue::Absent),
-        Ok(text) => Ok(text),
-        Err(_) => Err(SourceValue::Malformed),
+    match (values.next(), values.next()) {
+        (None, _) => Err(SourceValue::Absent),
+        (Some(value), None) => match value.as_bytes().trim_ascii() {
+            [] => Err(SourceValue::Absent),
+            line => Ok(line),
+        },
+        (Some(_), Some(_)) => Err(SourceValue::Malformed),
     }
 }
 
 /// The credential after `Bearer`; `None` for another scheme. Schemes are case-insensitive (RFC 9110, section 11.1).
-fn bearer(line: &str) -> Option<SourceValue<'_>> {
-    let (scheme, rest) = line.split_once(' ').unwrap_or((line, ""));
-    scheme.eq_ignore_ascii_case("Bearer").then(|| token(rest.trim_start_matches(' ')))
+fn bearer(line: &[u8]) -> Option<SourceValue<'_>> {
+    let (scheme, mut rest) = line.split_at_checked(BEARER.len())?;
+    if !scheme.eq_ignore_ascii_case(BEARER) || rest.first().is_some_and(|byte| *byte != b' ') {
+        return None;
+    }
+    while let Some(after) = rest.strip_prefix(b" ") {
+        rest = after;
+    }
+    Some(token(rest))
 }
 
-fn token(text: &str) -> SourceValue<'_> {
+fn token(text: &[u8]) -> SourceValue<'_> {
     if text.is_empty() { SourceValue::Absent } else { SourceValue::Bearer(text) }
 }
+
+const BEARER: &[u8] = b"Bearer";

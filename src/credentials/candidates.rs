@@ -109,7 +109,7 @@ impl<'a> CookieCandidates<'a> {
     pub(super) fn verify(mut self, verifier: &Verifier, waited: &mut Option<Waited>) -> Choice<'a> {
         let was_examined = match self.iter().next() {
             None => return Choice::Missing,
-            Some(Candidate { text, claimed: None, .. }) => match verifier.cached(text) {
+            Some(Candidate { text, claimed: None, .. }) => match verifier.cached(text.as_bytes()) {
                 Some(claims) => return Choice::Verified(claims),
                 None => false,
             },
@@ -125,7 +125,7 @@ impl<'a> CookieCandidates<'a> {
             if verified.as_ref().is_some_and(|claims| claimed.is_of_user(claims)) {
                 continue;
             }
-            let cached = if was_examined { verifier.cached(text) } else { None };
+            let cached = if was_examined { verifier.cached(text.as_bytes()) } else { None };
             let verification = match cached {
                 Some(claims) => Verification::Ready(Ok(claims)),
                 None => self.attempt(index, text, claimed, verifier, waited),
@@ -168,8 +168,8 @@ impl<'a> CookieCandidates<'a> {
         let mut of_same_issuer = self
             .in_order()
             .filter(|(other, _, other_claimed)| *other != index && other_claimed.issuer == claimed.issuer);
-        let sibling = of_same_issuer.find_map(|(_, other, _)| waited.progress_of(other));
-        waited.attempt(sibling, verifier, text, &claimed.issuer)
+        let sibling = of_same_issuer.find_map(|(_, other, _)| waited.progress_of(other.as_bytes()));
+        waited.attempt(sibling, verifier, text.as_bytes(), &claimed.issuer)
     }
 
     /// The candidates with their indices, in the order in which they are tried. All must be examined.
@@ -191,7 +191,7 @@ impl Candidate<'_> {
     fn examine(&mut self, verifier: &Verifier, examined: &mut usize) -> bool {
         if self.claimed.is_none() && *examined < MAX_EXAMINED {
             *examined += 1;
-            self.claimed = verifier.claimed(&self.text);
+            self.claimed = verifier.claimed(self.text.as_bytes());
         }
         self.claimed.is_some()
     }

@@ -21,7 +21,7 @@ pub(super) enum SourceValue<'a> {
     Absent,
     Malformed,
     /// A token from a header field. If it is no `b64token`, the request is malformed and not merely its token invalid.
-    Bearer(&'a str),
+    Bearer(&'a [u8]),
     /// A token from a closure, for which RFC 6750 has no grammar.
     Token(Cow<'a, str>),
 }
@@ -30,9 +30,9 @@ pub(super) enum SourceValue<'a> {
 ///
 /// The rule is wider than the RFC: visible ASCII without a comma, which would make it a list. A client with another
 /// character then learns that its token is invalid, as for every other wrong token.
-pub(super) fn is_b64token(text: &str) -> bool {
+pub(super) fn is_b64token(text: &[u8]) -> bool {
     // Without an early exit, so that the compiler can vectorize it.
-    text.bytes().fold(true, |is_token, byte| is_token & matches!(byte, b'!'..=b'~') & (byte != b','))
+    text.iter().fold(true, |is_token, byte| is_token & matches!(byte, b'!'..=b'~') & (*byte != b','))
 }
 
 /// Different cookies of one source that are tried: the suffixed and the plain session cookie, each for the host and for

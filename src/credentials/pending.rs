@@ -48,7 +48,7 @@ struct Token {
 impl PendingCredential {
     pub(super) fn new(
         wait: PendingVerification,
-        text: &str,
+        text: &[u8],
         source: usize,
         origin: CredentialOrigin,
         waited: Option<Waited>,
@@ -85,7 +85,7 @@ impl PendingCredential {
 }
 
 impl Waited {
-    fn key(&self, text: &str) -> u64 {
+    fn key(&self, text: &[u8]) -> u64 {
         self.tokens.hasher().hash_one(text)
     }
 
@@ -95,13 +95,13 @@ impl Waited {
     }
 
     /// What a token may take over from another one of the same issuer.
-    pub(super) fn progress_of(&self, text: &str) -> Option<Progress> {
+    pub(super) fn progress_of(&self, text: &[u8]) -> Option<Progress> {
         Some(self.tokens.get(&self.key(text))?.progress.as_ref()?.for_another_token())
     }
 
     /// Verifies the token of a source that has at most one. The rule of [`progress`](Self::progress) about the resolver
     /// holds for it too, after a cookie that waited.
-    pub(super) fn resume(&mut self, verifier: &Verifier, text: &str) -> Verification {
+    pub(super) fn resume(&mut self, verifier: &Verifier, text: &[u8]) -> Verification {
         let needs_lookup = || verifier.claimed(text).is_some_and(|claimed| verifier.needs_lookup(&claimed.issuer));
         match self.progress(verifier, text, None, needs_lookup) {
             Ok(progress) => verifier.resume(text, progress),
@@ -114,7 +114,7 @@ impl Waited {
         &mut self,
         sibling: Option<Progress>,
         verifier: &Verifier,
-        text: &str,
+        text: &[u8],
         issuer: &str,
     ) -> Verification {
         match self.progress(verifier, text, sibling, || verifier.needs_lookup(issuer)) {
@@ -130,7 +130,7 @@ impl Waited {
     fn progress(
         &mut self,
         verifier: &Verifier,
-        text: &str,
+        text: &[u8],
         sibling: Option<Progress>,
         needs_lookup: impl FnOnce() -> bool,
     ) -> Result<&mut Progress, VerifyError> {

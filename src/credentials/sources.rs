@@ -1,7 +1,5 @@
 //! The token sources of a layer: they find the token of a request, and verify it.
 
-use std::borrow::Cow;
-
 use http::{
     HeaderMap, HeaderName, Method,
     header::{AUTHORIZATION, COOKIE},
@@ -125,27 +123,27 @@ impl TokenSources {
                     }
                 }
             };
-            let (text, must_be_b64token) = match value {
+            let (text, must_be_b64token) = match &value {
                 SourceValue::Absent => continue,
                 SourceValue::Malformed => return Authentication::Malformed,
-                SourceValue::Bearer(text) => (Cow::Borrowed(text), true),
-                SourceValue::Token(text) => (text, false),
+                SourceValue::Bearer(text) => (*text, true),
+                SourceValue::Token(text) => (text.as_bytes(), false),
             };
             if text.len() > self.max_length {
                 return Authentication::Malformed;
             }
             let verification = match &mut waited {
-                None => verifier.start(&text),
-                Some(waited) => waited.resume(verifier, &text),
+                None => verifier.start(text),
+                Some(waited) => waited.resume(verifier, text),
             };
             let origin = CredentialOrigin { location, is_cross_site_checked: false };
             return match verification {
                 Verification::Ready(Ok(claims)) => Authentication::Verified(claims, origin),
                 // For rejected tokens only: a valid token is a `b64token`, so that a cache hit need not be scanned.
-                _ if must_be_b64token && !is_b64token(&text) => Authentication::Malformed,
+                _ if must_be_b64token && !is_b64token(text) => Authentication::Malformed,
                 Verification::Ready(Err(error)) => Authentication::Invalid(error, origin),
                 Verification::Pending(wait) => {
-                    Authentication::Wait(PendingCredential::new(wait, &text, index, origin, waited))
+                    Authentication::Wait(PendingCredential::new(wait, text, index, origin, waited))
                 }
             };
         }
@@ -202,7 +200,7 @@ impl TokenSources {
             Choice::Missing => return None,
             Choice::Verified(claims) => Authentication::Verified(claims, origin),
             Choice::Wait(text, wait) => {
-                Authentication::Wait(PendingCredential::new(wait, &text, source, origin, waited.take()))
+                Authentication::Wait(PendingCredential::new(wait, text.as_bytes(), source, origin, waited.take()))
             }
         })
     }

@@ -14,17 +14,17 @@ use crate::json::{Object, Value};
 /// A token split at its dots, of which only the header is decoded.
 pub(crate) struct Segments<'t, 'b> {
     header: Cow<'b, [u8]>,
-    payload: &'t str,
-    signature: &'t str,
+    payload: &'t [u8],
+    signature: &'t [u8],
     /// The first two segments with their dot, as they are in the token (RFC 7515, section 5.2).
-    signing_input: &'t str,
+    signing_input: &'t [u8],
 }
 
 /// The payload and the signature of a token, decoded but not parsed.
 pub(crate) struct DecodedSegments<'t, 'b> {
     payload: Cow<'b, [u8]>,
     signature: Cow<'b, [u8]>,
-    signing_input: &'t str,
+    signing_input: &'t [u8],
 }
 
 /// A well-formed token whose signature has not been verified: a compact JWS (RFC 7515, section 7.1) with a JSON object
@@ -60,8 +60,8 @@ impl<'t, 'b> Segments<'t, 'b> {
     /// Splits `token` and decodes its header, into `buffer` if it fits.
     ///
     /// The signature is limited here: it need not be decoded to see that no key made it.
-    pub(crate) fn parse(token: &'t str, buffer: &'b mut [u8]) -> Result<Self, MalformedToken> {
-        let mut dots = memchr_iter(b'.', token.as_bytes());
+    pub(crate) fn parse(token: &'t [u8], buffer: &'b mut [u8]) -> Result<Self, MalformedToken> {
+        let mut dots = memchr_iter(b'.', token);
         let (Some(first), Some(second), None) = (dots.next(), dots.next(), dots.next()) else {
             return Err(MalformedToken);
         };
@@ -72,6 +72,11 @@ impl<'t, 'b> Segments<'t, 'b> {
             return Err(MalformedToken);
         }
         Ok(Self { header: decode(header, buffer)?, payload, signature, signing_input })
+    }
+
+    /// The signing input and the signature, as they are in the token.
+    pub(crate) fn parts(&self) -> (&'t [u8], &'t [u8]) {
+        (self.signing_input, self.signature)
     }
 
     /// The parameters of the JOSE header.
@@ -97,7 +102,7 @@ impl DecodedSegments<'_, '_> {
         Ok(Compact {
             payload: Payload::parse(text(&self.payload)?)?,
             signature: &self.signature,
-            signing_input: self.signing_input.as_bytes(),
+            signing_input: self.signing_input,
         })
     }
 }
@@ -135,7 +140,7 @@ fn text(bytes: &[u8]) -> Result<&str, MalformedToken> {
 ///
 /// Trailing bits must be zero (RFC 4648, section 3.5). Otherwise several texts would be one token, and the token cache
 /// could hold it several times.
-fn decode<'b>(segment: &str, buffer: &'b mut [u8]) -> Result<Cow<'b, [u8]>, MalformedToken> {
+fn decode<'b>(segment: &[u8], buffer: &'b mut [u8]) -> Result<Cow<'b, [u8]>, MalformedToken> {
     // The exact length, so that the slice holds the decoded bytes and nothing else: three bytes for four characters,
     // and for a rest of two or three characters one byte less.
     let length = segment.len() / 4 * 3 + (segment.len() % 4).saturating_sub(1);
@@ -160,7 +165,7 @@ mod tests {
         // With buffers that are too small and with buffers that are large enough.
         for size in [0, 1, 2, 6, 7, 8] {
             let [mut for_header, mut for_payload, mut for_signature] = [(); 3].map(|()| vec![0; size]);
-            let segments = Segments::parse("eyJhIjoxfQ.eyJiIjoyfQ.AQI", &mut for_header).unwrap();
+            let segments = Segments::parse(b"eyJhIjoxfQ.eyJiIjoyfQ.AQI", &mut for_header).unwrap();
             assert!(segments.header().unwrap().get("a").is_some());
             let decoded = segments.decode(&mut for_payload, &mut for_signature).unwrap();
             let compact = decoded.parse().unwrap();
@@ -190,7 +195,7 @@ mod tests {
         ] {
             for size in [0, 64] {
                 let [mut for_header, mut for_payload, mut for_signature] = [(); 3].map(|()| vec![0; size]);
-                let read = Segments::parse(token, &mut for_header).and_then(|segments| {
+                let read = Segments::parse(token.as_bytes(), &mut for_header).and_then(|segments| {
                     segments.header()?;
                     segments.decode(&mut for_payload, &mut for_signature)?.parse().map(|_| ())
                 });
@@ -206,11 +211,10 @@ mod tests {
             for (at, byte) in (0..length).flat_map(|at| (0..=u8::MAX).map(move |byte| (at, byte))) {
                 let mut segment = well_formed[..length].to_vec();
                 segment[at] = byte;
-                let Ok(segment) = str::from_utf8(&segment) else { continue };
-                let expected = BASE64_URL_SAFE_NO_PAD.decode(segment).ok();
+                let expected = BASE64_URL_SAFE_NO_PAD.decode(&segment).ok();
                 for size in [0, length] {
                     let mut buffer = vec![0; size];
-                    assert_eq!(decode(segment, &mut buffer).ok().map(Cow::into_owned), expected, "{segment:?}");
+                    assert_eq!(decode(&segment, &mut buffer).ok().map(Cow::into_owned), expected, "{segment:?}");
                 }
             }
         }
@@ -219,7 +223,7 @@ mod tests {
     #[test]
     fn a_signature_longer_than_any_key_makes_is_not_decoded() {
         let token = |length: usize| format!("eyJhIjoxfQ.eyJiIjoyfQ.{}", "A".repeat(length));
-        assert!(Segments::parse(&token(1366), &mut []).is_ok());
-        assert!(Segments::parse(&token(1368), &mut []).is_err());
+        assert!(Segments::parse(token(1366).as_bytes(), &mut []).is_ok());
+        assert!(Segments::parse(token(1368).as_bytes(), &mut []).is_err());
     }
 }

@@ -238,8 +238,8 @@ impl VerifierBuilder {
     /// Sets how many verified tokens the token cache holds; 10 000 by default, and none with zero.
     ///
     /// A cached token is checked against the current time and key set, but its signature is not verified again. The
-    /// cache holds the claims and a SHA-256 digest of the token, not the token itself. One entry per active user is
-    /// enough.
+    /// cache holds the claims, the header and the payload, and a SHA-256 digest of the signature: no token can be rebuilt
+    /// from it. One entry per active user is enough.
     ///
     /// ```
     /// # #[cfg(feature = "testing")] {

@@ -1,14 +1,16 @@
 //! The token cache: verified tokens, so that the next request with one of them costs no signature.
 //!
-//! An entry is found by the last characters of the token and confirmed by the SHA-256 of the whole token. A hit is not
-//! yet a valid token: `Verifier::cached` also checks the time, the key and the instance, because each of them may
-//! change while the token is cached.
+//! An entry is found by the last characters of the token. It is confirmed by the header and the payload, which are
+//! compared as they stand in the token, and by the SHA-256 of the signature. A hit is not yet a valid token:
+//! `Verifier::cached` also checks the time, the key and the instance, because each of them may change while the token is
+//! cached.
+//!
+//! Why not another comparison: with the whole token stored, whoever reads the memory could send it. A digest of the whole
+//! token costs three times as much. A faster digest under a key, such as GMAC or Poly1305, is linear: with the key and
+//! one entry, which are in the same memory, another text with the same digest can be computed.
 
 use std::{
-    sync::{
-        Arc, OnceLock,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, OnceLock},
     time::SystemTime,
 };
 
@@ -18,7 +20,11 @@ use quick_cache::{
     sync::{Cache, DefaultLifecycle},
 };
 
-use crate::{claims::Claims, instance::TrustedInstance, jwks::SignedBy, jwt::sha256};
+use super::{
+    cached_token::{CachedToken, TOKEN_END, TokenEnd},
+    recent::RecentTokens,
+};
+use crate::claims::Claims;
 
 /// The two limits of a token cache.
 #[derive(Clone, Copy, Debug)]
@@ -39,34 +45,23 @@ pub struct TokenCacheStatus {
     pub bytes: u64,
 }
 
-/// Verified tokens by their last characters, confirmed by the SHA-256 of the text. No token is stored.
+/// Verified tokens by their last characters. No signature is stored, so no token can be rebuilt.
 ///
 /// The last characters are the end of the signature. A forgery with a signature of its own therefore finds no entry and
-/// costs no digest. One that copies a signature finds an entry, but the digest covers the header and the payload too.
+/// costs no digest.
 ///
-/// Only verified tokens are inserted, so clients cannot choose keys that collide, and a fast hash is safe: foldhash
-/// saves 2.2 % of a hit.
+/// Both parts of the comparison are needed. By the signature alone, another payload would pass as that of the owner, and
+/// a service further in that reads the header again would see it. Who supplies the keys of an instance can also make a
+/// second token with the same signature. By the header and the payload alone, anybody could make the token: logs often
+/// keep them.
+///
+/// Only verified tokens are inserted, and the hash has a random seed, so clients cannot choose keys that collide, and a
+/// fast hash is safe: foldhash saves 2.2 % of a hit.
 pub(super) struct TokenCache {
     /// Made with the first verified token: a verifier that verifies none allocates no shards.
     cache: OnceLock<Cache<TokenEnd, Arc<CachedToken>, TokenWeight, RandomState>>,
     limits: TokenCacheLimits,
-}
-
-type TokenEnd = [u8; TOKEN_END];
-
-/// The claims of a verified token, with what a hit has to check again.
-pub(super) struct CachedToken {
-    claims: Claims,
-    /// The instance that verified it. A resolver may have replaced or removed it since.
-    instance: Arc<TrustedInstance>,
-    signed_by: SignedBy,
-    /// The generation of the key set in which the key was last found. A hit updates it, so that only the first hit
-    /// after a refresh searches the new set.
-    generation: AtomicU64,
-    /// The SHA-256 of the whole token.
-    digest: [u8; 32],
-    /// In bytes of the heap.
-    weight: u64,
+    recent: RecentTokens,
 }
 
 impl TokenCacheLimits {
@@ -81,7 +76,7 @@ impl TokenCacheLimits {
         // entries the share is a little smaller. That is exact only in a single shard, which few entries get.
         let share = if entries < SINGLE_SHARD_BELOW { bytes / (count + 1) + 1 } else { bytes.div_ceil(count) };
         // quick_cache sizes its list of evicted keys by this estimate, so it must not exceed what fits into the bytes.
-        let fitting = usize::try_from(bytes).unwrap_or(usize::MAX) / (size_of::<CachedToken>() + OVERHEAD);
+        let fitting = usize::try_from(bytes).unwrap_or(usize::MAX) / CachedToken::LEAST_WEIGHT;
         let estimate = entries.min(fitting).max(1);
         Cache::with(estimate, bytes, TokenWeight { share }, RandomState::default(), DefaultLifecycle::default())
     }
@@ -89,74 +84,49 @@ impl TokenCacheLimits {
 
 impl TokenCache {
     pub(super) fn new(limits: TokenCacheLimits) -> Self {
-        Self { cache: OnceLock::new(), limits }
+        Self { cache: OnceLock::new(), limits, recent: RecentTokens::default() }
     }
 
-    /// Returns the entry of exactly this token.
+    /// Returns the claims of exactly this token, if `is_valid` says that its entry is still valid.
     ///
-    /// The comparison need not take constant time: the sender of a token already knows its digest.
-    pub(super) fn get(&self, token: &str) -> Option<Arc<CachedToken>> {
-        let found = self.cache.get()?.get(token.as_bytes().last_chunk::<TOKEN_END>()?)?;
-        (found.digest == sha256(token.as_bytes())).then_some(found)
+    /// The comparison need not take constant time: the sender of a token already knows what it is compared with.
+    pub(super) fn get(&self, token: &[u8], is_valid: impl FnOnce(&CachedToken) -> bool) -> Option<Claims> {
+        let cache = self.cache.get()?;
+        let end = token.last_chunk()?;
+        let place = self.recent.place(end)?;
+        let slot = place.take();
+        if let Some((found, claims)) = slot.find(token) {
+            // What is not valid loses its place.
+            let claims = is_valid(found).then(|| claims.clone())?;
+            place.set(slot.found_here());
+            return Some(claims);
+        }
+        let found = cache.get(end).filter(|found| found.is_of(token) && is_valid(found));
+        place.set(match &found {
+            Some(found) => slot.found_in_cache(found),
+            None => slot,
+        });
+        found.map(|found| found.claims().clone())
     }
 
-    /// Removes this entry, if it is still there.
-    pub(super) fn remove(&self, token: &str, cached: &Arc<CachedToken>) {
-        if let (Some(cache), Some(end)) = (self.cache.get(), token.as_bytes().last_chunk::<TOKEN_END>()) {
-            cache.remove_if(end, |current| Arc::ptr_eq(current, cached));
+    /// Removes the entry of a token if it has expired.
+    pub(super) fn remove_expired(&self, token: &[u8], now: SystemTime) {
+        if let (Some(cache), Some(end)) = (self.cache.get(), token.last_chunk::<TOKEN_END>()) {
+            cache.remove_if(end, |current| current.claims().has_expired_at(now));
         }
     }
 
-    pub(super) fn insert(&self, token: &str, cached: CachedToken) {
-        let Some(end) = token.as_bytes().last_chunk() else { return };
-        let cache = self.cache.get_or_init(|| self.limits.cache());
-        cache.insert(*end, Arc::new(cached));
+    pub(super) fn insert(&self, cached: CachedToken) {
+        let (end, cached) = (*cached.end(), Arc::new(cached));
+        if let Some(place) = self.recent.place(&end) {
+            place.set(place.take().inserted(&cached));
+        }
+        self.cache.get_or_init(|| self.limits.cache()).insert(end, cached);
     }
 
     pub(super) fn status(&self) -> TokenCacheStatus {
         let Some(cache) = self.cache.get() else { return TokenCacheStatus::default() };
-        TokenCacheStatus { entries: cache.len(), bytes: cache.iter().map(|(_, cached)| cached.weight).sum() }
-    }
-}
-
-impl CachedToken {
-    pub(super) fn new(token: &str, claims: Claims, instance: Arc<TrustedInstance>, signed_by: SignedBy) -> Self {
-        let own = size_of::<Self>() + size_of::<TokenEnd>() + OVERHEAD;
-        let weight = u64::try_from(claims.heap_size().saturating_add(own)).unwrap_or(u64::MAX);
-        Self {
-            claims,
-            instance,
-            generation: AtomicU64::new(signed_by.generation),
-            signed_by,
-            digest: sha256(token.as_bytes()),
-            weight,
-        }
-    }
-
-    pub(super) fn claims(&self) -> &Claims {
-        &self.claims
-    }
-
-    pub(super) fn instance(&self) -> &Arc<TrustedInstance> {
-        &self.instance
-    }
-
-    /// Whether the key that signed the token is still in the current set, and the set is not late. Starts a refresh that
-    /// is due. `now` is the time of the wall clock, which the caller has read already.
-    ///
-    /// Without this check a withdrawn key would verify tokens until their `exp`, and a service whose requests are all
-    /// hits would never refresh its keys.
-    pub(super) fn is_key_current(&self, now: SystemTime) -> bool {
-        let seen = self.generation.load(Ordering::Relaxed);
-        match self.instance.keys.current_generation(&self.signed_by, seen, now) {
-            Some(generation) => {
-                if generation != seen {
-                    self.generation.store(generation, Ordering::Relaxed);
-                }
-                true
-            }
-            None => false,
-        }
+        TokenCacheStatus { entries: cache.len(), bytes: cache.iter().map(|(_, cached)| cached.weight()).sum() }
     }
 }
 
@@ -168,13 +138,9 @@ struct TokenWeight {
 
 impl Weighter<TokenEnd, Arc<CachedToken>> for TokenWeight {
     fn weight(&self, _: &TokenEnd, cached: &Arc<CachedToken>) -> u64 {
-        cached.weight.max(self.share)
+        cached.weight().max(self.share)
     }
 }
 
-/// In bytes per entry: an upper estimate of what the table, the allocator and the reference counts add.
-const OVERHEAD: usize = 128;
 /// quick_cache makes a second shard only if each then holds at least 32 entries, so fewer are always in one shard.
 const SINGLE_SHARD_BELOW: usize = 32;
-/// 16 base64url characters hold at least 92 bits of a signature, so no two of a billion tokens share them by chance.
-const TOKEN_END: usize = 16;

@@ -22,7 +22,7 @@ impl Verifier {
     /// Reads the claims of a token; `None` if it is no compact JWT, or its issuer cannot belong to a trusted instance.
     ///
     /// The resolver is not called here, but asked whether it [may know](crate::verify::InstanceResolver::may_know) it.
-    pub(crate) fn claimed(&self, token: &str) -> Option<ClaimedToken> {
+    pub(crate) fn claimed(&self, token: &[u8]) -> Option<ClaimedToken> {
         let claimed = self.read_claims(token).ok()?;
         (!claimed.issuer.is_empty() && self.inner.instances.may_know(&claimed.issuer)).then_some(claimed)
     }
@@ -37,7 +37,7 @@ impl Verifier {
         VerifyError::unavailable(UnavailableReason::TooManyLookups, RETRY_AFTER)
     }
 
-    fn read_claims(&self, token: &str) -> Result<ClaimedToken, MalformedToken> {
+    fn read_claims(&self, token: &[u8]) -> Result<ClaimedToken, MalformedToken> {
         let segments = Segments::parse(token, &mut [])?;
         segments.header()?;
         let decoded = segments.decode(&mut [], &mut [])?;

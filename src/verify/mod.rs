@@ -54,11 +54,11 @@
 //! # Token cache
 //!
 //! A browser sends the same token with every request for up to a minute. A verifier caches the claims of each verified
-//! token with the SHA-256 of its text, so that the next request with it costs no signature. On a hit it checks the time
-//! without clock skew, that the key is still in the key set, and that the instance is still trusted. If one of these
+//! token with its header and payload and the SHA-256 of its signature, so that the next request with exactly this token
+//! costs no signature. On a hit it checks the time without clock skew, that the key is still in the key set, and that the instance is still trusted. If one of these
 //! checks fails, the token passes through all checks again.
 //!
-//! Rejected tokens are not cached, and neither is the text of a token. Two verifiers share nothing. See
+//! Rejected tokens are not cached, and neither is the signature of a token. Two verifiers share nothing. See
 //! [`VerifierBuilder::token_cache_entries`].
 //!
 //! # Several instances
@@ -73,11 +73,13 @@
 
 mod builder;
 mod cache;
+mod cached_token;
 mod checks;
 mod claimed;
 mod diagnostics;
 mod error;
 mod pipeline;
+mod recent;
 mod verifier;
 mod waiting;
 

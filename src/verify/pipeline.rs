@@ -18,8 +18,8 @@ use std::{
 };
 
 use super::{
-    UnavailableReason, VerifyError, VerifyErrorKind, cache::CachedToken, checks::check_claims, error::RETRY_AFTER,
-    verifier::Verifier, waiting::WaitingPermit,
+    UnavailableReason, VerifyError, VerifyErrorKind, cached_token::CachedToken, checks::check_claims,
+    error::RETRY_AFTER, verifier::Verifier, waiting::WaitingPermit,
 };
 use crate::{
     claims::Claims,
@@ -87,18 +87,18 @@ impl Verifier {
     /// [`VerifyError`] of the kind of the first check that failed. The kind
     /// [`KeysUnavailable`](VerifyErrorKind::KeysUnavailable) says nothing about the token: respond with 503, not 401.
     pub async fn verify(&self, token: &str) -> Result<Claims, VerifyError> {
-        let mut pending = match self.start(token) {
+        let mut pending = match self.start(token.as_bytes()) {
             Verification::Pending(pending) => pending,
             Verification::Ready(result) => return result,
         };
         let _permit = match self.reserve_waiting(token.len()) {
             Ok(permit) => permit,
-            Err(_) if pending.is_late => return self.attempt(token, &mut Progress::late()).ready(),
+            Err(_) if pending.is_late => return self.attempt(token.as_bytes(), &mut Progress::late()).ready(),
             Err(error) => return Err(error),
         };
         loop {
             let mut progress = pending.await?;
-            match self.resume(token, &mut progress) {
+            match self.resume(token.as_bytes(), &mut progress) {
                 Verification::Pending(next) => pending = next,
                 Verification::Ready(result) => return result,
             }
@@ -138,11 +138,11 @@ impl Verifier {
     /// [`KeysUnavailable`](VerifyErrorKind::KeysUnavailable) and the reason
     /// [`InProgress`](UnavailableReason::InProgress).
     pub fn try_verify(&self, token: &str) -> Result<Claims, VerifyError> {
-        self.start(token).ready()
+        self.start(token.as_bytes()).ready()
     }
 
     /// Verifies a token as far as possible without waiting.
-    pub(crate) fn start(&self, token: &str) -> Verification {
+    pub(crate) fn start(&self, token: &[u8]) -> Verification {
         if token.len() > self.inner.max_token_length {
             return Verification::Ready(Err(VerifyError::rejected(VerifyErrorKind::TooLong)));
         }
@@ -155,7 +155,7 @@ impl Verifier {
     /// Verifies a token again after it has waited. `progress` must be of the same token.
     ///
     /// Requests that waited for the same keys often have the same token: one verification serves them all.
-    pub(crate) fn resume(&self, token: &str, progress: &mut Progress) -> Verification {
+    pub(crate) fn resume(&self, token: &[u8], progress: &mut Progress) -> Verification {
         match self.cached(token) {
             Some(claims) => Verification::Ready(Ok(claims)),
             None => self.attempt(token, progress),
@@ -166,7 +166,7 @@ impl Verifier {
     /// wait, the wait takes `progress` and returns it at its end.
     ///
     /// Only a wait is boxed. It owns a clone of the verifier, so that it keeps the fetch alive.
-    pub(crate) fn attempt(&self, token: &str, progress: &mut Progress) -> Verification {
+    pub(crate) fn attempt(&self, token: &[u8], progress: &mut Progress) -> Verification {
         let attempt = match self.verify_uncached(token, progress) {
             Err(error) => return Verification::Ready(Err(error)),
             Ok(Attempt::Verified(claims)) => return Verification::Ready(Ok(claims)),
@@ -204,18 +204,22 @@ impl Verifier {
     /// claims cannot change: the digest covers them, and the settings of an instance are fixed.
     ///
     /// The time comes first, because the other two may start a refresh: an expired token is no reason for one.
-    pub(crate) fn cached(&self, token: &str) -> Option<Claims> {
+    pub(crate) fn cached(&self, token: &[u8]) -> Option<Claims> {
         let cache = self.inner.token_cache.as_ref()?;
-        let cached = cache.get(token)?;
-        let now = self.inner.clock.now();
-        let is_valid = cached.claims().is_valid_at(now)
-            && self.inner.instances.is_current(cached.instance(), cached.claims().issuer())
-            && cached.is_key_current(now);
-        if !is_valid && cached.claims().has_expired_at(now) {
+        let mut expired_at = None;
+        let claims = cache.get(token, |cached| {
+            let now = self.inner.clock.now();
+            let claims = cached.claims();
+            expired_at = claims.has_expired_at(now).then_some(now);
+            claims.is_valid_at(now)
+                && self.inner.instances.is_current(cached.instance(), claims.issuer())
+                && cached.is_key_current(now)
+        });
+        if let Some(now) = expired_at {
             // It will never be valid again, and its claims are personal data.
-            cache.remove(token, &cached);
+            cache.remove_expired(token, now);
         }
-        is_valid.then(|| cached.claims().clone())
+        claims
     }
 
     /// Runs all checks on a token, or stops where it has to wait. An `Err` is a check that failed.
@@ -224,7 +228,7 @@ impl Verifier {
     /// the payload may be many kilobytes long. With one instance, the header also finds the key: an unknown `kid` for
     /// which no fetch is allowed is rejected before the payload is decoded. With several, the payload has to be decoded
     /// first, because its `iss` selects the instance.
-    fn verify_uncached(&self, token: &str, progress: &mut Progress) -> Result<Attempt, VerifyError> {
+    fn verify_uncached(&self, token: &[u8], progress: &mut Progress) -> Result<Attempt, VerifyError> {
         let inner = &*self.inner;
         let mut for_header = [0; USUAL_HEADER];
         let segments = Segments::parse(token, &mut for_header)?;
@@ -307,7 +311,8 @@ impl Verifier {
         }
         // A token that is valid only within the clock skew would never be a hit.
         if let Some(cache) = inner.token_cache.as_ref().filter(|_| claims.is_valid_at(now)) {
-            cache.insert(token, CachedToken::new(token, claims.clone(), Arc::clone(instance), signed_by));
+            let cached = CachedToken::new(segments.parts(), claims.clone(), Arc::clone(instance), signed_by);
+            cached.into_iter().for_each(|cached| cache.insert(cached));
         }
         Ok(Attempt::Verified(claims))
     }

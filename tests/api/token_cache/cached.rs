@@ -84,5 +84,5 @@ pub(super) fn flipped(character: char, bits: usize) -> char {
 }
 
 /// In characters: tokens with the same end have the same place in the cache.
-pub(super) const END: usize = 16;
+pub(super) const END: usize = 32;
 const BASE64URL: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";

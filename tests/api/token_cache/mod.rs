@@ -7,6 +7,7 @@ mod keys;
 mod limits;
 mod made;
 mod spellings;
+mod threads;
 mod verdicts;
 
 use tower_clerk::{
