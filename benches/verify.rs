@@ -37,32 +37,31 @@ fn main() {
     let hit = |name, verifier, tokens| Case {
         base: raw.verifies(hot, true),
         base_name: "raw, 1 KB",
-        mark: Mark::Own(800.0),
+        mark: Mark::Own(320.0),
         name,
         ours: verifies(verifier, tokens, Ok(())),
     };
     let turn = |name, verifier| Case {
         base: raw.verifies_in_turn(&live),
         base_name: "raw, in turn",
-        mark: Mark::None,
         ..hit(name, verifier, &live)
     };
-    let first_sight = |name, verifier, tokens| Case { mark: Mark::Ratio(1.2), ..hit(name, verifier, tokens) };
-    let first_sights = |name, verifier| Case { mark: Mark::Ratio(1.2), ..turn(name, verifier) };
+    let first_sight = |name, verifier, tokens| Case { mark: Mark::Ratio(1.12), ..hit(name, verifier, tokens) };
+    let first_sights = |name, verifier| Case { mark: Mark::Ratio(1.15), ..turn(name, verifier) };
     let of_size = |name, base_name, tokens| Case {
         base: raw.verifies_first(tokens),
         base_name,
         ..first_sight(name, &forgetful, tokens)
     };
     let rejection = |name, verifier, token, kind| Case {
-        mark: Mark::Own(1500.0),
+        mark: Mark::Own(1000.0),
         ours: verifies(verifier, token, Err(kind)),
         ..hit(name, &forgetful, from_ref(hot))
     };
     let forged = |name, verifier| Case {
         base: raw.verifies(&bad.signature, false),
         base_name: "raw, bad signature",
-        mark: Mark::Ratio(1.2),
+        mark: Mark::Ratio(1.12),
         ..rejection(name, verifier, from_ref(&bad.signature), VerifyErrorKind::InvalidSignature)
     };
     let malformed = |name, token| rejection(name, &remembering, from_ref(token), VerifyErrorKind::Malformed);

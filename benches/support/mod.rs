@@ -83,8 +83,12 @@ pub(crate) fn run(title: &str, mut cases: Vec<Case<'_>>) {
     }
     group.finish();
     criterion.final_summary();
-    let has = |flag: &str| std::env::args().any(|argument| argument == flag);
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let has = |flag: &str| arguments.iter().any(|argument| argument == flag);
     if has("--bench") && !has("--test") && !has("--list") {
+        // What Criterion takes as a filter, so that one row can be measured alone.
+        let filters: Vec<&String> = arguments.iter().filter(|argument| !argument.starts_with('-')).collect();
+        cases.retain(|case| filters.iter().all(|filter| case.name.contains(filter.as_str())));
         print(title, &mut cases);
     }
 }
@@ -96,7 +100,7 @@ fn print(title: &str, cases: &mut [Case<'_>]) {
          bytes above the base\n"
     );
     println!(
-        "{:<40} {:<18} {:>7} {:>7} {:>24} {:>6} {:>6} {:>7}  mark",
+        "{:<40} {:<19} {:>7} {:>7} {:>24} {:>6} {:>6} {:>7}  mark",
         "", "base", "base ns", "ours ns", "net ns", "ratio", "allocs", "bytes"
     );
     for case in cases {
@@ -108,7 +112,7 @@ fn print(title: &str, cases: &mut [Case<'_>]) {
         let (allocations, bytes) = case.ours.allocations();
         let (base_allocations, base_bytes) = case.base.allocations();
         println!(
-            "{:<40} {:<18} {base:>7.0} {ours:>7.0} {:>24} {ratio:>6.2} {:>6} {:>7}  {}",
+            "{:<40} {:<19} {base:>7.0} {ours:>7.0} {:>24} {ratio:>6.2} {:>6} {:>7}  {}",
             case.name,
             case.base_name,
             format!("{net:.0} ({low:.0} to {high:.0})"),
