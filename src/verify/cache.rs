@@ -1,7 +1,7 @@
 //! The token cache: verified tokens, so that the next request with one of them costs no signature.
 //!
 //! An entry is found by the last characters of the token. It is confirmed by the header and the payload, which are
-//! compared as they stand in the token, and by the SHA-256 of the signature. A hit is not yet a valid token:
+//! compared as they stand in the token, and by the SHA-256 of the signature before that end. A hit is not yet a valid token:
 //! `Verifier::cached` also checks the time, the key and the instance, because each of them may change while the token is
 //! cached.
 //!
@@ -10,6 +10,7 @@
 //! one entry, which are in the same memory, another text with the same digest can be computed.
 
 use std::{
+    cell::Cell,
     sync::{Arc, OnceLock},
     time::SystemTime,
 };
@@ -22,7 +23,7 @@ use quick_cache::{
 
 use super::{
     cached_token::{CachedToken, TOKEN_END, TokenEnd},
-    recent::RecentTokens,
+    recent::{RecentTokens, Slot},
 };
 use crate::claims::Claims;
 
@@ -61,7 +62,8 @@ pub(super) struct TokenCache {
     /// Made with the first verified token: a verifier that verifies none allocates no shards.
     cache: OnceLock<Cache<TokenEnd, Arc<CachedToken>, TokenWeight, RandomState>>,
     limits: TokenCacheLimits,
-    recent: RecentTokens,
+    /// `None` if the limits are so low that what the threads keep would be much beside it.
+    recent: Option<RecentTokens>,
 }
 
 impl TokenCacheLimits {
@@ -84,7 +86,8 @@ impl TokenCacheLimits {
 
 impl TokenCache {
     pub(super) fn new(limits: TokenCacheLimits) -> Self {
-        Self { cache: OnceLock::new(), limits, recent: RecentTokens::default() }
+        let has_room = limits.entries >= MIN_ENTRIES_FOR_RECENT && limits.bytes >= MIN_BYTES_FOR_RECENT;
+        Self { cache: OnceLock::new(), limits, recent: has_room.then(RecentTokens::default) }
     }
 
     /// Returns the claims of exactly this token, if `is_valid` says that its entry is still valid.
@@ -93,20 +96,26 @@ impl TokenCache {
     pub(super) fn get(&self, token: &[u8], is_valid: impl FnOnce(&CachedToken) -> bool) -> Option<Claims> {
         let cache = self.cache.get()?;
         let end = token.last_chunk()?;
-        let place = self.recent.place(end)?;
-        let slot = place.take();
+        let place = self.place(end);
+        let put_back = |slot| {
+            if let Some(place) = place {
+                place.set(slot);
+            }
+        };
+        let slot = place.map(Cell::take).unwrap_or_default();
         if let Some((found, claims)) = slot.find(token) {
             // What is not valid loses its place.
             let claims = is_valid(found).then(|| claims.clone())?;
-            place.set(slot.found_here());
+            put_back(slot.found_here());
             return Some(claims);
         }
         let found = cache.get(end).filter(|found| found.is_of(token) && is_valid(found));
-        place.set(match &found {
-            Some(found) => slot.found_in_cache(found),
+        let claims = found.as_ref().map(|found| found.claims().clone());
+        put_back(match found {
+            Some(found) => slot.found_in_cache(&found),
             None => slot,
         });
-        found.map(|found| found.claims().clone())
+        claims
     }
 
     /// Removes the entry of a token if it has expired.
@@ -118,7 +127,7 @@ impl TokenCache {
 
     pub(super) fn insert(&self, cached: CachedToken) {
         let (end, cached) = (*cached.end(), Arc::new(cached));
-        if let Some(place) = self.recent.place(&end) {
+        if let Some(place) = self.place(&end) {
             place.set(place.take().inserted(&cached));
         }
         self.cache.get_or_init(|| self.limits.cache()).insert(end, cached);
@@ -127,6 +136,10 @@ impl TokenCache {
     pub(super) fn status(&self) -> TokenCacheStatus {
         let Some(cache) = self.cache.get() else { return TokenCacheStatus::default() };
         TokenCacheStatus { entries: cache.len(), bytes: cache.iter().map(|(_, cached)| cached.weight()).sum() }
+    }
+
+    fn place(&self, end: &TokenEnd) -> Option<&Cell<Slot>> {
+        self.recent.as_ref()?.place(end)
     }
 }
 
@@ -144,3 +157,7 @@ impl Weighter<TokenEnd, Arc<CachedToken>> for TokenWeight {
 
 /// quick_cache makes a second shard only if each then holds at least 32 entries, so fewer are always in one shard.
 const SINGLE_SHARD_BELOW: usize = 32;
+/// With fewer entries, or fewer bytes, what the threads keep could take more than the cache.
+const MIN_ENTRIES_FOR_RECENT: usize = 1000;
+/// See [`MIN_ENTRIES_FOR_RECENT`]. It is 16 times what one thread keeps at most.
+const MIN_BYTES_FOR_RECENT: usize = 1 << 20;
