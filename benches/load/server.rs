@@ -1,5 +1,5 @@
-//! Sends one response on three paths: `/open`, and behind the layer `/users` and `/new`. Writes files of tokens for the
-//! requests. `benches/load/run` starts it.
+//! Sends one response on four paths: `/open`, `/idle` behind a layer that does nothing, and `/users` and `/new` behind
+//! `ClerkAuthLayer`. Writes files of tokens for the requests. `benches/load/run` starts it.
 //!
 //! ```text
 //! cargo bench --bench load_server -- <folder for the files> [number of tokens]
@@ -14,6 +14,7 @@ mod tokens;
 use std::{env, fs, path::Path};
 
 use axum::{Router, routing::get};
+use tower::layer::util::Identity;
 use tower_clerk::{ClerkAuthLayer, Verifier, testing::TestIssuer};
 
 use self::tokens::{Tokens, many};
@@ -37,6 +38,7 @@ async fn main() {
     let respond = || async { "hello user_2mXv4Q1zB7cN9dK3fG6hJ8lP0rT\n" };
     let app = Router::new()
         .route("/open", get(respond))
+        .merge(Router::new().route("/idle", get(respond)).route_layer(Identity::new()))
         .merge(Router::new().route("/users", get(respond)).route_layer(layer(10_000)))
         // A cache so small that each of the many tokens has been evicted when its turn comes again.
         .merge(Router::new().route("/new", get(respond)).route_layer(layer(200)));

@@ -10,7 +10,6 @@
 //! one entry, which are in the same memory, another text with the same digest can be computed.
 
 use std::{
-    cell::Cell,
     sync::{Arc, OnceLock},
     time::SystemTime,
 };
@@ -96,26 +95,17 @@ impl TokenCache {
     pub(super) fn get(&self, token: &[u8], is_valid: impl FnOnce(&CachedToken) -> bool) -> Option<Claims> {
         let cache = self.cache.get()?;
         let end = token.last_chunk()?;
-        let place = self.place(end);
-        let put_back = |slot| {
-            if let Some(place) = place {
-                place.set(slot);
-            }
-        };
-        let slot = place.map(Cell::take).unwrap_or_default();
-        if let Some((found, claims)) = slot.find(token) {
-            // What is not valid loses its place.
-            let claims = is_valid(found).then(|| claims.clone())?;
-            put_back(slot.found_here());
+        let slot = self.slot(end);
+        if let Some((slot, recent)) = slot.and_then(|slot| Some((slot, slot.take(token)?))) {
+            let claims = is_valid(&recent.token).then(|| recent.claims.clone())?;
+            slot.put_back(recent);
             return Some(claims);
         }
-        let found = cache.get(end).filter(|found| found.is_of(token) && is_valid(found));
-        let claims = found.as_ref().map(|found| found.claims().clone());
-        put_back(match found {
-            Some(found) => slot.found_in_cache(&found),
-            None => slot,
-        });
-        claims
+        let found = cache.get(end).filter(|found| found.is_of(token) && is_valid(found))?;
+        if let Some(slot) = slot {
+            slot.found(&found);
+        }
+        Some(found.claims().clone())
     }
 
     /// Removes the entry of a token if it has expired.
@@ -127,8 +117,8 @@ impl TokenCache {
 
     pub(super) fn insert(&self, cached: CachedToken) {
         let (end, cached) = (*cached.end(), Arc::new(cached));
-        if let Some(place) = self.place(&end) {
-            place.set(place.take().inserted(&cached));
+        if let Some(slot) = self.slot(&end) {
+            slot.inserted(&cached);
         }
         self.cache.get_or_init(|| self.limits.cache()).insert(end, cached);
     }
@@ -138,8 +128,8 @@ impl TokenCache {
         TokenCacheStatus { entries: cache.len(), bytes: cache.iter().map(|(_, cached)| cached.weight()).sum() }
     }
 
-    fn place(&self, end: &TokenEnd) -> Option<&Cell<Slot>> {
-        self.recent.as_ref()?.place(end)
+    fn slot(&self, end: &TokenEnd) -> Option<&Slot> {
+        self.recent.as_ref()?.slot(end)
     }
 }
 

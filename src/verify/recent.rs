@@ -17,65 +17,71 @@ pub(super) struct RecentTokens {
     threads: ThreadLocal<Slots>,
 }
 
-/// The places of one thread. Aligned, since those of several threads lie side by side: 128 bytes are two cache lines, which
+/// The slots of one thread. Aligned, since those of several threads lie side by side: 128 bytes are two cache lines, which
 /// some processors load together.
 #[derive(Default)]
 #[repr(align(128))]
-struct Slots([Cell<Slot>; SLOTS]);
+struct Slots([Slot; SLOTS]);
 
 /// The place for one token of a thread.
 #[derive(Default)]
 pub(super) struct Slot {
-    recent: Option<Recent>,
+    recent: Cell<Option<Recent>>,
     /// The end of the token that was inserted or found last.
-    last: TokenEnd,
+    last: Cell<TokenEnd>,
 }
 
 /// A token, and its claims with a reference count that no other thread writes.
-struct Recent {
-    token: Arc<CachedToken>,
-    claims: Claims,
+pub(super) struct Recent {
+    pub(super) token: Arc<CachedToken>,
+    pub(super) claims: Claims,
 }
 
 impl RecentTokens {
-    /// The place for tokens with this end.
-    ///
-    /// The caller takes the slot out and puts it back: the checks of a hit may run code of the application, and that may
-    /// verify another token.
-    pub(super) fn place(&self, end: &TokenEnd) -> Option<&Cell<Slot>> {
+    /// The slot for tokens with this end.
+    pub(super) fn slot(&self, end: &TokenEnd) -> Option<&Slot> {
+        let Slots(slots) = self.threads.get_or_default();
         // The characters of a signature are as good as random.
         let [first, ..] = *end;
-        let Slots(slots) = self.threads.get_or_default();
         slots.get(usize::from(first) % SLOTS)
     }
 }
 
 impl Slot {
-    /// The token that has this place, and its claims, if it is exactly this one.
-    pub(super) fn find(&self, token: &[u8]) -> Option<(&CachedToken, &Claims)> {
-        let Recent { token, claims } = self.recent.as_ref().filter(|recent| recent.token.is_of(token))?;
-        Some((token, claims))
-    }
-
-    /// Notes that a token was inserted into the cache. It takes the place if that is free: its hits then allocate nothing.
-    pub(super) fn inserted(self, token: &Arc<CachedToken>) -> Self {
-        Self { recent: self.recent.or_else(|| Recent::new(token)), last: *token.end() }
-    }
-
-    /// Notes that the token which has this place was found.
-    pub(super) fn found_here(mut self) -> Self {
-        if let Some(recent) = &self.recent {
-            self.last = *recent.token.end();
+    /// Takes out exactly this token, if it is here.
+    ///
+    /// The caller puts it back if it is still valid. It is taken out because the checks of a hit may run code of the
+    /// application, which may verify another token.
+    pub(super) fn take(&self, token: &[u8]) -> Option<Recent> {
+        let recent = self.recent.take()?;
+        if recent.token.is_of(token) {
+            return Some(recent);
         }
-        self
+        self.recent.set(Some(recent));
+        None
     }
 
-    /// Notes that a token was found in the cache. It takes the place if it is the last one that was inserted or found: a
+    /// Puts back a token that was found here.
+    pub(super) fn put_back(&self, recent: Recent) {
+        self.last.set(*recent.token.end());
+        self.recent.set(Some(recent));
+    }
+
+    /// Notes that a token was found in the cache. It gets the slot if it is the last one that was inserted or found: a
     /// thread that serves many tokens in turn need not make room for each of them.
-    pub(super) fn found_in_cache(self, token: &Arc<CachedToken>) -> Self {
-        let last = *token.end();
-        let new = if self.last == last { Recent::new(token) } else { None };
-        Self { recent: new.or(self.recent), last }
+    pub(super) fn found(&self, token: &Arc<CachedToken>) {
+        if self.last.replace(*token.end()) == *token.end()
+            && let Some(recent) = Recent::new(token)
+        {
+            self.recent.set(Some(recent));
+        }
+    }
+
+    /// Notes that a token was inserted into the cache. It gets the slot if that is free: its hits then allocate nothing.
+    pub(super) fn inserted(&self, token: &Arc<CachedToken>) {
+        self.last.set(*token.end());
+        let recent = self.recent.take().or_else(|| Recent::new(token));
+        self.recent.set(recent);
     }
 }
 
