@@ -56,7 +56,7 @@ pub struct TokenCacheStatus {
 /// keep them.
 ///
 /// Only verified tokens are inserted, and the hash has a random seed, so clients cannot choose keys that collide, and a
-/// fast hash is safe: foldhash saves 2.2 % of a hit.
+/// fast hash is safe: foldhash saves 8 % of a hit that no thread has at hand.
 pub(super) struct TokenCache {
     /// Made with the first verified token: a verifier that verifies none allocates no shards.
     cache: OnceLock<Cache<TokenEnd, Arc<CachedToken>, TokenWeight, RandomState>>,
