@@ -11,7 +11,7 @@ use crate::{
 /// The verified user of a request.
 ///
 /// [`ClerkAuthLayer`](crate::ClerkAuthLayer) inserts it into the extensions of every request with a valid token. It
-/// derefs to [`Claims`], and cloning it copies pointers.
+/// derefs to [`Claims`], and cloning it allocates nothing.
 ///
 /// With the feature `axum`, `ClerkAuth` is an extractor that rejects requests without a user, and `Option<ClerkAuth>`
 /// is one that accepts them. With the feature `tonic`, `ClerkAuth::from_tonic` reads it from a request. Everywhere else

@@ -90,10 +90,10 @@ pub struct Claims {
 }
 
 /// What clones of [`Claims`] share.
-#[expect(clippy::large_enum_variant, reason = "nearly all are their own, and a box would be one more allocation")]
+#[expect(clippy::large_enum_variant, reason = "nearly all are `Own`, and a box would be one more allocation for each")]
 enum Shared {
     Own(Inner),
-    /// The claims of others, with a reference count of its own.
+    /// Other claims, behind a reference count of its own.
     Alias(Claims),
 }
 
@@ -370,8 +370,8 @@ impl Claims {
         self.inner().are_permissions_ambiguous
     }
 
-    /// The same claims with a reference count of their own, so that threads which count different ones do not wait for
-    /// each other.
+    /// The same claims behind a reference count of its own. Threads that clone different aliases do not wait for each
+    /// other's writes to a count.
     pub(crate) fn alias(&self) -> Self {
         let original = match &*self.shared {
             Shared::Own(_) => self,

@@ -32,8 +32,8 @@ pub(super) fn header<'a>(headers: &'a HeaderMap, name: &HeaderName) -> SourceVal
     }
 }
 
-/// The value of a field that may appear once (RFC 9110, section 5.3), without spaces and tabs around it: a `HeaderValue`
-/// has no other white space.
+/// The value of a field that may appear once (RFC 9110, section 5.3), without spaces and tabs around it: a
+/// `HeaderValue` has no other white space.
 fn single_line<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<&'a [u8], SourceValue<'a>> {
     let mut values = headers.get_all(name).iter();
     match (values.next(), values.next()) {

@@ -74,9 +74,14 @@ impl<'t, 'b> Segments<'t, 'b> {
         Ok(Self { header: decode(header, buffer)?, payload, signature, signing_input })
     }
 
-    /// The signing input and the signature, as they are in the token.
-    pub(crate) fn parts(&self) -> (&'t [u8], &'t [u8]) {
-        (self.signing_input, self.signature)
+    /// The first two segments with their dot, as they are in the token.
+    pub(crate) fn signing_input(&self) -> &'t [u8] {
+        self.signing_input
+    }
+
+    /// The last segment, as it is in the token.
+    pub(crate) fn signature(&self) -> &'t [u8] {
+        self.signature
     }
 
     /// The parameters of the JOSE header.

@@ -238,8 +238,8 @@ impl VerifierBuilder {
     /// Sets how many verified tokens the token cache holds; 10 000 by default, and none with zero.
     ///
     /// A cached token is checked against the current time and key set, but its signature is not verified again. The
-    /// cache holds the claims, the header and the payload, and a SHA-256 digest of the signature: no token can be rebuilt
-    /// from it. One entry per active user is enough.
+    /// cache holds the claims, the header and the payload, the last 32 characters of the signature, and a SHA-256
+    /// digest of the others: no token can be rebuilt from it. One entry per active user is enough.
     ///
     /// ```
     /// # #[cfg(feature = "testing")] {
@@ -263,7 +263,8 @@ impl VerifierBuilder {
 
     /// Sets how many bytes of the heap the token cache may use; 32 MiB by default, and no cache with zero.
     ///
-    /// Both limits apply: the cache evicts a token when either is reached.
+    /// Both limits apply: the cache evicts a token when either is reached. Each thread that verifies tokens holds up to
+    /// 36 KiB beside it, unless the limits are below 1 000 entries or 1 MiB.
     pub fn token_cache_bytes(self, bytes: usize) -> Self {
         self.with_token_cache(|limits| limits.bytes = bytes)
     }

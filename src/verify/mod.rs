@@ -55,11 +55,11 @@
 //!
 //! A browser sends the same token with every request for up to a minute. A verifier caches the claims of each verified
 //! token with its header and payload and the SHA-256 of its signature, so that the next request with exactly this token
-//! costs no signature. On a hit it checks the time without clock skew, that the key is still in the key set, and that the instance is still trusted. If one of these
-//! checks fails, the token passes through all checks again.
+//! costs no signature. On a hit it checks the time without clock skew, that the key is still in the key set, and that
+//! the instance is still trusted. If one of these checks fails, the token passes through all checks again.
 //!
-//! Rejected tokens are not cached, and neither is the signature of a token. Two verifiers share nothing. See
-//! [`VerifierBuilder::token_cache_entries`].
+//! Rejected tokens are not cached. Of a signature only the last 32 characters and a digest of the others are. Two
+//! verifiers share nothing. See [`VerifierBuilder::token_cache_entries`].
 //!
 //! # Several instances
 //!
@@ -79,7 +79,7 @@ mod claimed;
 mod diagnostics;
 mod error;
 mod pipeline;
-mod recent;
+mod thread_cache;
 mod verifier;
 mod waiting;
 

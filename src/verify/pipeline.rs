@@ -201,7 +201,7 @@ impl Verifier {
     ///
     /// All that may have changed since the token was verified is checked again: the resolver may have removed or
     /// replaced the instance, the time has moved on, and the key may have been withdrawn. The signature and the other
-    /// claims cannot change: the digest covers them, and the settings of an instance are fixed.
+    /// claims cannot change: a hit has exactly the text that was verified, and the settings of an instance are fixed.
     ///
     /// The time comes first, because the other two may start a refresh: an expired token is no reason for one.
     pub(crate) fn cached(&self, token: &[u8]) -> Option<Claims> {
@@ -310,9 +310,10 @@ impl Verifier {
             telemetry::ambiguous_permissions();
         }
         // A token that is valid only within the clock skew would never be a hit.
-        if let Some(cache) = inner.token_cache.as_ref().filter(|_| claims.is_valid_at(now)) {
-            let cached = CachedToken::new(segments.parts(), claims.clone(), Arc::clone(instance), signed_by);
-            cached.into_iter().for_each(|cached| cache.insert(cached));
+        if let Some(cache) = inner.token_cache.as_ref().filter(|_| claims.is_valid_at(now))
+            && let Some(cached) = CachedToken::new(&segments, claims.clone(), Arc::clone(instance), signed_by)
+        {
+            cache.insert(cached);
         }
         Ok(Attempt::Verified(claims))
     }

@@ -1,7 +1,8 @@
 //! `forget_instance` and `forget_instances`.
 
 use std::{
-    sync::{Arc, atomic::Ordering},
+    sync::{Arc, Barrier, atomic::Ordering},
+    thread,
     time::Duration,
 };
 
@@ -35,6 +36,31 @@ async fn a_removed_tenant_is_rejected_from_the_next_request_on() {
     assert_eq!(verify(&verifier, &cached).await, Err(UNKNOWN));
     assert_eq!(verify(&verifier, &a.token("u").sign()).await, Err(UNKNOWN));
     assert!(verifier.try_verify(&other).is_ok(), "the other tenant is still cached");
+}
+
+#[tokio::test]
+async fn a_removed_tenant_is_rejected_on_every_thread() {
+    let tenant = Tenant::new("a");
+    let records = Records::new(&[&tenant]);
+    let verifier = records.verifier(&ManualClock::new());
+    let token = tenant.token("u").sign();
+    assert!(verify(&verifier, &token).await.is_ok());
+    let barrier = Barrier::new(5);
+    let is_rejected_in_the_end = || {
+        // Often enough that the thread holds the token itself.
+        assert!((0..4).all(|_| verifier.try_verify(&token).is_ok()));
+        barrier.wait();
+        barrier.wait();
+        verifier.try_verify(&token).is_err()
+    };
+    thread::scope(|scope| {
+        let threads: Vec<_> = (0..4).map(|_| scope.spawn(is_rejected_in_the_end)).collect();
+        barrier.wait();
+        records.remove(&tenant);
+        verifier.forget_instance(&tenant.issuer_url());
+        barrier.wait();
+        assert!(threads.into_iter().all(|thread| thread.join().expect("a verdict")));
+    });
 }
 
 #[tokio::test]

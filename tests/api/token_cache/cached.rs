@@ -83,6 +83,6 @@ pub(super) fn flipped(character: char, bits: usize) -> char {
     BASE64URL[value ^ bits].into()
 }
 
-/// In characters: tokens with the same end have the same place in the cache.
+/// In characters: tokens with the same end have the same key in the cache.
 pub(super) const END: usize = 32;
 const BASE64URL: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";

@@ -2,7 +2,7 @@
 
 use tower_clerk::verify::VerifyErrorKind::Malformed;
 
-use super::cached::{Cached, flipped, replaced, segments};
+use super::cached::{Cached, END, flipped, replaced, segments};
 use crate::support::token;
 
 /// A token with this much more in its header and its payload.
@@ -89,7 +89,7 @@ fn white_space_and_escapes_make_no_second_spelling() {
     let token = padded(0);
     let cached = Cached::new([token.clone()]);
     let [first, second, end] = ends(&token);
-    for at in [0, 1, first, first + 1, second, second + 1, end - 17, end - 16, end - 1, end] {
+    for at in [0, 1, first, first + 1, second, second + 1, end - END - 1, end - END, end - 1, end] {
         let (before, after) = token.split_at(at);
         for between in [" ", "\t", "\n", "\r\n", "\0", "\u{a0}", "\u{feff}", "\"", ",", "%", "*", "~"] {
             assert_eq!(cached.rejects(&format!("{before}{between}{after}")), Malformed, "{at} {between:?}");

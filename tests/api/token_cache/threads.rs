@@ -1,4 +1,4 @@
-//! Each thread keeps a few tokens at hand. They obey the rules of the cache.
+//! Each thread holds a few tokens beside the cache. They obey its rules.
 
 use std::{
     sync::{
@@ -20,14 +20,14 @@ use super::{Fixture, cached::is_hit};
 use crate::support::{issuer, kind_of};
 
 const THREADS: usize = 4;
-/// More than it takes until a token is at hand.
+/// More than it takes until a thread holds a token.
 const HITS: usize = 4;
 
-/// What every thread says about a token that it had at hand, after `change`.
-fn after(verifier: &Verifier, token: &str, change: impl FnOnce()) -> Vec<Result<(), VerifyErrorKind>> {
+/// The verdict of every thread about a token that it holds, after `change`.
+fn verdicts_after(verifier: &Verifier, token: &str, change: impl FnOnce()) -> Vec<Result<(), VerifyErrorKind>> {
     let barrier = Barrier::new(THREADS + 1);
     thread::scope(|scope| {
-        let say = || {
+        let verify_after_change = || {
             for _ in 0..HITS {
                 assert_eq!(kind_of(verifier.try_verify(token)), Ok(()));
             }
@@ -35,7 +35,7 @@ fn after(verifier: &Verifier, token: &str, change: impl FnOnce()) -> Vec<Result<
             barrier.wait();
             kind_of(verifier.try_verify(token))
         };
-        let threads: Vec<_> = (0..THREADS).map(|_| scope.spawn(say)).collect();
+        let threads: Vec<_> = (0..THREADS).map(|_| scope.spawn(verify_after_change)).collect();
         barrier.wait();
         change();
         barrier.wait();
@@ -49,7 +49,7 @@ async fn a_token_that_expires_is_rejected_on_every_thread() {
     let verifier = fixture.verifier();
     verifier.warm_up().await.expect("keys");
     let token = fixture.issuer.token("u").sign();
-    let verdicts = after(&verifier, &token, || fixture.clock.advance(Duration::from_secs(90)));
+    let verdicts = verdicts_after(&verifier, &token, || fixture.clock.advance(Duration::from_secs(90)));
     assert_eq!(verdicts, [Err(VerifyErrorKind::Expired); THREADS]);
     assert_eq!(verifier.token_cache_status().entries, 0);
 }
@@ -60,8 +60,38 @@ async fn a_token_whose_keys_are_forgotten_is_admitted_on_no_thread() {
     let verifier = fixture.verifier();
     verifier.warm_up().await.expect("keys");
     let token = fixture.issuer.token("u").sign();
-    let verdicts = after(&verifier, &token, || verifier.forget_keys());
+    let verdicts = verdicts_after(&verifier, &token, || verifier.forget_keys());
     assert_eq!(verdicts, [Err(VerifyErrorKind::KeysUnavailable); THREADS]);
+}
+
+/// Whether this thread, and whether another one, has a hit with the token after newer ones have pushed it out of a cache
+/// with so many entries.
+fn hits_after_eviction(entries: usize, token: &str) -> [bool; 2] {
+    let verifier = Verifier::builder(issuer().config()).clock(ManualClock::new()).token_cache_entries(entries);
+    let verifier = verifier.token_cache_bytes(1 << 20).build().expect("a verifier");
+    let on_another_thread =
+        |work: &(dyn Fn() -> bool + Sync)| thread::scope(|scope| scope.spawn(work).join().expect("no panic"));
+    // Many times as many as one mebibyte holds, and each of them again: the cache evicts tokens without a hit first.
+    let verify_others = |name: &str| {
+        let other = |number| issuer().token("u").claim(name, number).claim("padding", "x".repeat(3000)).sign();
+        let others: Vec<_> = (0..1000).map(other).collect();
+        let is_valid = |other: &String| (0..3).all(|_| verifier.try_verify(other).is_ok());
+        assert!(on_another_thread(&|| others.iter().all(is_valid)));
+    };
+    verify_others("older");
+    let first = verifier.try_verify(token).expect("a valid token");
+    assert!(is_hit(&first, &verifier.try_verify(token).expect("a hit")), "the thread holds it from now on");
+    verify_others("newer");
+    let is_hit_here = || is_hit(&first, &verifier.try_verify(token).expect("a valid token"));
+    [is_hit_here(), on_another_thread(&is_hit_here)]
+}
+
+#[test]
+fn a_thread_keeps_a_short_token_that_the_shared_cache_has_evicted() {
+    let token = |padding: usize| issuer().token("u").claim("padding", "x".repeat(padding)).sign();
+    assert_eq!(hits_after_eviction(1000, &token(0)), [true, false]);
+    assert_eq!(hits_after_eviction(1000, &token(4000)), [false, false], "it takes too much memory");
+    assert_eq!(hits_after_eviction(999, &token(0)), [false, false], "the cache is too small");
 }
 
 #[test]
@@ -78,13 +108,13 @@ fn claims_outlive_the_thread_and_the_verifier() {
 }
 
 /// Verifies a token each time that it is asked for the time.
-struct AskingClock {
+struct ReentrantClock {
     clock: ManualClock,
-    asks: OnceLock<(Verifier, String)>,
-    is_asking: AtomicBool,
+    verifies: OnceLock<(Verifier, String)>,
+    is_verifying: AtomicBool,
 }
 
-struct Shared(Arc<AskingClock>);
+struct Shared(Arc<ReentrantClock>);
 
 impl Clock for Shared {
     fn monotonic(&self) -> Duration {
@@ -92,11 +122,11 @@ impl Clock for Shared {
     }
 
     fn now(&self) -> SystemTime {
-        if let Some((verifier, token)) = self.0.asks.get()
-            && !self.0.is_asking.swap(true, Ordering::Relaxed)
+        if let Some((verifier, token)) = self.0.verifies.get()
+            && !self.0.is_verifying.swap(true, Ordering::Relaxed)
         {
             assert_eq!(kind_of(verifier.try_verify(token)), Ok(()));
-            self.0.is_asking.store(false, Ordering::Relaxed);
+            self.0.is_verifying.store(false, Ordering::Relaxed);
         }
         self.0.clock.now()
     }
@@ -104,12 +134,15 @@ impl Clock for Shared {
 
 #[test]
 fn code_that_a_hit_runs_may_verify_the_same_token() {
-    let clock =
-        Arc::new(AskingClock { clock: ManualClock::new(), asks: OnceLock::new(), is_asking: AtomicBool::new(false) });
+    let clock = Arc::new(ReentrantClock {
+        clock: ManualClock::new(),
+        verifies: OnceLock::new(),
+        is_verifying: AtomicBool::new(false),
+    });
     let verifier = Verifier::builder(issuer().config()).clock(Shared(Arc::clone(&clock))).build().expect("a verifier");
     let token = issuer().token("u").sign();
     let first = verifier.try_verify(&token).expect("a valid token");
-    assert!(clock.asks.set((verifier.clone(), token.clone())).is_ok());
+    assert!(clock.verifies.set((verifier.clone(), token.clone())).is_ok());
     for _ in 0..HITS {
         assert!(is_hit(&first, &verifier.try_verify(&token).expect("a hit")));
     }
