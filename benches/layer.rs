@@ -68,6 +68,8 @@ fn main() {
         ours: calls(router, requests, Body::empty, status),
     };
 
+    // Half a microsecond for a hit, a little more if the tokens come from main memory, and as much as two hits for a
+    // forgery.
     let (hot, turn, rejection) = (Mark::Net(500.0), Mark::Net(650.0), Mark::Net(1000.0));
     run(
         "layer",

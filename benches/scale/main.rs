@@ -56,10 +56,15 @@ fn main() {
 
 /// The sizes of the measurements.
 struct Size {
+    /// The most instances of one layer.
     instances: u32,
+    /// The most requests at once, and the tokens that all cores verify.
     requests: usize,
+    /// Rounds of a comparison of operations that alternate.
     rounds: u32,
+    /// Tokens that are seen for the first time, one after the other.
     tokens: u32,
+    /// Tries of several threads, the best of which counts.
     tries: u32,
 }
 

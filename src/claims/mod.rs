@@ -372,12 +372,21 @@ impl Claims {
 
     /// The same claims behind a reference count of its own. Threads that clone different aliases do not wait for each
     /// other's writes to a count.
-    pub(crate) fn alias(&self) -> Self {
+    ///
+    /// It takes the memory of `old`, another alias, if nobody else holds that one.
+    pub(crate) fn alias(&self, old: Option<Self>) -> Self {
         let original = match &*self.shared {
             Shared::Own(_) => self,
             Shared::Alias(original) => original,
         };
-        Self { shared: Arc::new(Shared::Alias(original.clone())) }
+        let alias = Shared::Alias(original.clone());
+        if let Some(mut old) = old
+            && let Some(shared) = Arc::get_mut(&mut old.shared)
+        {
+            *shared = alias;
+            return old;
+        }
+        Self { shared: Arc::new(alias) }
     }
 
     /// Their heap size in bytes, by which the token cache limits its memory.

@@ -70,10 +70,8 @@ impl ThreadCaches {
     /// serves many tokens in turn then copies none of them.
     pub(super) fn on_shared_hit(&self, token: &Arc<CachedToken>) {
         let Some(slot) = self.slot(token.suffix()) else { return };
-        if slot.last_seen.replace(Some(*token.suffix())) == Some(*token.suffix())
-            && let Some(held) = Held::new(token)
-        {
-            slot.held.set(Some(held));
+        if slot.last_seen.replace(Some(*token.suffix())) == Some(*token.suffix()) {
+            slot.held.set(Held::replace(slot.held.take(), token));
         }
     }
 
@@ -82,7 +80,7 @@ impl ThreadCaches {
     pub(super) fn on_insert(&self, token: &Arc<CachedToken>) {
         let Some(slot) = self.slot(token.suffix()) else { return };
         slot.last_seen.set(Some(*token.suffix()));
-        slot.held.set(slot.held.take().or_else(|| Held::new(token)));
+        slot.held.set(slot.held.take().or_else(|| Held::replace(None, token)));
     }
 
     /// Never `None`: `get` is there because an index could panic.
@@ -95,9 +93,12 @@ impl ThreadCaches {
 }
 
 impl Held {
-    /// `None` if the token is too long.
-    fn new(token: &Arc<CachedToken>) -> Option<Self> {
-        let claims = (token.weight() <= MAX_WEIGHT).then(|| token.claims().alias())?;
+    /// The token in place of `old`, whose memory it takes over; `old` itself if the token is too long.
+    fn replace(old: Option<Self>, token: &Arc<CachedToken>) -> Option<Self> {
+        if token.weight() > MAX_WEIGHT {
+            return old;
+        }
+        let claims = token.claims().alias(old.map(|old| old.claims));
         Some(Self { token: Arc::clone(token), claims })
     }
 }

@@ -175,7 +175,7 @@ fn payload(now: u64) -> impl Strategy<Value = Members> {
         member("nbf", &begun, &not_begun, true),
         member("iat", &issued, &not_begun, true),
         member("azp", &["\"https://app.example.com\""], &["null", "7"], true),
-        // Any other value is an exception.
+        // `null` is the only value that both treat alike whether it is required or not; others are exceptions.
         member("aud", &["null"], &["null"], true),
         member("sts", &["\"active\"", "\"\""], &["\"pending\"", "null", "7"], true),
         member(
