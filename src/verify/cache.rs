@@ -115,10 +115,10 @@ impl TokenCache {
         }
     }
 
-    pub(super) fn insert(&self, token: CachedToken) {
+    pub(super) fn insert(&self, token: CachedToken, now: SystemTime) {
         let (suffix, token) = (*token.suffix(), Arc::new(token));
         if let Some(threads) = &self.threads {
-            threads.on_insert(&token);
+            threads.on_insert(&token, now);
         }
         self.cache.get_or_init(|| self.limits.cache()).insert(suffix, token);
     }

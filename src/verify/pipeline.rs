@@ -313,7 +313,7 @@ impl Verifier {
         if let Some(cache) = inner.token_cache.as_ref().filter(|_| claims.is_valid_at(now))
             && let Some(cached) = CachedToken::new(&segments, claims.clone(), Arc::clone(instance), signed_by)
         {
-            cache.insert(cached);
+            cache.insert(cached, now);
         }
         Ok(Attempt::Verified(claims))
     }

@@ -8,19 +8,23 @@
 //! What a hit here does not do is tell the shared cache that the token is in use. It may evict the token, which the
 //! thread then still has; other threads verify it anew.
 
-use std::{cell::Cell, sync::Arc};
+use std::{cell::Cell, sync::Arc, time::SystemTime};
 
 use thread_local::ThreadLocal;
 
 use super::cached_token::{CachedToken, TokenSuffix};
 use crate::claims::Claims;
 
-/// The caches of all threads. They are dropped with the verifier.
+/// The caches of all threads of one verifier, which are dropped with it. That of a thread which ends stays until then,
+/// and another thread takes it over.
 #[derive(Default)]
-pub(super) struct ThreadCaches(ThreadLocal<Slots>);
+pub(super) struct ThreadCaches {
+    /// Boxed, because `ThreadLocal` reserves memory for many more threads than use it.
+    slots: ThreadLocal<Box<Slots>>,
+}
 
-/// The slots of one thread. Aligned to two cache lines, which some processors load together: those of several threads
-/// lie side by side.
+/// The slots of one thread. Aligned to two cache lines, which some processors load together, so that no other thread
+/// writes to them.
 #[derive(Default)]
 #[repr(align(128))]
 struct Slots([Slot; SLOTS]);
@@ -75,20 +79,31 @@ impl ThreadCaches {
         }
     }
 
-    /// Notes that a token was inserted into the shared cache. It gets its slot if that is free: its hits then allocate
-    /// nothing.
-    pub(super) fn on_insert(&self, token: &Arc<CachedToken>) {
+    /// Notes that a token was inserted into the shared cache. It gets its slot if that is free, or if the token there has
+    /// expired.
+    pub(super) fn on_insert(&self, token: &Arc<CachedToken>, now: SystemTime) {
         let Some(slot) = self.slot(token.suffix()) else { return };
         slot.last_seen.set(Some(*token.suffix()));
-        slot.held.set(slot.held.take().or_else(|| Held::replace(None, token)));
+        let held = slot.held.take();
+        slot.held.set(match held {
+            Some(held) if !held.claims.has_expired_at(now) => Some(held),
+            old => Held::replace(old, token),
+        });
     }
 
-    /// Never `None`: `get` is there because an index could panic.
+    /// `None` if the thread ends: the destructor of a thread-local variable may verify a token.
     fn slot(&self, suffix: &TokenSuffix) -> Option<&Slot> {
-        let Slots(slots) = self.0.get_or_default();
+        let is_ending = HAS_SLOTS.get() && IS_RUNNING.try_with(|_| ()).is_err();
+        if is_ending {
+            return None;
+        }
+        let slots = self.slots.get_or_default();
+        if !HAS_SLOTS.replace(true) {
+            IS_RUNNING.with(|_| ());
+        }
         // The characters of a signature are as good as random.
         let [first, ..] = *suffix;
-        slots.get(usize::from(first) % SLOTS)
+        slots.0.get(usize::from(first) % SLOTS)
     }
 }
 
@@ -101,6 +116,19 @@ impl Held {
         let claims = token.claims().alias(old.map(|old| old.claims));
         Some(Self { token: Arc::clone(token), claims })
     }
+}
+
+thread_local! {
+    static HAS_SLOTS: Cell<bool> = const { Cell::new(false) };
+    /// First used after `ThreadLocal`, and therefore destroyed before that, which then panics.
+    static IS_RUNNING: Running = const { Running };
+}
+
+struct Running;
+
+/// Without it, the variable would never count as destroyed.
+impl Drop for Running {
+    fn drop(&mut self) {}
 }
 
 /// A power of two, so that the remainder is a mask. Eight are enough for the few clients that send most requests.

@@ -1,9 +1,11 @@
 //! Each thread holds a few tokens beside the cache. They obey its rules.
 
 use std::{
+    cell::RefCell,
     sync::{
         Arc, Barrier, OnceLock,
         atomic::{AtomicBool, Ordering},
+        mpsc::{Sender, channel},
     },
     thread,
     time::{Duration, SystemTime},
@@ -92,6 +94,42 @@ fn a_thread_keeps_a_short_token_that_the_shared_cache_has_evicted() {
     assert_eq!(hits_after_eviction(1000, &token(0)), [true, false]);
     assert_eq!(hits_after_eviction(1000, &token(4000)), [false, false], "it takes too much memory");
     assert_eq!(hits_after_eviction(999, &token(0)), [false, false], "the cache is too small");
+}
+
+/// Verifies a token when its thread ends.
+struct VerifiesInTheEnd(Verifier, String, Sender<bool>);
+
+impl Drop for VerifiesInTheEnd {
+    fn drop(&mut self) {
+        let Self(verifier, token, result) = self;
+        result.send(verifier.try_verify(token).is_ok()).expect("a receiver");
+    }
+}
+
+thread_local! {
+    static AT_THE_END: RefCell<Option<VerifiesInTheEnd>> = const { RefCell::new(None) };
+}
+
+#[test]
+fn a_thread_local_may_verify_a_token_while_its_thread_ends() {
+    let verifier = Verifier::builder(issuer().config()).clock(ManualClock::new()).build().expect("a verifier");
+    let token = issuer().token("u").sign();
+    // Its destructor runs after or before that of the thread's cache.
+    for is_first in [true, false] {
+        let (sender, receiver) = channel();
+        let last = VerifiesInTheEnd(verifier.clone(), token.clone(), sender);
+        let (verifier, token) = (verifier.clone(), token.clone());
+        let thread = thread::spawn(move || {
+            let verify = || assert!((0..HITS).all(|_| verifier.try_verify(&token).is_ok()));
+            if !is_first {
+                verify();
+            }
+            AT_THE_END.set(Some(last));
+            verify();
+        });
+        thread.join().expect("no panic");
+        assert_eq!(receiver.recv(), Ok(true));
+    }
 }
 
 #[test]
