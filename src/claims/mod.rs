@@ -425,6 +425,6 @@ impl fmt::Debug for Claims {
     }
 }
 
-/// In bytes: room for about ten permissions of 25 bytes, so that appending a usual role's permissions does not
-/// reallocate the text.
-const USUAL_PERMISSIONS: usize = 256;
+/// In bytes: room for about seven permissions of 25 bytes, so that appending a usual role's permissions does not
+/// reallocate the text. Every cached token with an organization takes as much.
+const USUAL_PERMISSIONS: usize = 192;
