@@ -375,11 +375,7 @@ impl Claims {
     ///
     /// It takes the memory of `old`, another alias, if nobody else holds that one.
     pub(crate) fn alias(&self, old: Option<Self>) -> Self {
-        let original = match &*self.shared {
-            Shared::Own(_) => self,
-            Shared::Alias(original) => original,
-        };
-        let alias = Shared::Alias(original.clone());
+        let alias = Shared::Alias(self.clone());
         if let Some(mut old) = old
             && let Some(shared) = Arc::get_mut(&mut old.shared)
         {
