@@ -11,6 +11,7 @@ mod service;
 pub(crate) mod sockets;
 mod source;
 mod tasks;
+mod threads;
 
 pub(crate) use self::{
     exchange::{Answer, get, get_path, request, send, send_through, with_body},
@@ -25,4 +26,5 @@ pub(crate) use self::{
     service::{BodyError, InnerError, PanickingBody, PanicsUnlessReady, Recorder, Scripted, Seen, whoami},
     source::{GatedSource, Reply},
     tasks::{NANO, at_once, millis, poll_once, runtime, secs, settle, within},
+    threads::{HITS, THREADS, verdicts_after},
 };

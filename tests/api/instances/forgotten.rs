@@ -1,8 +1,7 @@
 //! `forget_instance` and `forget_instances`.
 
 use std::{
-    sync::{Arc, Barrier, atomic::Ordering},
-    thread,
+    sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 
@@ -19,7 +18,7 @@ use super::{
     records::{Records, settle, until_asked},
     verify,
 };
-use crate::support::{GatedSource, patient, within};
+use crate::support::{GatedSource, THREADS, patient, verdicts_after, within};
 
 const UNKNOWN: VerifyErrorKind = VerifyErrorKind::InvalidIssuer;
 
@@ -45,22 +44,12 @@ async fn a_removed_tenant_is_rejected_on_every_thread() {
     let verifier = records.verifier(&ManualClock::new());
     let token = tenant.token("u").sign();
     assert!(verify(&verifier, &token).await.is_ok());
-    let barrier = Barrier::new(5);
-    let is_rejected_in_the_end = || {
-        // Often enough that the thread holds the token itself.
-        assert!((0..4).all(|_| verifier.try_verify(&token).is_ok()));
-        barrier.wait();
-        barrier.wait();
-        verifier.try_verify(&token).is_err()
-    };
-    thread::scope(|scope| {
-        let threads: Vec<_> = (0..4).map(|_| scope.spawn(is_rejected_in_the_end)).collect();
-        barrier.wait();
+    let verdicts = verdicts_after(&verifier, &token, || {
         records.remove(&tenant);
         verifier.forget_instance(&tenant.issuer_url());
-        barrier.wait();
-        assert!(threads.into_iter().all(|thread| thread.join().expect("a verdict")));
     });
+    assert_eq!(verdicts.len(), THREADS);
+    assert!(verdicts.iter().all(Result::is_err), "{verdicts:?}");
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use std::{
     cell::RefCell,
     sync::{
-        Arc, Barrier, OnceLock,
+        Arc, OnceLock,
         atomic::{AtomicBool, Ordering},
         mpsc::{Sender, channel},
     },
@@ -19,31 +19,7 @@ use tower_clerk::{
 };
 
 use super::{Fixture, cached::is_hit};
-use crate::support::{issuer, kind_of};
-
-const THREADS: usize = 4;
-/// More than it takes until a thread holds a token.
-const HITS: usize = 4;
-
-/// The verdict of every thread about a token that it holds, after `change`.
-fn verdicts_after(verifier: &Verifier, token: &str, change: impl FnOnce()) -> Vec<Result<(), VerifyErrorKind>> {
-    let barrier = Barrier::new(THREADS + 1);
-    thread::scope(|scope| {
-        let verify_after_change = || {
-            for _ in 0..HITS {
-                assert_eq!(kind_of(verifier.try_verify(token)), Ok(()));
-            }
-            barrier.wait();
-            barrier.wait();
-            kind_of(verifier.try_verify(token))
-        };
-        let threads: Vec<_> = (0..THREADS).map(|_| scope.spawn(verify_after_change)).collect();
-        barrier.wait();
-        change();
-        barrier.wait();
-        threads.into_iter().map(|thread| thread.join().expect("a verdict")).collect()
-    })
-}
+use crate::support::{HITS, THREADS, issuer, kind_of, verdicts_after};
 
 #[tokio::test]
 async fn a_token_that_expires_is_rejected_on_every_thread() {
