@@ -161,6 +161,7 @@
 //! - [Defaults](guide::defaults): every number, with its reason.
 //! - [Recipes](guide::recipes): complete examples.
 //! - [Browsers](guide::browsers): other origins, visitors, cookies, WebSockets, server-sent events.
+//! - [Leaving a hosted gateway](guide::leaving_a_hosted_gateway): its two files, run by a program of your own.
 //! - [OpenAPI](guide::openapi): a security scheme with aide or utoipa.
 //! - [Settings](guide::settings): what people set by mistake, and the error that it gets.
 //! - [Threats](guide::threats): who is trusted with what.

@@ -298,6 +298,20 @@ mod tests {
     }
 
     #[test]
+    fn a_url_of_keys_wins_over_urls_that_only_lead_to_one() {
+        let config =
+            ClerkConfig::from_issuer_and_jwks_url("https://login.example.com/", "https://keys.example.com/jwks")
+                .and_then(|config| config.secret_key("sk_test_abc"))
+                .and_then(|config| config.frontend_api_url("https://clerk.example.com"))
+                .unwrap();
+        assert!(
+            matches!(config.key_location(), KeyLocation::Remote { url, secret_key: None } if url == "https://keys.example.com/jwks")
+        );
+        assert_eq!(config.issuers(), ["https://clerk.example.com", "https://login.example.com/"]);
+        assert!(matches!(config.jwt_key(SPKI).unwrap().key_location(), KeyLocation::JwtKey(_)));
+    }
+
+    #[test]
     fn every_mistake_in_the_guide_gets_the_error_that_it_shows() {
         let rows = rows();
         for (settings, outcome) in &rows {
@@ -309,6 +323,9 @@ mod tests {
                 config = config.and_then(|config| match name {
                     "add_issuer" => config.add_issuer(value),
                     "audience" => config.audience([value]),
+                    "from_issuer_and_jwks_url" => {
+                        ClerkConfig::from_issuer_and_jwks_url("https://clerk.example.com", value)
+                    }
                     "jwks" => config.jwks(value),
                     _ => panic!("no such method: {name}"),
                 });

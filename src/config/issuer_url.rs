@@ -115,6 +115,33 @@ pub(super) fn configured_issuer(text: &str) -> Result<&str, &'static str> {
     if issuer.ends_with('/') { Err("must not end in more than one slash") } else { Ok(issuer) }
 }
 
+/// An issuer of the configuration that is compared exactly as it is written, a slash at its end included.
+#[derive(Debug)]
+pub(crate) struct ExactIssuer(String);
+
+impl ExactIssuer {
+    /// Parses an issuer that is `https`, or `http` on a loopback address. The error completes the sentence "issuer …".
+    pub(crate) fn parse(text: &str) -> Result<Self, &'static str> {
+        configured_issuer(text)?;
+        let authority = |scheme| text.strip_prefix(scheme).map(|rest: &str| rest.split('/').next().unwrap_or_default());
+        let is_loopback = |authority| Host::of_authority(authority).is_some_and(Host::is_loopback);
+        match (authority("https://"), authority("http://")) {
+            (Some(_), _) => Ok(Self(text.to_owned())),
+            (None, Some(authority)) if is_loopback(authority) => Ok(Self(text.to_owned())),
+            (None, Some(_)) => Err("must use https (plain http is for loopback addresses only)"),
+            (None, None) => Err("must use https"),
+        }
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    pub(super) fn into_text(self) -> String {
+        self.0
+    }
+}
+
 /// Omits the URL: clients choose it, and it must not end up in logs.
 impl fmt::Debug for IssuerUrl {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -207,6 +234,32 @@ mod tests {
             ("https://a.b/.well-known/jwks.json", "base URL"),
         ] {
             let error = configured_issuer(text).unwrap_err();
+            assert!(error.contains(reason), "{error} for {text:?}");
+        }
+    }
+
+    #[test]
+    fn an_exact_issuer_keeps_its_slash_and_needs_https() {
+        for text in [
+            "https://clerk.example.com",
+            "https://login.example.com/",
+            "https://a.b/realms/c/",
+            "http://127.0.0.1:8080/",
+            "http://localhost",
+        ] {
+            assert_eq!(ExactIssuer::parse(text).unwrap().into_text(), text);
+        }
+        for (text, reason) in [
+            ("http://clerk.example.com", "must use https"),
+            ("http://localhost.example.com", "must use https"),
+            ("ftp://clerk.example.com", "must use https"),
+            ("clerk.example.com", "scheme"),
+            ("https://Clerk.example.com", "lower case"),
+            ("https://a.b//", "more than one slash"),
+            ("https://clerk.example.com\n", "visible ASCII"),
+            ("https://a.b/.well-known/jwks.json", "base URL"),
+        ] {
+            let error = ExactIssuer::parse(text).unwrap_err();
             assert!(error.contains(reason), "{error} for {text:?}");
         }
     }

@@ -35,7 +35,7 @@
 //!
 //! # Settings
 //!
-//! One of the first six is required: it names the instance. [Mistakes in settings](crate::guide::settings) lists what
+//! One of the first seven is required: it names the instance. [Mistakes in settings](crate::guide::settings) lists what
 //! people set by mistake, each with the error that it gets.
 //!
 //! | setting | environment variable | default |
@@ -45,6 +45,7 @@
 //! | [`from_jwt_key`](ClerkConfig::from_jwt_key) | `CLERK_JWT_KEY` | none |
 //! | [`from_secret_key`](ClerkConfig::from_secret_key) | `CLERK_SECRET_KEY` | none |
 //! | [`from_jwks`](ClerkConfig::from_jwks) | | none |
+//! | [`from_issuer_and_jwks_url`](ClerkConfig::from_issuer_and_jwks_url) | | none |
 //! | [`proxy_url`](ClerkConfig::proxy_url) | `CLERK_PROXY_URL` | none |
 //! | [`api_url`](ClerkConfig::api_url) | `CLERK_API_URL` | `https://api.clerk.com` |
 //! | [`authorized_parties`](ClerkConfig::authorized_parties) | `CLERK_AUTHORIZED_PARTIES` (comma list) | not checked |
@@ -62,17 +63,19 @@
 //! | [`allow_template_tokens`](ClerkConfig::allow_template_tokens) | | rejected |
 //! | [`danger_cookie_without_authorized_parties`](ClerkConfig::danger_cookie_without_authorized_parties) | | an error |
 //!
-//! If several settings supply keys, the first of this list is used: the PEM key, the JWKS document, the Frontend API
-//! (through its proxy, if there is one), the Backend API. The order prefers keys that need no request, and requests that
-//! need no secret.
+//! If several settings supply keys, the first of this list is used: the PEM key, the JWKS document, the JWKS URL, the
+//! Frontend API (through its proxy, if there is one), the Backend API. The order prefers keys that need no request, and
+//! requests that need no secret.
 //!
 //! White space and byte order marks around a value are ignored. Quotes around it are an error: the shell removes them,
 //! but Docker's `--env-file` and Kubernetes do not.
 
 mod env;
 mod error;
+mod errors;
 mod frontend_api;
 mod issuer_url;
+mod jwks_url;
 mod key_refresh;
 mod keys;
 mod naming;
@@ -87,6 +90,9 @@ use std::time::Duration;
 use self::url::HttpUrl;
 pub(crate) use self::{
     env::variable,
+    errors::both,
+    issuer_url::ExactIssuer,
+    jwks_url::JwksUrl,
     key_refresh::MAX_STALE_LIMIT,
     keys::{PublishableKey, SecretKey},
     public_keys::{JwksDocument, JwtKey},
@@ -94,6 +100,7 @@ pub(crate) use self::{
 };
 pub use self::{
     error::{ConfigError, Setting},
+    errors::ConfigErrors,
     frontend_api::FrontendApi,
     issuer_url::IssuerUrl,
 };
@@ -121,6 +128,7 @@ pub struct ClerkConfig {
     pub(crate) publishable_key: Option<PublishableKey>,
     jwt_key: Option<JwtKey>,
     jwks: Option<JwksDocument>,
+    jwks_url: Option<JwksUrl>,
     secret_key: Option<SecretKey>,
     api_url: Option<HttpUrl>,
     issuers: Vec<String>,
@@ -191,6 +199,11 @@ impl ClerkConfig {
         }
     }
 
+    /// The URL that [`from_issuer_and_jwks_url`](Self::from_issuer_and_jwks_url) set.
+    pub(crate) fn jwks_url(&self) -> Option<&str> {
+        self.jwks_url.as_ref().map(JwksUrl::as_str)
+    }
+
     /// The name of the instance: the configured one, or its first issuer.
     pub(crate) fn name(&self) -> &str {
         let frontend_api = || self.known_frontend_api().map(FrontendApi::as_str);
@@ -205,6 +218,9 @@ impl ClerkConfig {
         }
         if let Some(document) = &self.jwks {
             return KeyLocation::Document(document);
+        }
+        if let Some(url) = &self.jwks_url {
+            return KeyLocation::Remote { url: url.as_str().to_owned(), secret_key: None };
         }
         if let Some(api) = self.known_frontend_api() {
             return KeyLocation::Remote { url: api.jwks_url(), secret_key: None };
@@ -241,6 +257,7 @@ impl ClerkConfig {
             publishable_key: None,
             jwt_key: None,
             jwks: None,
+            jwks_url: None,
             secret_key: None,
             api_url: None,
             issuers: Vec::new(),

@@ -1,5 +1,5 @@
 use super::{
-    ClerkConfig, ConfigError, FrontendApi, JwksDocument, JwtKey, PublishableKey, SecretKey,
+    ClerkConfig, ConfigError, ExactIssuer, FrontendApi, JwksDocument, JwksUrl, JwtKey, PublishableKey, SecretKey,
     issuer_url::configured_issuer, pasted::trimmed, url::HttpUrl,
 };
 
@@ -65,6 +65,45 @@ impl ClerkConfig {
     /// [`ConfigError::Invalid`] if it is not a JWK Set of at most 512 KiB with a usable RSA key.
     pub fn from_jwks(document: impl AsRef<str>) -> Result<Self, ConfigError> {
         Self::empty().jwks(document)
+    }
+
+    /// Trusts this issuer (`iss`), and fetches its keys from this URL, which may be on another host.
+    ///
+    /// Use it where both are given, as in the settings of an OpenID client. For an instance of Clerk prefer
+    /// [`from_frontend_api_url`](Self::from_frontend_api_url): one URL gives both.
+    ///
+    /// The issuer is kept and compared exactly as it is written: a slash at its end, which
+    /// [`add_issuer`](Self::add_issuer) would remove, must be in tokens too. It must be `https`, or `http` on loopback.
+    ///
+    /// `jwks_url` is taken as `https` if it has no scheme. The request for the keys has no credentials.
+    ///
+    /// ```
+    /// use tower_clerk::ClerkConfig;
+    ///
+    /// let keys = "https://clerk.example.com/.well-known/jwks.json";
+    /// let config = ClerkConfig::from_issuer_and_jwks_url("https://login.example.com/", keys)?;
+    /// assert_eq!(config.issuers(), ["https://login.example.com/"]);
+    /// assert!(ClerkConfig::from_issuer_and_jwks_url("https://clerk.example.com", "https://api.clerk.com/v1/jwks").is_err());
+    /// # Ok::<(), tower_clerk::ConfigError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::Invalid`] if one of the URLs is not `https` (or `http` on loopback), and
+    ///
+    /// - if `issuer` is none that [`add_issuer`](Self::add_issuer) accepts;
+    /// - if `jwks_url` has no path, userinfo, a query or a fragment, or is certainly another URL: that of the Backend API,
+    ///   which requires a secret, or of the OpenID configuration.
+    pub fn from_issuer_and_jwks_url(issuer: impl AsRef<str>, jwks_url: impl AsRef<str>) -> Result<Self, ConfigError> {
+        let issuer = ExactIssuer::parse(issuer.as_ref()).map_err(|reason| ConfigError::invalid("issuer", reason))?;
+        let jwks_url = JwksUrl::parse(jwks_url.as_ref()).map_err(|reason| ConfigError::invalid("jwks_url", reason))?;
+        Ok(Self::empty().with_issuer_and_jwks_url(issuer, jwks_url))
+    }
+
+    /// Adds an issuer and the URL of its keys; see [`from_issuer_and_jwks_url`](Self::from_issuer_and_jwks_url).
+    pub(crate) fn with_issuer_and_jwks_url(mut self, issuer: ExactIssuer, jwks_url: JwksUrl) -> Self {
+        self.issuers.push(issuer.into_text());
+        Self { jwks_url: Some(jwks_url), ..self }
     }
 
     /// Adds the Frontend API URL; see [`from_frontend_api_url`](Self::from_frontend_api_url).

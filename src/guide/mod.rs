@@ -6,6 +6,7 @@
 //! - [`defaults`]: every number of this crate, with its reason.
 //! - [`recipes`]: complete examples for common tasks.
 //! - [`browsers`]: other origins, visitors, cookies, WebSockets, server-sent events.
+//! - [`leaving_a_hosted_gateway`]: the files of a hosted API gateway, run by a program of your own.
 //! - [`openapi`]: a security scheme with aide or utoipa.
 //! - [`settings`]: settings that people set by mistake, each with its error.
 //! - [`threats`]: who is trusted with what, and what this crate does not do.
@@ -21,6 +22,9 @@ pub mod deployment {}
 
 #[doc = include_str!("events.md")]
 pub mod events {}
+
+#[doc = include_str!("leaving_a_hosted_gateway.md")]
+pub mod leaving_a_hosted_gateway {}
 
 // Its examples need aide and utoipa, so the package `tests/crates/recipes` runs them.
 #[cfg(not(doctest))]

@@ -5,7 +5,7 @@ use proptest::{
     prelude::{prop_assert, prop_assert_eq, proptest},
 };
 use serde_json::{Value, json};
-use tower_clerk::{ClerkConfig, config::FrontendApi, gateway::GatewayPolicy};
+use tower_clerk::{ClerkConfig, ConfigError, config::FrontendApi, gateway::GatewayPolicy};
 
 use super::mutation::text_near;
 use super::{Outcome, cases};
@@ -137,27 +137,64 @@ proptest! {
 }
 
 fn policies() -> Vec<String> {
-    let policy = |url: &str| {
+    let policy = |export: &str, options: Value| {
         json!({
             "name": "clerk",
             "policyType": "clerk-jwt-auth-inbound",
-            "handler": {
-                "export": "ClerkJwtInboundPolicy",
-                "module": "$import(@zuplo/runtime)",
-                "options": {
-                    "allowUnauthenticatedRequests": true,
-                    "frontendApiUrl": url,
-                    "oAuthResourceMetadataEnabled": false,
-                },
-            },
+            "handler": { "export": export, "module": "$import(@zuplo/runtime)", "options": options },
         })
     };
+    let clerk = |url: &str| {
+        let options = json!({ "allowUnauthenticatedRequests": true, "frontendApiUrl": url, "oAuthResourceMetadataEnabled": false });
+        policy("ClerkJwtInboundPolicy", options)
+    };
+    let open_id = |issuer: &str, url: &str, audience: Value| {
+        let options = json!({ "issuer": issuer, "jwkUrl": url, "audience": audience, "authHeader": "x-token" });
+        policy("OpenIdJwtInboundPolicy", options)
+    };
+    let minimal = json!({ "issuer": "https://a.b", "jwkUrl": "https://c.d/jwks" });
     vec![
-        policy("https://clerk.example.com").to_string(),
-        policy("$env(CLERK_FRONTEND_API_URL)").to_string(),
-        json!({ "policies": [policy("https://clerk.example.com")] }).to_string(),
-        json!({ "policies": [policy("https://a.b"), { "name": "other", "policyType": "x" }] }).to_string(),
+        clerk("https://clerk.example.com").to_string(),
+        clerk("$env(CLERK_FRONTEND_API_URL)").to_string(),
+        json!({ "policies": [clerk("https://clerk.example.com")], "corsPolicies": [] }).to_string(),
+        json!({ "policies": [clerk("https://a.b"), { "name": "other", "policyType": "x" }] }).to_string(),
+        policy("OpenIdJwtInboundPolicy", minimal).to_string(),
+        open_id("https://a.b/", "http://127.0.0.1:8080/jwks", json!("api")).to_string(),
+        open_id("https://$env(HOST)", "https://$env(HOST)/$env(HOST)", json!(["a", "$env(HOST)"])).to_string(),
     ]
+}
+
+/// What the options of a policy say, read again by another parser.
+fn assert_options(options: &Value, policy: &GatewayPolicy) -> Outcome {
+    let read = policy.options();
+    let flag = |name: &str| options.get(name).is_some_and(|value| value == true);
+    prop_assert_eq!(flag("allowUnauthenticatedRequests"), read.allow_unauthenticated_requests());
+    prop_assert_eq!(flag("oAuthResourceMetadataEnabled"), read.oauth_resource_metadata_enabled());
+    let config = ClerkConfig::from(policy);
+    prop_assert_eq!(config.issuers(), [read.issuer()]);
+    match (read.frontend_api(), read.jwks_url()) {
+        (Some(api), None) => {
+            assert_base_url(api)?;
+            prop_assert_eq!(read.issuer(), api.as_str());
+            prop_assert!(read.audience().is_empty());
+        }
+        (None, Some(url)) => {
+            // Both come back as they are, and no text of the document is left in them but what was replaced.
+            let again = ClerkConfig::from_issuer_and_jwks_url(read.issuer(), url).expect("the same");
+            prop_assert_eq!(again.issuers(), [read.issuer()]);
+            for text in [read.issuer(), url] {
+                prop_assert!(text.starts_with("https://") || text.starts_with("http://"), "{}", text);
+                prop_assert!(!text.contains("$env("), "{}", text);
+            }
+            let issuer = options["issuer"].as_str().expect("a string");
+            prop_assert!(issuer.contains("$env(") || issuer == read.issuer());
+            prop_assert_eq!(options.get("audience").is_some(), !read.audience().is_empty());
+            prop_assert!(read.audience().iter().all(|audience| !audience.is_empty()));
+            prop_assert!(options.get("secret").is_none() && options.get("headers").is_none());
+        }
+        other => prop_assert!(false, "{:?}", other),
+    }
+    Ok(())
 }
 
 proptest! {
@@ -165,26 +202,49 @@ proptest! {
 
     #[test]
     fn a_policy_document_gives_a_policy_or_an_error(text in text_near(&policies())) {
-        let variable = |name: &str| (name == "CLERK_FRONTEND_API_URL").then(|| "https://from.env.example".to_owned());
+        let variable = |name: &str| match name {
+            "CLERK_FRONTEND_API_URL" => Some("https://from.env.example".to_owned()),
+            "HOST" => Some("from.env.example".to_owned()),
+            _ => None,
+        };
         let policy = GatewayPolicy::from_json_with(&text, None, variable);
         if let Ok(policy) = &policy {
             let document: Value = serde_json::from_str(&text).expect("JSON");
             let read = document["policies"].get(0).unwrap_or(&document);
-            let options = &read["handler"]["options"];
             prop_assert_eq!(read["name"].as_str(), Some(policy.name()));
-            prop_assert_eq!(
-                options.get("allowUnauthenticatedRequests").is_some_and(|value| value == true),
-                policy.options().allow_unauthenticated_requests()
-            );
-            prop_assert_eq!(
-                options.get("oAuthResourceMetadataEnabled").is_some_and(|value| value == true),
-                policy.options().oauth_resource_metadata_enabled()
-            );
-            assert_base_url(policy.options().frontend_api())?;
-            let config = ClerkConfig::from(policy);
-            prop_assert_eq!(config.issuers(), [policy.options().frontend_api().as_str()]);
+            let known = GatewayPolicy::known_options(read["handler"]["export"].as_str().expect("a string"));
+            let known = known.expect("a supported export");
+            let options = read["handler"]["options"].as_object().expect("an object");
+            prop_assert!(options.keys().all(|name| known.contains(&name.as_str())));
+            assert_options(&read["handler"]["options"], policy)?;
+            // Alone, the policy is read in the same way.
+            let alone = GatewayPolicy::from_policy_json(&read.to_string(), variable);
+            prop_assert_eq!(&alone.expect("the same"), policy);
+        }
+        // The first of all errors is the one that the other constructors return.
+        match (GatewayPolicy::from_policy_json(&text, variable), &policy) {
+            (Ok(alone), policy) => prop_assert_eq!(Some(&alone), policy.as_ref().ok()),
+            (Err(errors), Err(first)) => {
+                let is_list = serde_json::from_str::<Value>(&text).is_ok_and(|value| value.get("policies").is_some());
+                let error = errors.iter().next().expect("an error");
+                let is_object = !matches!(error, ConfigError::Invalid { setting, .. } if setting.name() == "policy");
+                prop_assert!(is_list || !is_object || error.to_string() == first.to_string());
+            }
+            (Err(errors), Ok(_)) => prop_assert!(text.contains("policies"), "{:?}", errors),
         }
         let named = GatewayPolicy::from_json_named(&text, "clerk");
         prop_assert!(named.is_err() || named.is_ok_and(|policy| policy.name() == "clerk"));
+    }
+
+    #[test]
+    fn an_issuer_and_a_url_of_keys_are_kept_or_rejected(
+        issuer in text_near(&urls()),
+        url in text_near(&texts(&["https://a.b/.well-known/jwks.json", "http://[::1]:80/jwks/", "c.d/jwks", "a.b/?x"])),
+    ) {
+        if let Ok(config) = ClerkConfig::from_issuer_and_jwks_url(&issuer, &url) {
+            prop_assert_eq!(config.issuers(), [issuer.as_str()]);
+            prop_assert!(issuer.starts_with("https://") || issuer.starts_with("http://"));
+            prop_assert!(issuer.bytes().all(|byte| byte.is_ascii_graphic()));
+        }
     }
 }
