@@ -4,6 +4,7 @@
 
 use std::sync::OnceLock;
 
+use gateway::Fault;
 use tower_clerk::{ClerkConfig, Verifier, claims::Claims, testing::ManualClock};
 
 /// The key as a JWKS.
@@ -28,6 +29,16 @@ pub fn verifier() -> &'static Verifier {
             .and_then(|config| config.authorized_parties([PARTY]));
         Verifier::builder(config.expect("a configuration")).clock(ManualClock::new()).build().expect("a verifier")
     })
+}
+
+/// The environment of the gateway's documents.
+pub fn variable(name: &str) -> Option<String> {
+    (!name.starts_with("NOT_SET")).then(|| "https://from.env.example".to_owned())
+}
+
+/// Whether the text of a fault, or warning, of the gateway's documents is a single line for a terminal.
+pub fn is_one_line(fault: &Fault) -> bool {
+    !fault.reason.is_empty() && !fault.to_string().contains(char::is_control)
 }
 
 /// Calls every accessor, and returns a number that depends on all results.
