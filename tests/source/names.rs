@@ -1,6 +1,6 @@
 //! The names of the tests.
 
-use std::{fs, path::Path};
+use crate::sources::texts;
 
 /// The names of the test functions in a file, those of `proptest!` included.
 fn test_names(text: &str) -> Vec<&str> {
@@ -21,28 +21,22 @@ fn test_names(text: &str) -> Vec<&str> {
 }
 
 #[test]
-fn test_names_are_found_after_every_attribute() {
+fn names_of_tests_are_found_after_every_attribute() {
     let text = "#[test]\nfn a() {}\nfn b() {}\n#[tokio::test(start_paused = true)]\n/// Text.\nasync fn c() {}\n";
     assert_eq!(test_names(text), ["a", "c"]);
 }
 
 #[test]
-fn test_names_have_at_most_70_characters() {
-    let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("tests")];
+fn names_of_tests_are_sentences_of_at_most_70_characters() {
     let mut seen = 0;
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(folder).expect("a folder") {
-            let path = entry.expect("an entry").path();
-            if path.is_dir() {
-                // The target folders of the crates below `tests`.
-                folders.extend((!path.ends_with("target")).then_some(path));
-            } else if path.extension().is_some_and(|extension| extension == "rs") {
-                for name in test_names(&fs::read_to_string(&path).expect("UTF-8")) {
-                    assert!(name.len() <= 70, "{} has {} characters: {}", name, name.len(), path.display());
-                    seen += 1;
-                }
+    for folder in ["tests", "examples/gateway/src", "examples/gateway/tests"] {
+        for (file, text) in texts(folder) {
+            for name in test_names(&text) {
+                assert!(name.len() <= 70, "{name} has {} characters: {folder}/{file}", name.len());
+                assert!(name.contains('_') && !name.starts_with("test_"), "{name} is no sentence: {folder}/{file}");
+                seen += 1;
             }
         }
     }
-    assert!(seen > 800, "{seen} tests were found");
+    assert!(seen > 1000, "{seen} tests were found");
 }

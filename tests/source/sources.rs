@@ -1,4 +1,4 @@
-//! The source files of the library and what each of them imports.
+//! The source files of the library, and of the gateway, and what each of them imports.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -11,20 +11,15 @@ pub(crate) struct Sources(BTreeMap<String, String>);
 
 impl Sources {
     pub(crate) fn read() -> Self {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-        let mut files = BTreeMap::new();
-        let mut folders = vec![root.clone()];
-        while let Some(folder) = folders.pop() {
-            for entry in fs::read_dir(folder).expect("a folder") {
-                let path = entry.expect("an entry").path();
-                if path.is_dir() {
-                    folders.push(path);
-                } else if path.extension().is_some_and(|extension| extension == "rs") {
-                    let name = path.strip_prefix(&root).expect("a source file").to_string_lossy().replace('\\', "/");
-                    files.insert(name, code(&fs::read_to_string(&path).expect("UTF-8")));
-                }
-            }
-        }
+        Self::below("src")
+    }
+
+    pub(crate) fn of_the_gateway() -> Self {
+        Self::below("examples/gateway/src")
+    }
+
+    fn below(folder: &str) -> Self {
+        let files: BTreeMap<_, _> = texts(folder).into_iter().map(|(name, text)| (name, code(&text))).collect();
         assert!(files.len() > 40, "the sources were not found");
         Self(files)
     }
@@ -93,6 +88,26 @@ impl Sources {
         };
         candidates.into_iter().find(|candidate| self.0.contains_key(candidate))
     }
+}
+
+/// The Rust files below a folder of the repository, by their path there.
+pub(crate) fn texts(folder: &str) -> BTreeMap<String, String> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
+    let mut texts = BTreeMap::new();
+    let mut folders = vec![root.clone()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).expect("a folder") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                // The target folders of the crates below `tests`.
+                folders.extend((!path.ends_with("target")).then_some(path));
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let name = path.strip_prefix(&root).expect("a source file").to_string_lossy().replace('\\', "/");
+                texts.insert(name, fs::read_to_string(&path).expect("UTF-8"));
+            }
+        }
+    }
+    texts
 }
 
 /// A path that starts with `crate`, `self` or `super`.
