@@ -1,8 +1,10 @@
 //! Sends one response on four paths: `/open`, `/idle` behind a layer that does nothing, and `/users` and `/new` behind
-//! `ClerkAuthLayer`. Writes files of tokens for the requests. `benches/load/run` starts it.
+//! `ClerkAuthLayer`. Writes files of tokens for the requests. Or is the upstream of the proxies. `benches/load/run`
+//! starts both.
 //!
 //! ```text
 //! cargo bench --bench load_server -- <folder for the files> [number of tokens]
+//! cargo bench --bench load_server -- upstream
 //! ```
 
 #![expect(clippy::print_stdout, reason = "it says where it listens")]
@@ -10,6 +12,7 @@
 #[allow(dead_code, unused_imports, reason = "a bench takes what it needs")]
 #[path = "../support/tokens.rs"]
 mod tokens;
+mod upstream;
 
 use std::{env, fs, path::Path};
 
@@ -25,6 +28,9 @@ async fn main() {
     let mut arguments = env::args().skip(1).filter(|argument| !argument.starts_with("--"));
     // `cargo bench` without arguments starts this one too. It has nothing to do then.
     let Some(folder) = arguments.next() else { return };
+    if folder == "upstream" {
+        return upstream::serve().await.expect("a server");
+    }
     let count = arguments.next().map_or(20_000, |count| count.parse().expect("a number of tokens"));
 
     let issuer = TestIssuer::start().await.expect("a loopback socket");
@@ -35,7 +41,7 @@ async fn main() {
             Verifier::builder(issuer.config()).token_cache_entries(entries).token_cache_bytes(32 << 20).build();
         ClerkAuthLayer::from(verifier.expect("a verifier"))
     };
-    let respond = || async { "hello user_2mXv4Q1zB7cN9dK3fG6hJ8lP0rT\n" };
+    let respond = || async { upstream::BODY };
     let app = Router::new()
         .route("/open", get(respond))
         .merge(Router::new().route("/idle", get(respond)).route_layer(Identity::new()))
