@@ -1,21 +1,30 @@
-"""Fails if a dependency in the lock file needs a newer Rust than this package declares."""
+"""Fails if a dependency in one of the lock files needs a newer Rust than its package declares."""
 
 import json
 import subprocess
 import sys
+
+MANIFESTS = {"tower-clerk": "Cargo.toml", "gateway": "examples/gateway/Cargo.toml"}
 
 
 def version(text):
     return tuple(int(part) for part in text.split("."))[:2]
 
 
-metadata = json.loads(subprocess.check_output(["cargo", "metadata", "--locked", "--format-version", "1"]))
-packages = metadata["packages"]
-ours = next(package["rust_version"] for package in packages if package["name"] == "tower-clerk")
-newer = [
-    f"{package['name']} {package['version']} needs Rust {package['rust_version']}"
-    for package in packages
-    if package["rust_version"] and version(package["rust_version"]) > version(ours)
-]
-print("\n".join(newer) or f"{len(packages)} packages work with Rust {ours}")
-sys.exit(bool(newer))
+def packages(manifest):
+    command = ["cargo", "metadata", "--locked", "--format-version", "1", "--manifest-path", manifest]
+    return json.loads(subprocess.check_output(command))["packages"]
+
+
+fails = False
+for name, manifest in MANIFESTS.items():
+    all_packages = packages(manifest)
+    ours = next(package["rust_version"] for package in all_packages if package["name"] == name)
+    newer = [
+        f"{package['name']} {package['version']} needs Rust {package['rust_version']}"
+        for package in all_packages
+        if package["rust_version"] and version(package["rust_version"]) > version(ours)
+    ]
+    print("\n".join(newer) or f"{name}: {len(all_packages)} packages work with Rust {ours}")
+    fails |= bool(newer)
+sys.exit(fails)
