@@ -207,11 +207,11 @@ impl Builder {
     }
 
     fn finish(self, text: &str) -> Result<Template, String> {
-        let (scheme, start) = self.start.split_once("://").ok_or(NO_SCHEME)?;
+        let (scheme, start) = self.start.split_once("://").ok_or_else(|| no_scheme(text))?;
         let scheme = match scheme.to_ascii_lowercase().as_str() {
             "http" => Scheme::HTTP,
             "https" => Scheme::HTTPS,
-            _ => return Err(NO_SCHEME.to_owned()),
+            _ => return Err(no_scheme(text)),
         };
         let texts = self.authority.iter().filter_map(|piece| match piece {
             Piece::Text(text) => Some(text.as_str()),
@@ -277,10 +277,17 @@ fn check_path(rest: &[Piece]) -> Result<(), String> {
     }
 }
 
+/// Names the variable with which the template begins: its value is not in the file.
+fn no_scheme(text: &str) -> String {
+    let name = text.strip_prefix("${env.").and_then(|rest| rest.split_once('}')).map(|(name, _)| excerpt(name.trim()));
+    let what = name.map_or_else(
+        || "a placeholder other than `${env.NAME}` cannot stand there".to_owned(),
+        |name| format!("correct the value of the environment variable `{name}`"),
+    );
+    format!("must begin with `http://` or `https://`; {what}")
+}
+
 /// As browsers encode it; what is not listed is sent as it is.
 const ENCODED_IN_URLS: &AsciiSet = &CONTROLS.add(b'"').add(b'<').add(b'>').add(b'`').add(b'{').add(b'}');
-
-const NO_SCHEME: &str =
-    "must begin with `http://` or `https://`; a placeholder other than `${env.NAME}` cannot stand there";
 
 const BAD_HOST: &str = "must have a well-formed host and port, as in `https://example.com` or `http://name:8080`";

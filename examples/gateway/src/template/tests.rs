@@ -199,6 +199,7 @@ fn templates_that_cannot_work_are_refused_with_a_hint() {
         ("https://a/${request.url}", "is not a known placeholder"),
         ("https://a/${params.id", "not closed"),
         ("ftp://a/", "must begin with `http://`"),
+        ("${env.HOST}/x", "correct the value of the environment variable `HOST`"),
         ("a.example/x", "must begin with `http://`"),
         ("/x", "must begin with `http://`"),
         ("", "must begin with `http://`"),
