@@ -12,7 +12,14 @@ pub(crate) fn until_expiry<T: Send + 'static>(
     user: &ClerkAuth,
     messages: impl Stream<Item = Result<T, Status>> + Send + 'static,
 ) -> impl Stream<Item = Result<T, Status>> + Send + 'static {
-    let expired = Box::pin(tokio::time::sleep(time_left(user)));
+    let left = time_left(user);
+    let timer = tokio::time::sleep(left);
+    let expired = Box::pin(async move {
+        // A timer of no time may still wait for the next tick of the clock, and a message would pass meanwhile.
+        if !left.is_zero() {
+            timer.await;
+        }
+    });
     stream::unfold(Some((expired, Box::pin(messages))), |state| async move {
         let (mut expired, mut messages) = state?;
         tokio::select! {
