@@ -61,9 +61,10 @@ impl Site {
     ) -> Result<Self, String> {
         let kept = previous.map(|site| site.authentications.as_slice()).unwrap_or_default();
         let mut layers = Layers { custom, kept, authentications: Vec::new(), made: HashMap::new() };
-        let guards = documents.routes.iter().flat_map(|route| route.entry().guards).collect::<BTreeSet<_>>();
-        let routes = documents.routes.iter().map(|route| {
-            let has_every_guard = guards.iter().all(|guard| route.entry().guards.contains(guard));
+        let entries = documents.routes.iter().map(Route::entry).collect::<Vec<_>>();
+        let guards = entries.iter().flat_map(|entry| &entry.guards).collect::<BTreeSet<_>>();
+        let routes = documents.routes.iter().zip(&entries).map(|(route, entry)| {
+            let has_every_guard = guards.iter().all(|guard| entry.guards.contains(guard));
             let mut service = handler(route, proxy.clone(), has_every_guard);
             let mut metadata = None;
             for policy in route.policies.iter().rev() {
@@ -79,7 +80,6 @@ impl Site {
             Ok(SiteRoute { label: route.pattern.as_str().into(), cors, service, metadata })
         });
         let routes = routes.collect::<Result<_, String>>()?;
-        let entries = documents.routes.iter().map(Route::entry).collect::<Vec<_>>();
         Ok(Self { table: RouteTable::new(&entries), routes, authentications: layers.authentications })
     }
 

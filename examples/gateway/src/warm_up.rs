@@ -1,11 +1,11 @@
 //! Keys are fetched before the first request needs them.
 
-use std::{error::Error, io, time::Duration};
+use std::{io, time::Duration};
 
 use tokio::task::JoinSet;
 use tower_clerk::Verifier;
 
-use crate::{site::Site, terminal::print_line};
+use crate::{excerpt::with_causes, site::Site, terminal::print_line};
 
 /// Fetches the keys that are missing, once, all at the same time.
 pub(crate) async fn once(site: &Site) {
@@ -33,18 +33,12 @@ async fn keep_keys(verifier: Verifier) {
                 verifier.keys_status_by_instance().into_iter().map(|(name, _)| name).collect::<Vec<_>>().join(", ");
             print_line(
                 io::stderr(),
-                &format!("keys of {issuers} are missing, asking again in {pause:?}: {}", causes(&error)),
+                &format!("keys of {issuers} are missing, asking again in {pause:?}: {}", with_causes(&error)),
             );
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
     }
-}
-
-/// The error and what it came from, on one line.
-fn causes(error: &(dyn Error + 'static)) -> String {
-    let causes = std::iter::successors(Some(error), |&error| error.source());
-    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 fn without_keys(site: &Site) -> impl Iterator<Item = Verifier> {

@@ -3,7 +3,7 @@ use std::{error::Error, fmt, sync::Arc};
 use axum::body::Body;
 use http::{Response, StatusCode};
 
-use crate::problem;
+use crate::{excerpt::with_causes, problem};
 
 /// Why a response is not that of the upstream; in the extensions of such responses.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -63,14 +63,7 @@ pub(super) struct Failed {
 
 impl Failed {
     pub(super) fn because(failure: UpstreamFailure, error: &(dyn Error + 'static)) -> Self {
-        let mut text = error.to_string();
-        let mut cause = error.source();
-        while let Some(error) = cause {
-            text.push_str(": ");
-            text.push_str(&error.to_string());
-            cause = error.source();
-        }
-        Self { failure, cause: Some(FailureCause(text.into())) }
+        Self { failure, cause: Some(FailureCause(with_causes(error).into())) }
     }
 
     pub(super) fn into_response(self) -> Response<Body> {

@@ -1,8 +1,7 @@
 use http::StatusCode;
 
-use crate::support::{Gateway, Head, Wire, settings};
+use crate::support::{GET, Gateway, Head, Wire, settings};
 
-const GET: &str = "GET / HTTP/1.1\r\nhost: a\r\n\r\n";
 const DELETE: &str = "DELETE / HTTP/1.1\r\nhost: a\r\n\r\n";
 const POST: &str = "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 2\r\n\r\nok";
 
@@ -124,12 +123,7 @@ async fn an_answer_that_is_no_http_is_502() {
 async fn an_answer_that_breaks_off_arrives_as_broken() {
     let gateway = Gateway::start().await;
     for (lines, part) in [("content-length: 10", "part"), ("transfer-encoding: chunked", "4\r\npart\r\n")] {
-        let mut client = gateway.request(GET).await;
-        let mut upstream = gateway.accept().await;
-        upstream.head().await;
-        upstream.write(format!("HTTP/1.1 200 OK\r\n{lines}\r\n\r\n{part}")).await;
-        assert_eq!(client.head().await.status(), 200);
-        client.until("part").await;
+        let (mut client, upstream) = gateway.answered_in_part(lines, part).await;
         drop(upstream);
         let rest = client.rest().await;
         assert!(rest.trim().is_empty(), "{rest:?}");

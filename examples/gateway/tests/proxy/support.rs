@@ -68,6 +68,18 @@ impl Gateway {
         wire
     }
 
+    /// A client that has read the head of a response with these lines, and its first part, which ends with `part`; and
+    /// the upstream that stopped there.
+    pub(crate) async fn answered_in_part(&self, lines: &str, part: &str) -> (Wire, Wire) {
+        let mut client = self.request(GET).await;
+        let mut upstream = self.accept().await;
+        upstream.head().await;
+        upstream.write(format!("HTTP/1.1 200 OK\r\n{lines}\r\n\r\n{part}")).await;
+        assert_eq!(client.head().await.status(), 200);
+        client.until("part").await;
+        (client, upstream)
+    }
+
     /// The next connection at the upstream.
     pub(crate) async fn accept(&self) -> Wire {
         Wire::new(soon(self.upstream.accept()).await.unwrap().0)
@@ -127,3 +139,5 @@ async fn respond(proxy: &Proxy, base: &str, address: IpAddr, request: Request<In
 
 /// What every request has at the upstream, beside what the client wrote.
 pub(crate) const WRITTEN: [&str; 5] = ["host", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "forwarded"];
+
+pub(crate) const GET: &str = "GET / HTTP/1.1\r\nhost: a\r\n\r\n";

@@ -2,10 +2,9 @@ use std::time::Duration;
 
 use gateway::proxy::ProxySettings;
 
-use crate::support::{Gateway, settings};
+use crate::support::{GET, Gateway, settings};
 
 const SHORT: Duration = Duration::from_millis(200);
-const GET: &str = "GET / HTTP/1.1\r\nhost: a\r\n\r\n";
 
 #[tokio::test]
 async fn an_upstream_that_does_not_answer_is_504() {
@@ -63,12 +62,7 @@ async fn an_upload_that_stands_still_is_408_and_arrives_as_broken() {
 async fn an_answer_that_stands_still_arrives_as_broken() {
     let gateway = Gateway::with(ProxySettings { idle_timeout: SHORT, ..settings() }).await;
     for (lines, part) in [("content-length: 10", "part"), ("transfer-encoding: chunked", "4\r\npart\r\n")] {
-        let mut client = gateway.request(GET).await;
-        let mut upstream = gateway.accept().await;
-        upstream.head().await;
-        upstream.write(format!("HTTP/1.1 200 OK\r\n{lines}\r\n\r\n{part}")).await;
-        assert_eq!(client.head().await.status(), 200);
-        client.until("part").await;
+        let (mut client, mut upstream) = gateway.answered_in_part(lines, part).await;
         assert_eq!(client.rest().await.trim(), "");
         assert_eq!(upstream.rest().await, "");
     }
