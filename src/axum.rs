@@ -10,9 +10,10 @@ use axum_core::{
 use http::request::Parts;
 
 use crate::{
-    ClerkAuth, CustomClaims, Rejection,
+    ApiKey, ClerkAuth, CustomClaims, M2mToken, OAuthToken, Principal, Rejection,
+    authenticate::{RequestPrincipal, Taken, take},
     authorize::{Authorized, Policy},
-    rejection::ClerkAuthRejection,
+    rejection::{ClerkAuthRejection, Responder},
     telemetry,
 };
 
@@ -21,7 +22,8 @@ use crate::{
 /// # Errors
 ///
 /// The rejection that the [`ClerkAuthLayer`](crate::ClerkAuthLayer) has stored, if it let the request pass without a
-/// user; a 500 if no such layer has seen the request.
+/// user; a 401 if the request has a valid token of [another kind](crate::TokenKind); a 500 if no such layer has seen
+/// it.
 ///
 /// ```
 /// # #[cfg(feature = "testing")]
@@ -63,7 +65,8 @@ impl<S: Sync> FromRequestParts<S> for ClerkAuth {
     }
 }
 
-/// Extracts the verified user, or `None` if the layer let the request pass without one.
+/// Extracts the verified user, or `None` if the layer let the request pass without one, or with a token of another
+/// kind.
 ///
 /// # Errors
 ///
@@ -75,6 +78,40 @@ impl<S: Sync> OptionalFromRequestParts<S> for ClerkAuth {
         optional(parts)
     }
 }
+
+macro_rules! extractors {
+    ($($name:ident)*) => {
+        $(
+            /// Extracts it, or rejects the request.
+            ///
+            /// # Errors
+            ///
+            /// As for [`ClerkAuth`]: a 401 if the request has a token of another kind.
+            impl<S: Sync> FromRequestParts<S> for $name {
+                type Rejection = ClerkAuthRejection;
+
+                async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
+                    required(parts)
+                }
+            }
+
+            /// Extracts it, or `None` if the request has none, or a token of another kind.
+            ///
+            /// # Errors
+            ///
+            /// As for `Option<ClerkAuth>`.
+            impl<S: Sync> OptionalFromRequestParts<S> for $name {
+                type Rejection = ClerkAuthRejection;
+
+                async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, Self::Rejection> {
+                    optional(parts)
+                }
+            }
+        )*
+    };
+}
+
+extractors!(OAuthToken M2mToken ApiKey Principal);
 
 /// Extracts the custom claims that the layer deserialized, or rejects the request if it has no user.
 ///
@@ -90,7 +127,7 @@ where
     type Rejection = ClerkAuthRejection;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
-        required(parts)
+        required_claims(parts)
     }
 }
 
@@ -108,7 +145,7 @@ where
     type Rejection = ClerkAuthRejection;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, Self::Rejection> {
-        optional(parts)
+        optional_claims(parts)
     }
 }
 
@@ -145,26 +182,52 @@ impl IntoResponse for Rejection {
     }
 }
 
-fn required<T: Clone + Send + Sync + 'static>(parts: &Parts) -> Result<T, ClerkAuthRejection> {
-    optional(parts)?.ok_or_else(|| match parts.extensions.get::<Rejection>() {
-        Some(rejection) => ClerkAuthRejection::of(rejection.clone(), parts),
-        None => layer_missing(parts),
-    })
+fn required<T: RequestPrincipal>(parts: &Parts) -> Result<T, ClerkAuthRejection> {
+    match take(&parts.extensions) {
+        Taken::Found(found) => Ok(found),
+        Taken::LayerMissing => Err(layer_missing(parts)),
+        Taken::OtherKind(responder) => Err(other_kind(&responder, parts)),
+        Taken::Rejected(rejection) => Err(ClerkAuthRejection::of(rejection, parts)),
+    }
 }
 
-fn optional<T: Clone + Send + Sync + 'static>(parts: &Parts) -> Result<Option<T>, ClerkAuthRejection> {
-    match parts.extensions.get::<T>() {
-        None if parts.extensions.get::<Rejection>().is_none() => Err(layer_missing(parts)),
-        found => Ok(found.cloned()),
+fn optional<T: RequestPrincipal>(parts: &Parts) -> Result<Option<T>, ClerkAuthRejection> {
+    match take(&parts.extensions) {
+        Taken::Found(found) => Ok(Some(found)),
+        Taken::LayerMissing => Err(layer_missing(parts)),
+        Taken::OtherKind(_) | Taken::Rejected(_) => Ok(None),
     }
+}
+
+fn required_claims<T: Send + Sync + 'static>(parts: &Parts) -> Result<CustomClaims<T>, ClerkAuthRejection> {
+    match optional_claims(parts)? {
+        Some(claims) => Ok(claims),
+        // There is no user either.
+        None => Err(required::<ClerkAuth>(parts).err().unwrap_or_else(|| layer_missing(parts))),
+    }
+}
+
+fn optional_claims<T: Send + Sync + 'static>(parts: &Parts) -> Result<Option<CustomClaims<T>>, ClerkAuthRejection> {
+    if let Some(claims) = parts.extensions.get::<CustomClaims<T>>() {
+        return Ok(Some(claims.clone()));
+    }
+    // With a user, the layer would have inserted its custom claims.
+    match optional::<ClerkAuth>(parts)? {
+        Some(_) => {
+            telemetry::custom_claims_missing();
+            Err(ClerkAuthRejection::layer_missing(&parts.method))
+        }
+        None => Ok(None),
+    }
+}
+
+/// The rejection of a valid token of another kind than the handler takes.
+fn other_kind(responder: &Responder, parts: &Parts) -> ClerkAuthRejection {
+    let rejection = responder.other_kind(&parts.method, &parts.uri, &parts.headers);
+    ClerkAuthRejection::of(rejection, parts)
 }
 
 fn layer_missing(parts: &Parts) -> ClerkAuthRejection {
-    // The layer ran if there is a user. Then only custom claims can be missing.
-    if parts.extensions.get::<ClerkAuth>().is_some() {
-        telemetry::custom_claims_missing();
-    } else {
-        telemetry::layer_missing();
-    }
+    telemetry::layer_missing();
     ClerkAuthRejection::layer_missing(&parts.method)
 }

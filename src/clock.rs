@@ -91,8 +91,8 @@ impl Moment {
 
     /// The time since `earlier`, by the clock that says more.
     ///
-    /// Use it to do something sooner. Whether something may still be used is for [`running_since`](Self::running_since):
-    /// a wall clock that was set wrong must not end a service.
+    /// Use it to do something sooner. Whether something may still be used is for
+    /// [`running_since`](Self::running_since): a wall clock that was set wrong must not end a service.
     pub(crate) fn elapsed_since(self, earlier: Self) -> Duration {
         self.running_since(earlier).max(self.wall.duration_since(earlier.wall).unwrap_or_default())
     }

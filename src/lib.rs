@@ -1,5 +1,5 @@
-//! Tower middleware that verifies [Clerk](https://clerk.com) session tokens. Only requests with a valid token reach
-//! your service, and the handler knows the verified user.
+//! Tower middleware that verifies [Clerk](https://clerk.com) session tokens, and if you wish OAuth tokens, M2M tokens
+//! and API keys. Only requests with a valid token reach your service, and the handler knows who calls.
 //!
 //! ```
 //! use axum::{Router, routing::get};
@@ -38,9 +38,9 @@
 //! # Any Tower service
 //!
 //! [`ClerkAuthLayer`] wraps any Tower service over HTTP that is `Clone`, with any request body and any response body
-//! whose data is `Bytes`. Services of axum and tonic are `Clone`; box others with `tower::util::BoxCloneService`, or put
-//! `tower::buffer::Buffer` around one that cannot be cloned. The verified user, a [`ClerkAuth`], is in the extensions of
-//! the request.
+//! whose data is `Bytes`. Services of axum and tonic are `Clone`; box others with `tower::util::BoxCloneService`, or
+//! put `tower::buffer::Buffer` around one that cannot be cloned. The verified user, a [`ClerkAuth`], is in the
+//! extensions of the request.
 //!
 //! ```
 //! use http::{Request, Response};
@@ -103,6 +103,37 @@
 //! # }
 //! ```
 //!
+//! # Agents, services and API keys
+//!
+//! Sessions alone are accepted until [`ClerkConfig::accept`] names other kinds of tokens. The handler's signature says
+//! which kind it takes, so one that takes [`ClerkAuth`] never sees a machine. See [machines](guide::machines) and
+//! [MCP servers](guide::mcp_servers).
+//!
+//! ```
+//! use axum::{Router, routing::get};
+//! use tower_clerk::{ClerkAuthLayer, OAuthToken, TokenKind, testing::TestIssuer};
+//!
+//! async fn agent(token: OAuthToken) -> String {
+//!     format!("{} for {}", token.client_id().unwrap_or("a client"), token.user_id())
+//! }
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # use axum::{body::Body, http::Request};
+//! # use tower::ServiceExt;
+//! let issuer = TestIssuer::new();
+//! let config = issuer.config().accept([TokenKind::OAuth])?;
+//! let app = Router::new().route("/agent", get(agent)).route_layer(ClerkAuthLayer::from_config(config)?);
+//!
+//! for (token, status) in [(issuer.oauth_token("user_ada"), 200), (issuer.token("user_ada"), 401)] {
+//!     let bearer = format!("Bearer {}", token.sign());
+//!     let request = Request::get("/agent").header("authorization", bearer).body(Body::empty())?;
+//!     assert_eq!(app.clone().oneshot(request).await?.status(), status);
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! # Without HTTP
 //!
 //! A [`Verifier`] takes a token and returns its [`Claims`].
@@ -144,7 +175,8 @@
 //! # Modules
 //!
 //! - [`authenticate`]: the middleware, its modes, and the order of layers.
-//! - [`authorize`]: requirements on roles, permissions, features, plans and reverification.
+//! - [`authorize`]: requirements on roles, permissions, features, plans, reverification and scopes.
+//! - [`backend_api`]: how Clerk is asked about opaque tokens, and how rarely.
 //! - [`claims`]: the claims of a verified token.
 //! - [`config`]: every setting and its default.
 //! - [`gateway`]: a layer from the policy file of an API gateway.
@@ -162,6 +194,8 @@
 //! - [Recipes](guide::recipes): complete examples.
 //! - [Browsers](guide::browsers): other origins, visitors, cookies, WebSockets, server-sent events.
 //! - [Leaving a hosted gateway](guide::leaving_a_hosted_gateway): its two files, run by a program of your own.
+//! - [Machines](guide::machines): OAuth tokens, M2M tokens and API keys beside sessions, and what each costs.
+//! - [MCP servers](guide::mcp_servers): tools for AI agents, guarded by OAuth.
 //! - [OpenAPI](guide::openapi): a security scheme with aide or utoipa.
 //! - [Settings](guide::settings): what people set by mistake, and the error that it gets.
 //! - [Threats](guide::threats): who is trusted with what.
@@ -172,12 +206,12 @@
 //!
 //! | Name | Description | Default? |
 //! |---|---|---|
-//! | `axum` | [`ClerkAuth`] and [`CustomClaims`] as extractors of axum 0.8 | Yes |
-//! | `reqwest` | Fetching keys over HTTPS | Yes |
+//! | `axum` | [`ClerkAuth`], the other kinds of tokens and [`CustomClaims`] as extractors of axum 0.8 | Yes |
+//! | `reqwest` | Fetching keys, and asking about opaque tokens, over HTTPS | Yes |
 //! | `tracing` | Events and spans | Yes |
-//! | `tonic` | [`ClerkAuth`] from a request of tonic 0.14, [`Rejection`] as its `Status`, named services | No |
+//! | `tonic` | [`ClerkAuth`] and the other kinds from a request of tonic 0.14, [`Rejection`] as its `Status`, named services | No |
 //! | `full` | All of the above | No |
-//! | `testing` | The test kit: an issuer, tokens, users, a clock | No |
+//! | `testing` | The test kit: an issuer, tokens of every kind, a Backend API, users, a clock | No |
 //! | `fips` | The FIPS build of aws-lc | No |
 
 // For the library alone: a test or an example fails where it stands.
@@ -198,6 +232,7 @@ pub mod authenticate;
 pub mod authorize;
 #[cfg(feature = "axum")]
 mod axum;
+pub mod backend_api;
 pub mod claims;
 mod clock;
 pub mod config;
@@ -211,20 +246,26 @@ mod jwt;
 mod places;
 mod rate_limit;
 pub mod rejection;
+mod resource;
 mod single_flight;
 mod telemetry;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod token_kind;
 #[cfg(feature = "tonic")]
 mod tonic;
 pub mod verify;
 
 pub use self::{
-    authenticate::{ClerkAuth, ClerkAuthLayer, ClerkAuthService, CustomClaims},
+    authenticate::{
+        ApiKey, ClerkAuth, ClerkAuthLayer, ClerkAuthService, CustomClaims, M2mToken, OAuthToken, Principal, Subject,
+    },
     authorize::{RequireLayer, Requirement},
     claims::Claims,
     config::{ClerkConfig, ConfigError},
     credentials::TokenSource,
     rejection::Rejection,
+    resource::ProtectedResource,
+    token_kind::TokenKind,
     verify::Verifier,
 };

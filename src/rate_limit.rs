@@ -25,10 +25,15 @@ impl RateLimit {
 
     /// Whether one more is allowed now. It takes nothing: an event that then fails to start costs nothing.
     pub(crate) fn has_capacity(&mut self, now: Duration) -> bool {
+        self.delay(1, now).is_zero()
+    }
+
+    /// How long until `count` more are allowed at once; zero if they are now. More than the burst count as the burst.
+    pub(crate) fn delay(&mut self, count: u32, now: Duration) -> Duration {
         // No more than the whole burst can be missing. If the clock has gone back, `full_at` would otherwise stay ahead
         // of it, and nothing would be allowed until the clock is there again.
         self.full_at = self.full_at.min(now.saturating_add(self.interval.saturating_mul(self.burst)));
-        self.full_at <= now.saturating_add(self.interval.saturating_mul(self.burst.saturating_sub(1)))
+        self.full_at.saturating_sub(now.saturating_add(self.interval.saturating_mul(self.burst.saturating_sub(count))))
     }
 
     /// Takes one, whether or not it is allowed.
@@ -43,6 +48,12 @@ impl RateLimit {
             self.take(now);
         }
         has_capacity
+    }
+
+    /// Gives one back that was taken. There is never more than the burst.
+    pub(crate) fn give_back(&mut self) {
+        // A time that has passed already means that the whole burst is there; `take` counts from its own time then.
+        self.full_at = self.full_at.saturating_sub(self.interval);
     }
 }
 
@@ -90,6 +101,36 @@ mod tests {
         assert!(!take(at(119)));
         assert!(take(at(120)));
         assert_eq!([take(at(500)), take(at(500)), take(at(500))], [true, true, false]);
+    }
+
+    #[test]
+    fn what_is_given_back_may_be_taken_again_but_never_more_than_the_burst() {
+        let mut limit = RateLimit::new(2, at(10));
+        assert!(limit.try_take(at(100)) && limit.try_take(at(100)) && !limit.try_take(at(100)));
+        limit.give_back();
+        assert!(limit.try_take(at(100)) && !limit.try_take(at(100)));
+
+        // After a pause the burst is there anyway, and giving back adds nothing to it.
+        for _ in 0..5 {
+            limit.give_back();
+        }
+        let taken = [at(100), at(100), at(100)].map(|now| limit.try_take(now));
+        assert_eq!(taken, [true, true, false]);
+        limit.give_back();
+        let taken = [at(500), at(500), at(500)].map(|now| limit.try_take(now));
+        assert_eq!(taken, [true, true, false]);
+        assert_eq!([at(510), at(510)].map(|now| limit.try_take(now)), [true, false]);
+    }
+
+    #[test]
+    fn the_delay_of_a_rate_limit_ends_when_so_many_more_are_allowed() {
+        let mut limit = RateLimit::new(2, at(10));
+        assert_eq!([1, 2, 3].map(|count| limit.delay(count, at(100))), [at(0), at(0), at(0)]);
+        limit.take(at(100));
+        assert_eq!([1, 2, 3].map(|count| limit.delay(count, at(100))), [at(0), at(10), at(10)]);
+        limit.take(at(100));
+        assert_eq!([100, 104, 110].map(|now| limit.delay(1, at(now))), [at(10), at(6), at(0)]);
+        assert_eq!([100, 104, 110, 120].map(|now| limit.delay(2, at(now))), [at(20), at(16), at(10), at(0)]);
     }
 
     #[test]

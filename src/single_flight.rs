@@ -83,8 +83,8 @@ pub(crate) enum WaitEnd<T> {
     Announced(T),
     /// Without one: the flight was stopped, or its runtime ended. Another flight may succeed.
     Lost,
-    /// At the waiter's limit. Unless that is shorter than the work may take, the runtime of the flight is not polled, and
-    /// the owner should end the flight.
+    /// At the waiter's limit. Unless that is shorter than the work may take, the runtime of the flight is not polled,
+    /// and the owner should end the flight.
     TimedOut,
 }
 

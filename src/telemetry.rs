@@ -23,8 +23,8 @@ pub(crate) fn is_worth_a_warning(age: Option<Duration>) -> bool {
     age.is_none_or(|age| age >= WARN_AGE)
 }
 
-/// A fetch of keys failed while the set in use, if any, was `age` old. WARN if `is_due`, and ERROR if the set is an hour old;
-/// DEBUG otherwise.
+/// A fetch of keys failed while the set in use, if any, was `age` old. WARN if `is_due`, and ERROR if the set is an
+/// hour old; DEBUG otherwise.
 ///
 /// `is_due` comes from the caller, which holds the throttle: this file has no clock and no state.
 pub(crate) fn fetch_failed(error: &(dyn Error + 'static), age: Option<Duration>, is_due: bool) {
@@ -47,18 +47,24 @@ pub(crate) fn fetch_failed(error: &(dyn Error + 'static), age: Option<Duration>,
 
 /// DEBUG: the layer rejected a request, or `passed` it on without a user. Not a warning, because any client can cause
 /// it.
-pub(crate) fn rejected(reason: &'static str, passed: bool, source: Option<&(dyn Error + 'static)>) {
+/// `unavailable` is why keys are unavailable, if that is the reason.
+pub(crate) fn rejected(
+    reason: &'static str,
+    unavailable: Option<&'static str>,
+    passed: bool,
+    source: Option<&(dyn Error + 'static)>,
+) {
     #[cfg(feature = "tracing")]
     {
         let source = source.map(|source| tracing::field::display(Chain(source)));
-        tracing::debug!(target: TARGET, reason, passed, source, "request rejected");
+        tracing::debug!(target: TARGET, reason, unavailable, passed, source, "request rejected");
     }
     #[cfg(not(feature = "tracing"))]
-    let _ = (reason, passed, source);
+    let _ = (reason, unavailable, passed, source);
 }
 
-/// WARN: `count` tokens since the last such warning had a valid signature, but an `nbf` or `iat` in the future, at most by
-/// `drift`. The clock of this machine is most likely slow.
+/// WARN: `count` tokens since the last such warning had a valid signature, but an `nbf` or `iat` in the future, at most
+/// by `drift`. The clock of this machine is most likely slow.
 pub(crate) fn clock_drift(instance: &str, count: u64, drift: Duration) {
     #[cfg(feature = "tracing")]
     {
@@ -104,8 +110,8 @@ pub(crate) fn keys_verify_nothing(instance: &str, setting: &'static str, count: 
     let _ = (instance, setting, count);
 }
 
-/// INFO: the keys of `setting` are used, so none are fetched from the Frontend API, which is configured too. Logged when
-/// a verifier is made.
+/// INFO: the keys of `setting` are used, so none are fetched from the Frontend API, which is configured too. Logged
+/// when a verifier is made.
 pub(crate) fn url_not_asked(instance: &str, setting: &'static str) {
     #[cfg(feature = "tracing")]
     tracing::info!(target: TARGET, instance, setting, "keys are configured: none are fetched from the Frontend API URL");
@@ -145,6 +151,57 @@ pub(crate) fn resolve_failed(error: &(dyn Error + 'static), is_due: bool) {
     let _ = (error, is_due);
 }
 
+/// A call of the Backend API about an opaque token failed: WARN if `is_due`, else DEBUG.
+pub(crate) fn backend_api_failed(
+    instance: &str,
+    error: &'static str,
+    source: Option<&(dyn Error + 'static)>,
+    is_due: bool,
+) {
+    #[cfg(feature = "tracing")]
+    {
+        let source = source.map(|source| tracing::field::display(Chain(source)));
+        if is_due {
+            tracing::warn!(target: TARGET, instance, %error, source, "asking the Backend API about a token failed");
+        } else {
+            tracing::debug!(target: TARGET, instance, %error, source, "asking the Backend API about a token failed");
+        }
+    }
+    #[cfg(not(feature = "tracing"))]
+    let _ = (instance, error, source, is_due);
+}
+
+/// The Backend API answered 401 to a question about an opaque token: ERROR if `is_due`, else DEBUG. `setting` has the
+/// key that it was sent.
+pub(crate) fn backend_api_refused(instance: &str, setting: &'static str, is_due: bool) {
+    #[cfg(feature = "tracing")]
+    {
+        let status = 401;
+        if is_due {
+            tracing::error!(target: TARGET, instance, setting, status, "the Backend API refused the key of a setting: it is wrong");
+        } else {
+            tracing::debug!(target: TARGET, instance, setting, status, "the Backend API refused the key of a setting: it is wrong");
+        }
+    }
+    #[cfg(not(feature = "tracing"))]
+    let _ = (instance, setting, is_due);
+}
+
+/// The Backend API answered 403: as [`backend_api_refused`], but the key is right.
+pub(crate) fn backend_api_forbids(instance: &str, setting: &'static str, is_due: bool) {
+    #[cfg(feature = "tracing")]
+    {
+        let status = 403;
+        if is_due {
+            tracing::error!(target: TARGET, instance, setting, status, "the Backend API refused the key of a setting: this machine is not granted the token");
+        } else {
+            tracing::debug!(target: TARGET, instance, setting, status, "the Backend API refused the key of a setting: this machine is not granted the token");
+        }
+    }
+    #[cfg(not(feature = "tracing"))]
+    let _ = (instance, setting, is_due);
+}
+
 /// DEBUG: the permission map of a verified token is ambiguous. The claims grant no permission then.
 pub(crate) fn ambiguous_permissions() {
     #[cfg(feature = "tracing")]
@@ -164,6 +221,37 @@ pub(crate) fn layer_missing() {
 pub(crate) fn custom_claims_missing() {
     #[cfg(feature = "tracing")]
     tracing::error!(target: TARGET, "the `ClerkAuthLayer` inserts no custom claims of this type; perhaps you forgot `with_custom_claims`");
+}
+
+/// INFO: a configured instance accepts OAuth tokens of any audience. Logged when a verifier is made.
+pub(crate) fn oauth_audience_not_checked(instance: &str) {
+    #[cfg(feature = "tracing")]
+    tracing::info!(target: TARGET, instance, "no OAuth audience configured: `aud` of OAuth tokens is not checked");
+    #[cfg(not(feature = "tracing"))]
+    let _ = instance;
+}
+
+/// INFO: a configured instance accepts M2M tokens for any machine. Logged when a verifier is made.
+pub(crate) fn machine_not_checked(instance: &str) {
+    #[cfg(feature = "tracing")]
+    tracing::info!(target: TARGET, instance, "no machine id configured: M2M tokens for other machines are accepted");
+    #[cfg(not(feature = "tracing"))]
+    let _ = instance;
+}
+
+/// WARN: a layer tells clients where to get OAuth tokens, which it then rejects. Logged when the layer is made.
+pub(crate) fn oauth_tokens_not_accepted() {
+    #[cfg(feature = "tracing")]
+    tracing::warn!(target: TARGET, "the layer has resource metadata for OAuth clients, but accepts no OAuth tokens");
+}
+
+/// WARN: `count` requests since the last such warning had opaque tokens that were never seen valid, and for which no
+/// call of the Backend API was left.
+pub(crate) fn opaque_tokens_refused(count: u64) {
+    #[cfg(feature = "tracing")]
+    tracing::warn!(target: TARGET, count, "too many opaque tokens that were never seen valid");
+    #[cfg(not(feature = "tracing"))]
+    let _ = count;
 }
 
 /// A span for work that serves all requests and belongs to none.
@@ -190,6 +278,14 @@ impl Span {
         Self {
             #[cfg(feature = "tracing")]
             span: tracing::debug_span!(target: TARGET, parent: None, "resolve_instance"),
+        }
+    }
+
+    /// Around the calls of the Backend API about one opaque token.
+    pub(crate) fn ask_backend_api() -> Self {
+        Self {
+            #[cfg(feature = "tracing")]
+            span: tracing::debug_span!(target: TARGET, parent: None, "ask_backend_api"),
         }
     }
 

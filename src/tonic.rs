@@ -1,8 +1,14 @@
-//! Users, statuses and service names for tonic 0.14.
+//! Users and other callers, statuses and service names for tonic 0.14.
 
 use tonic::{Code, Request, Status, metadata::MetadataValue, server::NamedService};
 
-use crate::{ClerkAuth, ClerkAuthService, Rejection, authorize::RequireService, telemetry};
+use crate::{
+    ApiKey, ClerkAuth, ClerkAuthService, M2mToken, OAuthToken, Principal, Rejection,
+    authenticate::{Taken, take},
+    authorize::RequireService,
+    resource::ChallengeParameters,
+    telemetry,
+};
 
 impl ClerkAuth {
     /// Returns the verified user of a tonic request.
@@ -11,6 +17,7 @@ impl ClerkAuth {
     ///
     /// - The rejection that the [`ClerkAuthLayer`](crate::ClerkAuthLayer) has stored, if it let the request pass
     ///   without a user: `UNAUTHENTICATED`, or `UNAVAILABLE` while keys are unavailable.
+    /// - `UNAUTHENTICATED` if the request has a valid token of another kind than a session.
     /// - `INTERNAL` if no such layer has seen the request.
     ///
     /// ```
@@ -31,13 +38,54 @@ impl ClerkAuth {
     /// ```
     pub fn from_tonic<T>(request: &Request<T>) -> Result<&Self, Status> {
         let extensions = request.extensions();
-        match (extensions.get::<Self>(), extensions.get::<Rejection>()) {
-            (Some(user), _) => Ok(user),
-            (None, Some(rejection)) => Err(rejection.into()),
-            (None, None) => {
-                telemetry::layer_missing();
-                Err(Status::internal("internal error"))
+        extensions.get().ok_or_else(|| status_without(take::<Self>(extensions)))
+    }
+}
+
+macro_rules! from_tonic {
+    ($($name:ident)*) => {
+        $(impl $name {
+            /// Returns it from a tonic request; see [`ClerkAuth::from_tonic`] for an example.
+            ///
+            /// # Errors
+            ///
+            /// As [`ClerkAuth::from_tonic`]: `UNAUTHENTICATED` if the request has a valid token of another kind.
+            pub fn from_tonic<T>(request: &Request<T>) -> Result<&Self, Status> {
+                let extensions = request.extensions();
+                extensions.get().ok_or_else(|| status_without(take::<Self>(extensions)))
             }
+        })*
+    };
+}
+
+from_tonic!(ApiKey M2mToken OAuthToken);
+
+impl Principal {
+    /// Returns who a tonic request is from; see [`ClerkAuth::from_tonic`] for an example.
+    ///
+    /// It is a copy, of a few pointers: behind a layer that accepts sessions alone, no `Principal` is there to borrow.
+    ///
+    /// # Errors
+    ///
+    /// As [`ClerkAuth::from_tonic`].
+    pub fn from_tonic<T>(request: &Request<T>) -> Result<Self, Status> {
+        match take(request.extensions()) {
+            Taken::Found(found) => Ok(found),
+            missing => Err(status_without::<Self>(missing)),
+        }
+    }
+}
+
+/// The status of a request that has no `T`.
+fn status_without<T>(taken: Taken<T>) -> Status {
+    match taken {
+        Taken::Rejected(rejection) => rejection.into(),
+        Taken::OtherKind(responder) => {
+            Rejection::other_kind(None, ChallengeParameters::default(), responder.response).into()
+        }
+        Taken::Found(_) | Taken::LayerMissing => {
+            telemetry::layer_missing();
+            Status::internal("internal error")
         }
     }
 }

@@ -7,20 +7,18 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, header::AUTHORIZATION};
+use http::{HeaderMap, HeaderName, Request, Response, header::AUTHORIZATION};
 
-use super::{
-    extension::{ClerkAuth, CustomClaimsTypes},
-    resource_metadata,
-};
+use super::{extension::CustomClaimsTypes, principal::Principal, resource_metadata};
 use crate::{
-    claims::Claims,
+    claims::{Claims, MachineClaims, VerifiedToken},
     credentials::{
         Authentication, CookieError, CredentialLocation, CredentialOrigin, PendingCredential, TokenSources,
         check_cookie,
     },
     rejection::{GrpcForm, Rejection, RejectionKind, RejectionReason, Responder},
     telemetry,
+    token_kind::{TokenKind, TokenKinds},
     verify::{Verifier, VerifyError, VerifyErrorKind, WaitingPermit},
 };
 
@@ -35,7 +33,8 @@ pub(super) struct Authenticator {
     pub(super) strip_unverified_credentials: bool,
     pub(super) custom_claims: CustomClaimsTypes,
     pub(super) responder: Responder,
-    pub(super) resource_metadata: bool,
+    /// The kinds of tokens that may authenticate a request here, of those that the instances accept.
+    pub(super) kinds: TokenKinds,
     /// How many requests of all services that share this are parked now.
     parked: Arc<AtomicUsize>,
 }
@@ -53,7 +52,7 @@ pub(super) enum Mode {
 
 /// What the service does with a request. `W` is what a wait needs.
 pub(super) enum Decision<W> {
-    /// Calls the inner service: the extensions hold either a [`ClerkAuth`] or a [`Rejection`].
+    /// Calls the inner service: the extensions hold either a principal or a [`Rejection`].
     Forward,
     /// Returns this response: a rejection or the resource metadata document.
     Respond(Response<Bytes>),
@@ -77,6 +76,7 @@ struct Unauthenticated {
 
 impl Authenticator {
     pub(super) fn new(verifier: Verifier) -> Self {
+        let kinds = verifier.kinds();
         Self {
             sources: TokenSources::authorization_only(&verifier),
             verifier,
@@ -84,7 +84,7 @@ impl Authenticator {
             strip_unverified_credentials: false,
             custom_claims: CustomClaimsTypes::default(),
             responder: Responder::default(),
-            resource_metadata: false,
+            kinds,
             parked: Arc::default(),
         }
     }
@@ -97,17 +97,17 @@ impl Authenticator {
         // The innermost `ClerkAuthLayer` decides alone. If it kept the user of an outer one, a request that it lets
         // pass without a user would have one all the same.
         let extensions = request.extensions_mut();
-        extensions.remove::<ClerkAuth>();
+        Principal::remove(extensions);
         extensions.remove::<Rejection>();
         CustomClaimsTypes::remove(extensions);
         mark_sensitive(request.headers_mut(), &AUTHORIZATION);
         for name in self.sources.fields() {
             mark_sensitive(request.headers_mut(), name);
         }
-        if self.resource_metadata
-            && let Some(response) = resource_metadata::response(request, self.verifier.configs())
+        if let Some(resource) = &self.responder.resource
+            && let Some(response) = resource_metadata::response(resource, request, &self.verifier)
         {
-            return Decision::Respond(response);
+            return Decision::Respond(response.map(Bytes::from));
         }
         match self.verify(request, None) {
             Decision::Forward => Decision::Forward,
@@ -138,15 +138,16 @@ impl Authenticator {
         request: &mut Request<B>,
         pending: Option<&mut PendingCredential>,
     ) -> Decision<PendingCredential> {
-        let admitted = match self.sources.verify(&self.verifier, request.method(), request.headers(), pending) {
-            Authentication::AmbiguousCookies => Err(Unauthenticated::ambiguous_cookies()),
-            Authentication::CrossSite => Err(RejectionKind::CrossSite.into()),
-            Authentication::Invalid(error, origin) => Err(Unauthenticated::new(error, origin)),
-            Authentication::Malformed => Err(RejectionKind::MalformedRequest.into()),
-            Authentication::Missing => Err(RejectionKind::MissingToken.into()),
-            Authentication::Verified(claims, origin) => self.admit(claims, origin, request),
-            Authentication::Wait(pending) => return Decision::Wait(pending),
-        };
+        let admitted =
+            match self.sources.verify(&self.verifier, self.kinds, request.method(), request.headers(), pending) {
+                Authentication::AmbiguousCookies => Err(Unauthenticated::ambiguous_cookies()),
+                Authentication::CrossSite => Err(RejectionKind::CrossSite.into()),
+                Authentication::Invalid(error, origin) => Err(Unauthenticated::new(error, origin)),
+                Authentication::Malformed => Err(RejectionKind::MalformedRequest.into()),
+                Authentication::Missing => Err(RejectionKind::MissingToken.into()),
+                Authentication::Verified(token, origin) => self.admit(token, origin, request),
+                Authentication::Wait(pending) => return Decision::Wait(pending),
+            };
         self.decide(admitted, request)
     }
 
@@ -192,20 +193,50 @@ impl Authenticator {
     /// A cookie needs a second check, because browsers attach cookies to requests that other sites make.
     fn admit<B>(
         &self,
-        claims: Claims,
+        token: VerifiedToken,
+        origin: CredentialOrigin,
+        request: &mut Request<B>,
+    ) -> Result<(), Unauthenticated> {
+        match &token {
+            VerifiedToken::Session(claims) => self.check_session(claims, origin, request)?,
+            VerifiedToken::Machine(claims) if !self.accepts_audience(claims) => {
+                let error = VerifyError::rejected(VerifyErrorKind::InvalidAudience);
+                return Err(Unauthenticated::new(error, origin));
+            }
+            VerifiedToken::Machine(_) => {}
+        }
+        let principal = Principal::new(token, self.responder.clone());
+        match principal {
+            // One extension is enough where no handler can take another kind.
+            Principal::Session(user) if self.kinds == TokenKinds::SESSIONS => {
+                request.extensions_mut().insert(user);
+            }
+            principal => principal.insert(request.extensions_mut()),
+        }
+        Ok(())
+    }
+
+    /// Whether a token may be used at the resource. Only OAuth tokens are issued for one.
+    fn accepts_audience(&self, claims: &MachineClaims) -> bool {
+        let resource = self.responder.resource.as_ref().filter(|_| claims.kind() == TokenKind::OAuth);
+        resource.is_none_or(|resource| resource.accepts_audience(claims.audience()))
+    }
+
+    /// Checks the rules of cookies, and inserts the custom claims.
+    fn check_session<B>(
+        &self,
+        claims: &Claims,
         origin: CredentialOrigin,
         request: &mut Request<B>,
     ) -> Result<(), Unauthenticated> {
         if origin.location == CredentialLocation::Cookie {
-            check_cookie(&claims, origin, request.method(), request.headers())
+            check_cookie(claims, origin, request.method(), request.headers())
                 .map_err(|error| Unauthenticated::from(error).at(origin))?;
         }
-        self.custom_claims.insert(&claims, request.extensions_mut()).map_err(|error| {
-            self.verifier.custom_claims_failed(&claims, &error);
+        self.custom_claims.insert(claims, request.extensions_mut()).map_err(|error| {
+            self.verifier.custom_claims_failed(claims, &error);
             Unauthenticated { kind: RejectionKind::InvalidToken, reason: error.into(), location: None }.at(origin)
-        })?;
-        request.extensions_mut().insert(ClerkAuth::new(claims, self.responder.clone()));
-        Ok(())
+        })
     }
 
     /// Lets a request pass without a user if the mode allows it. Returns the response to one that does not pass.
@@ -216,9 +247,9 @@ impl Authenticator {
             (Mode::AllowMissingToken, kind) => kind == RejectionKind::MissingToken,
             (Mode::AllowUnauthenticated, _) => true,
         };
-        telemetry::rejected(reason.name(kind), passes, reason.cause());
+        telemetry::rejected(reason.name(kind), reason.unavailable(), passes, reason.cause());
         let form = GrpcForm::of(self.responder.format, request.method(), request.headers());
-        let challenge = self.challenge(request);
+        let challenge = self.responder.challenge(request.uri(), request.headers());
         let rejection = Rejection::new(kind, reason, form, challenge, self.responder.response.clone());
         if !passes {
             return Some(rejection.into_response(request));
@@ -228,10 +259,6 @@ impl Authenticator {
         }
         request.extensions_mut().insert(rejection);
         None
-    }
-
-    fn challenge<B>(&self, request: &Request<B>) -> Option<HeaderValue> {
-        if self.resource_metadata { resource_metadata::challenge(request) } else { None }
     }
 }
 

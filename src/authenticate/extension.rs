@@ -86,8 +86,8 @@ impl fmt::Debug for ClerkAuth {
 /// Custom claims of the verified user, deserialized into `T`.
 ///
 /// [`ClerkAuthLayer::with_custom_claims`](crate::ClerkAuthLayer::with_custom_claims) inserts it into the extensions,
-/// together with [`ClerkAuth`]. A token whose claims do not fit is rejected with a 401; the log says where they do not fit
-/// (see [`CustomClaimsError`]). It derefs to `T`, and cloning it copies a pointer. With the feature `axum` it is an
+/// together with [`ClerkAuth`]. A token whose claims do not fit is rejected with a 401; the log says where they do not
+/// fit (see [`CustomClaimsError`]). It derefs to `T`, and cloning it copies a pointer. With the feature `axum` it is an
 /// extractor.
 ///
 /// ```

@@ -11,10 +11,14 @@ use crate::{
     config::{ClerkConfig, ConfigError},
     credentials::{TokenSource, TokenSources},
     rejection::{RejectionFormat, RejectionResponse},
+    resource::ProtectedResource,
+    telemetry,
+    token_kind::{TokenKind, TokenKinds},
     verify::{Instance, Verifier},
 };
 
-/// Layer that applies the [`ClerkAuthService`] middleware, which authenticates requests by their Clerk session token.
+/// Layer that applies the [`ClerkAuthService`] middleware, which authenticates requests by their Clerk session token,
+/// or by a token of [another kind](crate::authenticate#kinds-of-tokens).
 ///
 /// Cloning it copies a pointer, and all services made from it share one key set and one token cache. Make one layer at
 /// start and clone it. See the [module docs](crate::authenticate) for what it does and for the order of layers.
@@ -103,8 +107,8 @@ impl ClerkAuthLayer {
     /// front ends send by mistake, are invalid tokens and get 401; [`allow_unauthenticated_requests`] lets them pass.
     ///
     /// Use it for pages that anonymous visitors may read; a table in the
-    /// [module docs](crate::authenticate#which-requests-pass-without-a-user) compares the modes. Handlers then take `Option<ClerkAuth>`; a handler that takes
-    /// `ClerkAuth` still rejects anonymous requests with the 401.
+    /// [module docs](crate::authenticate#which-requests-pass-without-a-user) compares the modes. Handlers then take
+    /// `Option<ClerkAuth>`; a handler that takes `ClerkAuth` still rejects anonymous requests with the 401.
     ///
     /// It replaces [`allow_unauthenticated_requests`]: the last call wins.
     ///
@@ -119,9 +123,9 @@ impl ClerkAuthLayer {
     /// visitor.
     ///
     /// Use it to combine several authentication schemes: another layer may accept a credential that is not a Clerk
-    /// token. A table in the [module docs](crate::authenticate#which-requests-pass-without-a-user) compares the modes. Guard the routes with [`RequireAuthenticatedLayer`](crate::authorize::RequireAuthenticatedLayer), or
-    /// take `ClerkAuth` in the handlers. Both respond with the stored [`Rejection`](crate::Rejection) if there is no
-    /// user.
+    /// token. A table in the [module docs](crate::authenticate#which-requests-pass-without-a-user) compares the modes.
+    /// Guard the routes with [`RequireAuthenticatedLayer`](crate::authorize::RequireAuthenticatedLayer), or take
+    /// `ClerkAuth` in the handlers. Both respond with the stored [`Rejection`](crate::Rejection) if there is no user.
     ///
     /// An `Authorization` value with a comma or a non-ASCII byte is malformed whatever its scheme, because a comma may
     /// separate several credentials. This includes Digest credentials, which are lists of parameters.
@@ -182,8 +186,9 @@ impl ClerkAuthLayer {
     /// Deserializes the payload of each token into `T` and inserts it as [`CustomClaims<T>`](super::CustomClaims) into
     /// the extensions.
     ///
-    /// A token whose payload does not deserialize into `T` is rejected with `invalid_token` (401), so handlers need no
-    /// error path of their own. Claims that may be missing are `Option` fields of `T`. Call it again for further types.
+    /// A session token whose payload does not deserialize into `T` is rejected with `invalid_token` (401), so handlers
+    /// need no error path of their own. Tokens of other kinds are not deserialized: they have `custom` methods of their
+    /// own. Claims that may be missing are `Option` fields of `T`. Call it again for further types.
     pub fn with_custom_claims<T>(self) -> Self
     where
         T: DeserializeOwned + Send + Sync + 'static,
@@ -191,21 +196,153 @@ impl ClerkAuthLayer {
         self.with(|authenticator| authenticator.custom_claims.add::<T>())
     }
 
-    /// Serves protected resource metadata (RFC 9728) under `/.well-known/oauth-protected-resource`, and adds the
-    /// parameter `resource_metadata` to `WWW-Authenticate` challenges.
+    /// Accepts tokens of these kinds alone, of those that the [configuration](ClerkConfig::accept) accepts; all of them
+    /// by default.
     ///
-    /// This is discovery only. OAuth clients, such as clients of MCP servers, find the authorization server by it, but
-    /// the access token that they get there is no session token, and the layer rejects it with 401.
+    /// Several layers around one verifier may thus accept different kinds, and share its keys and caches. Where a
+    /// handler takes one kind, accept that kind alone: a token of another one is then rejected before it costs a call.
     ///
-    /// The document needs no token; its `authorization_servers` are the issuers of the configured instances, its
-    /// `resource` is built from the request's `Host` and path.
+    /// ```
+    /// # #[cfg(all(feature = "axum", feature = "testing"))]
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+    /// use axum::{Router, body::Body, http::Request, routing::get};
+    /// use tower::ServiceExt;
+    /// use tower_clerk::{ClerkAuth, ClerkAuthLayer, OAuthToken, TokenKind, testing::TestIssuer};
     ///
-    /// Pages of any origin may read the document: it has CORS headers, and the layer answers preflight requests for it.
+    /// let issuer = TestIssuer::new();
+    /// let config = issuer.config().accept([TokenKind::Session, TokenKind::OAuth])?;
+    /// let clerk = ClerkAuthLayer::from_config(config)?;
     ///
-    /// The layer must see those paths: in axum, use `Router::layer`, not `route_layer`, which runs for matched routes
-    /// only.
+    /// let pages = Router::new()
+    ///     .route("/account", get(async |user: ClerkAuth| user.user_id().to_owned()))
+    ///     .route_layer(clerk.clone().accept([TokenKind::Session])?);
+    /// let agents = Router::new()
+    ///     .route("/mcp", get(async |token: OAuthToken| token.user_id().to_owned()))
+    ///     .route_layer(clerk.accept([TokenKind::OAuth])?);
+    /// let app: Router = pages.merge(agents);
+    ///
+    /// let (session, oauth) = (issuer.token("user_ada").sign(), issuer.oauth_token("user_ada").sign());
+    /// for (path, token, status) in [
+    ///     ("/account", &session, 200),
+    ///     ("/account", &oauth, 401),
+    ///     ("/mcp", &session, 401),
+    ///     ("/mcp", &oauth, 200),
+    /// ] {
+    ///     let request = Request::get(path).header("authorization", format!("Bearer {token}")).body(Body::empty())?;
+    ///     assert_eq!(app.clone().oneshot(request).await?.status(), status);
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::Invalid`] if `kinds` is empty, or if one of them is accepted neither by a configured instance
+    /// nor, with a resolver, by [`accept_from_resolver`](crate::verify::VerifierBuilder::accept_from_resolver).
+    pub fn accept(self, kinds: impl IntoIterator<Item = TokenKind>) -> Result<Self, ConfigError> {
+        let kinds: TokenKinds = kinds.into_iter().collect();
+        if kinds.is_empty() {
+            return Err(ConfigError::invalid("accept", "must not be empty"));
+        }
+        if kinds.and(self.verifier().kinds()) != kinds {
+            return Err(ConfigError::invalid(
+                "accept",
+                if self.verifier().has_resolver() {
+                    "must be kinds that the configuration of an instance or accept_from_resolver accepts"
+                } else {
+                    "must be kinds that the configuration of an instance accepts"
+                },
+            ));
+        }
+        let layer = self.with(|authenticator| authenticator.kinds = kinds);
+        if layer.authenticator.responder.resource.is_some() {
+            layer.warn_of_useless_metadata();
+        }
+        Ok(layer)
+    }
+
+    /// Makes the service known to OAuth clients, such as clients of MCP servers, as this resource (RFC 9728).
+    ///
+    /// - Its metadata is served at [`metadata_path`](ProtectedResource::metadata_path), whatever `Host` says. It needs
+    ///   no token, and pages of any origin may read it.
+    /// - The 401 names it: `Bearer resource_metadata="…", scope="…"`, with `error` where a token was bad. So do the 403
+    ///   of an unmet requirement and the 400, and what a [`RequireLayer`](crate::RequireLayer) or a handler further in
+    ///   responds.
+    /// - With [`require_audience`](ProtectedResource::require_audience), an OAuth token that was issued for another
+    ///   resource is rejected as [`InvalidAudience`](crate::verify::VerifyErrorKind::InvalidAudience), with 401.
+    ///   Without it, and without an [`oauth_audience`](ClerkConfig::oauth_audience), it passes.
+    ///
+    /// The layer must see the path of the document. It does so around a whole server, and with `Router::layer` of axum.
+    /// It does not with `route_layer`, which runs for matched routes only, or inside `Router::nest`, which hands on
+    /// other paths: the document is then a route of its own, a
+    /// [`ResourceMetadataService`](super::ResourceMetadataService).
+    ///
+    /// It replaces the resource of an earlier call, with what that required. In nested layers each has a resource of
+    /// its own, and the innermost decides whether the audience of a token is accepted.
+    ///
+    /// The metadata sends clients to an authorization server for an OAuth token. **It does not make the layer accept
+    /// such tokens**: without [`TokenKind::OAuth`] among the [accepted kinds](ClerkConfig::accept), each is rejected
+    /// with 401, and making the layer logs a warning.
+    ///
+    /// ```
+    /// # #[cfg(feature = "testing")]
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+    /// use std::convert::Infallible;
+    ///
+    /// use http::{Request, Response};
+    /// use tower::{ServiceBuilder, ServiceExt};
+    /// use tower_clerk::{ClerkAuthLayer, ProtectedResource, TokenKind, testing::TestIssuer};
+    ///
+    /// let issuer = TestIssuer::new();
+    /// let resource = ProtectedResource::new("https://api.example.com/mcp")?.scopes(["read"])?.require_audience();
+    /// let clerk = ClerkAuthLayer::from_config(issuer.config().accept([TokenKind::OAuth])?)?;
+    /// let service = ServiceBuilder::new()
+    ///     .layer(clerk.protected_resource(resource)?)
+    ///     .service_fn(async |_: Request<String>| Ok::<_, Infallible>(Response::new(String::new())));
+    ///
+    /// let request = Request::get("/.well-known/oauth-protected-resource/mcp").body(String::new())?;
+    /// assert_eq!(service.clone().oneshot(request).await?.headers()["content-type"], "application/json");
+    ///
+    /// let response = service.clone().oneshot(Request::new(String::new())).await?;
+    /// let metadata = "https://api.example.com/.well-known/oauth-protected-resource/mcp";
+    /// let challenge = format!(r#"Bearer resource_metadata="{metadata}", scope="read""#);
+    /// assert_eq!(response.headers()["www-authenticate"], challenge);
+    ///
+    /// for (audience, status) in [("https://api.example.com/mcp", 200), ("https://api.example.com/other", 401)] {
+    ///     let bearer = format!("Bearer {}", issuer.oauth_token("user_ada").claim("aud", audience).sign());
+    ///     let request = Request::builder().header("authorization", bearer).body(String::new())?;
+    ///     assert_eq!(service.clone().oneshot(request).await?.status(), status);
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::Invalid`] if the resource is [derived](ProtectedResource::from_request) from requests and
+    /// [requires its audience](ProtectedResource::require_audience): a client chooses `Host`, and with it would choose
+    /// the audience.
+    pub fn protected_resource(self, resource: ProtectedResource) -> Result<Self, ConfigError> {
+        resource.check()?;
+        Ok(self.with_resource(resource))
+    }
+
+    /// Makes the service known to OAuth clients as the resource that they request: as
+    /// [`protected_resource`](Self::protected_resource) with [`ProtectedResource::from_request`].
+    ///
+    /// The metadata of each path is served below `/.well-known/oauth-protected-resource`. `Host` and path must arrive
+    /// as the client has sent them: behind a proxy that changes one of them, and inside `Router::nest`, name the URL
+    /// with [`ProtectedResource::new`].
+    ///
+    /// As there, the tokens to which it leads clients are rejected unless [`TokenKind::OAuth`] is accepted. A resource
+    /// that [`protected_resource`](Self::protected_resource) has named before stays.
     pub fn oauth_resource_metadata(self) -> Self {
-        self.with(|authenticator| authenticator.resource_metadata = true)
+        if self.authenticator.responder.resource.is_some() {
+            return self;
+        }
+        self.with_resource(ProtectedResource::from_request())
     }
 
     /// Returns the verifier that the services of this layer share, to fetch keys at start or report their status in a
@@ -213,6 +350,19 @@ impl ClerkAuthLayer {
     #[must_use]
     pub fn verifier(&self) -> &Verifier {
         &self.authenticator.verifier
+    }
+
+    fn with_resource(self, resource: ProtectedResource) -> Self {
+        let layer = self.with(|authenticator| authenticator.responder.resource = Some(Arc::new(resource)));
+        layer.warn_of_useless_metadata();
+        layer
+    }
+
+    /// Such a layer is no error: some services only tell clients where an authorization server is.
+    fn warn_of_useless_metadata(&self) {
+        if !self.authenticator.kinds.contains(TokenKind::OAuth) {
+            telemetry::oauth_tokens_not_accepted();
+        }
     }
 
     fn with(mut self, change: impl FnOnce(&mut Authenticator)) -> Self {

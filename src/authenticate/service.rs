@@ -13,7 +13,8 @@ use super::{
     future::ResponseFuture,
 };
 
-/// Middleware that authenticates requests by their Clerk session token.
+/// Middleware that authenticates requests by their Clerk session token, or by a token of
+/// [another kind](crate::authenticate#kinds-of-tokens).
 ///
 /// The inner service must be `Clone`, because a request that waits for keys is later forwarded to a clone. Errors are
 /// the inner service's: a rejection is a response. See the [module docs](crate::authenticate) for details.

@@ -3,7 +3,8 @@ use tower_layer::Layer;
 
 use super::{RequireService, Requirement, service::AccessRule};
 
-/// Layer that applies the [`RequireService`] middleware, which forwards requests whose user meets a [`Requirement`].
+/// Layer that applies the [`RequireService`] middleware, which forwards requests whose user, or other caller, meets a
+/// [`Requirement`].
 ///
 /// It needs a [`ClerkAuthLayer`](crate::ClerkAuthLayer) outside of it. In `axum::Router` the layer added last is the
 /// outermost; in `tower::ServiceBuilder` it is the one added first. See the [module docs](crate::authorize) for the
@@ -40,6 +41,10 @@ pub struct RequireLayer {
 }
 
 /// Layer that forwards requests with any authenticated user and rejects all others.
+///
+/// A user is one with a session. Where the `ClerkAuthLayer` accepts [other kinds](crate::TokenKind), a token of one of
+/// these is rejected with 401 unless [`or`](Self::or) names its type: `.or::<OAuthToken>()`, or `.or::<Principal>()`
+/// for all of them.
 ///
 /// Use it in two cases:
 ///
@@ -99,7 +104,8 @@ impl RequireLayer {
 }
 
 impl RequireAuthenticatedLayer {
-    /// Makes a layer that accepts users whom a [`ClerkAuthLayer`](crate::ClerkAuthLayer) has authenticated.
+    /// Makes a layer that accepts users whom a [`ClerkAuthLayer`](crate::ClerkAuthLayer) has authenticated by a
+    /// session.
     pub fn new() -> Self {
         Self { rule: AccessRule::authenticated() }
     }

@@ -1,7 +1,8 @@
 //! Authorization: what an authenticated user may do.
 //!
 //! A [`Requirement`] is a condition on the claims of a user: a role, a permission, a feature, a plan, a recent
-//! verification of factors, or a predicate of your own. Check it where it fits best:
+//! verification of factors, or a predicate of your own; or on those of an OAuth client or an API key: a scope. Check it
+//! where it fits best:
 //!
 //! | where | with |
 //! |---|---|
@@ -9,6 +10,20 @@
 //! | in the signature of an axum handler | [`Authorized<P>`], with `P` a [`Policy`] |
 //! | in a handler, if the requirement depends on the request | [`ClerkAuth::require`](crate::ClerkAuth::require) |
 //! | in a handler, to choose what to show | [`ClerkAuth::has`](crate::ClerkAuth::has) |
+//!
+//! [`Principal`](crate::Principal), [`OAuthToken`](crate::OAuthToken), [`M2mToken`](crate::M2mToken) and
+//! [`ApiKey`](crate::ApiKey) have the same two methods.
+//!
+//! # Who meets what
+//!
+//! | | session | OAuth token | API key | M2M token |
+//! |---|---|---|---|---|
+//! | role, permission, feature, plan, reverification | if it has it | never | never | never |
+//! | predicate | if it returns `true` | never | never | never |
+//! | [scope](Requirement::scope) | never | if it has it | if it has it | never |
+//! | [instance](Requirement::instance) | if it is of it | if it is of it | if it is of it | if it is of it |
+//! | [`RequireAuthenticatedLayer`] | always | if [named](RequireAuthenticatedLayer::or) | if named | if named |
+//! | [`Authorized<P>`] | if it meets `P` | 401 | 401 | 401 |
 //!
 //! # Example
 //!
@@ -43,6 +58,8 @@
 //! |---|---|
 //! | a user who meets the requirement | the inner service's |
 //! | a user who does not | 403 `insufficient_scope` |
+//! | a token of another kind that does not | the same; the challenge names the scopes that are asked for, if any |
+//! | a token of another kind, where only users are taken | 401 `invalid_token` |
 //! | a user who would meet it after a reverification | 403, with the body on which Clerk's front end starts one |
 //! | no user, but the rejection of a layer that let it pass | that rejection: 401, or 503 if keys are unavailable |
 //! | neither, since no `ClerkAuthLayer` has seen it | 500, and an ERROR event that says so |
@@ -54,6 +71,7 @@
 //! [`RejectionResponse`](crate::rejection::RejectionResponse) are those of the layer that authenticated the user.
 
 mod future;
+mod has;
 mod layer;
 mod policy;
 mod requirement;

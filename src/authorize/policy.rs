@@ -2,7 +2,9 @@ use std::{fmt, marker::PhantomData, ops::Deref};
 
 use super::Requirement;
 #[cfg(feature = "axum")]
-use crate::rejection::GrpcForm;
+use super::requirement::RequestHead;
+#[cfg(feature = "axum")]
+use crate::authenticate::Holder;
 use crate::{authenticate::ClerkAuth, rejection::Rejection};
 
 /// A [`Requirement`] named by a type, for [`Authorized`].
@@ -70,8 +72,8 @@ impl<P: Policy> Authorized<P> {
     /// As [`new`](Self::new), with a rejection in the form that the request asks for.
     #[cfg(feature = "axum")]
     pub(crate) fn of(user: ClerkAuth, request: &http::request::Parts) -> Result<Self, Rejection> {
-        let form = |format| GrpcForm::of(format, &request.method, &request.headers);
-        user.check(&P::requirement(), form)?;
+        let head = RequestHead { method: &request.method, uri: &request.uri, headers: &request.headers };
+        P::requirement().check(Holder::Session(&user), Some(head))?;
         Ok(Self { policy: PhantomData, user })
     }
 }

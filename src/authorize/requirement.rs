@@ -1,13 +1,16 @@
 use std::{borrow::Cow, fmt, sync::Arc};
 
+use http::{HeaderMap, Method, Uri};
+
 use crate::{
-    authenticate::ClerkAuth,
-    claims::{Claims, Entitlement, EntitlementScope, Reverification, strip_org_prefix},
-    rejection::{GrpcForm, Rejection, RejectionFormat},
+    authenticate::{ClerkAuth, Holder},
+    claims::{Claims, Entitlement, EntitlementScope, Reverification, is_scope, strip_org_prefix},
+    rejection::{GrpcForm, Rejection, RejectionFormat, Responder},
+    resource::ChallengeParameters,
     telemetry,
 };
 
-/// A condition that a user must meet: Clerk's `has()` as a value.
+/// A condition that a user, or another caller, must meet: Clerk's `has()` as a value.
 ///
 /// Roles, permissions, features, plans and reverification are decided as Clerk's SDKs decide them ([authorization
 /// checks](https://clerk.com/docs/guides/secure/authorization-checks)). Three rules fail closed:
@@ -15,6 +18,9 @@ use crate::{
 /// - These five need a session token. A token made from a JWT template does not meet them, whatever it claims.
 /// - An empty name, an empty [`any_of`](Self::any_of) and a claim that cannot be decoded are not met.
 /// - A token without an active organization has no role and no permission.
+///
+/// A token that is no session token, such as that of an OAuth client, meets a [`scope`](Self::scope) and an
+/// [`instance`](Self::instance), and nothing else. A [`predicate`](Self::predicate) never sees it.
 ///
 /// ```
 /// # #[cfg(feature = "testing")] {
@@ -42,6 +48,7 @@ enum Kind {
     Predicate(Arc<Predicate>),
     Reverification(Reverification),
     Role(Cow<'static, str>),
+    Scope(Cow<'static, str>),
 }
 
 type Predicate = dyn Fn(&ClerkAuth) -> bool + Send + Sync;
@@ -82,6 +89,57 @@ impl Requirement {
         Self(Kind::Plan(plan.into()))
     }
 
+    /// Requires an OAuth token or an API key with this scope, such as `read:things`. No session meets it, and no M2M
+    /// token, whose scopes are the ids of machines. The comparison is exact, byte by byte.
+    ///
+    /// The response to a token without it has the challenge `Bearer error="insufficient_scope", scope="read:things"`
+    /// with all scopes that the requirement asks for. OAuth clients, such as those of MCP servers, then ask their user
+    /// for these and try again (RFC 6750, section 3.1).
+    ///
+    /// A text that is no scope is never met, and not named: one that is empty, or has a space, a quotation mark, a
+    /// backslash, or a character other than visible ASCII (RFC 6749, section 3.3).
+    ///
+    /// ```
+    /// # #[cfg(feature = "testing")]
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+    /// use std::convert::Infallible;
+    ///
+    /// use http::{Request, Response};
+    /// use tower::{ServiceBuilder, ServiceExt};
+    /// use tower_clerk::{ClerkAuthLayer, RequireLayer, Requirement, TokenKind, testing::TestIssuer};
+    ///
+    /// let issuer = TestIssuer::new();
+    /// let config = issuer.config().accept([TokenKind::Session, TokenKind::OAuth])?;
+    /// // Administrators in person, and clients whom a user has let read.
+    /// let may_read = Requirement::role("org:admin").or(Requirement::scope("read:things"));
+    /// let service = ServiceBuilder::new()
+    ///     .layer(ClerkAuthLayer::from_config(config)?)
+    ///     .layer(RequireLayer::new(may_read))
+    ///     .service_fn(async |_: Request<String>| Ok::<_, Infallible>(Response::new(String::new())));
+    ///
+    /// for (token, challenge) in [
+    ///     (issuer.oauth_token("user_ada").claim("scope", "read:things"), None),
+    ///     (issuer.token("user_ada").organization("org_acme", "admin"), None),
+    ///     (
+    ///         issuer.oauth_token("user_ada").claim("scope", "write:things"),
+    ///         Some(r#"Bearer error="insufficient_scope", scope="read:things""#),
+    ///     ),
+    /// ] {
+    ///     let bearer = format!("Bearer {}", token.sign());
+    ///     let request = Request::builder().header("authorization", bearer).body(String::new())?;
+    ///     let response = service.clone().oneshot(request).await?;
+    ///     assert_eq!(response.status(), if challenge.is_none() { 200 } else { 403 });
+    ///     let sent = response.headers().get("www-authenticate");
+    ///     assert_eq!(sent.map(|sent| sent.to_str()).transpose()?, challenge);
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn scope(scope: impl Into<Cow<'static, str>>) -> Self {
+        Self(Kind::Scope(scope.into()))
+    }
+
     /// Requires that the user has verified their factors recently.
     ///
     /// A user who meets everything but this is rejected with
@@ -91,13 +149,13 @@ impl Requirement {
         Self(Kind::Reverification(reverification))
     }
 
-    /// Requires that the user belongs to the [instance](Claims::instance) with this name, for services that trust
-    /// several instances.
+    /// Requires that the token is of the [instance](Claims::instance) with this name, for services that trust several
+    /// instances. A token of any kind can meet it.
     pub fn instance(name: impl Into<Cow<'static, str>>) -> Self {
         Self(Kind::Instance(name.into()))
     }
 
-    /// Requires that `predicate` returns `true`.
+    /// Requires that `predicate` returns `true` for the user. A token of another kind than a session never meets it.
     ///
     /// It runs for template tokens too; check [`is_session`](Claims::is_session) if that matters.
     pub fn predicate(predicate: impl Fn(&ClerkAuth) -> bool + Send + Sync + 'static) -> Self {
@@ -137,102 +195,100 @@ impl Requirement {
         }
     }
 
-    fn verdict(&self, user: &ClerkAuth) -> Verdict {
-        let holds = match &self.0 {
-            Kind::All(parts) => return all(parts, user),
-            Kind::AnyOf(alternatives) => return any(alternatives, user),
-            Kind::Instance(name) => user.instance() == name.as_ref(),
-            Kind::Predicate(predicate) => predicate(user),
-            _ if !user.is_session() => false,
-            Kind::Feature(feature) => is_entitled(user.claims().features(), feature),
-            Kind::Permission(permission) => has_permission(user, permission),
-            Kind::Plan(plan) => is_entitled(user.claims().plans(), plan),
-            Kind::Reverification(reverification) if !reverification.can_be_met() => false,
-            Kind::Reverification(reverification) if !reverification.is_met_by(user) => {
-                return Verdict::Reverify(*reverification);
+    pub(super) fn is_met_by(&self, holder: Holder<'_>) -> bool {
+        self.verdict(holder) == Verdict::Holds
+    }
+
+    fn verdict(&self, holder: Holder<'_>) -> Verdict {
+        let holds = match (&self.0, holder) {
+            (Kind::All(parts), _) => return all(parts, holder),
+            (Kind::AnyOf(alternatives), _) => return any(alternatives, holder),
+            (Kind::Instance(name), _) => holder.instance() == name.as_ref(),
+            (Kind::Scope(scope), Holder::Machine(machine)) => machine.claims.has_scope(scope),
+            (Kind::Scope(_), Holder::Session(_)) | (_, Holder::Machine(_)) => false,
+            (Kind::Predicate(predicate), Holder::Session(user)) => predicate(user),
+            (_, Holder::Session(user)) if !user.is_session() => false,
+            (Kind::Feature(feature), Holder::Session(user)) => is_entitled(user.claims().features(), feature),
+            (Kind::Permission(permission), Holder::Session(user)) => has_permission(user, permission),
+            (Kind::Plan(plan), Holder::Session(user)) => is_entitled(user.claims().plans(), plan),
+            (Kind::Reverification(reverification), Holder::Session(user)) => {
+                if !reverification.can_be_met() {
+                    false
+                } else if !reverification.is_met_by(user) {
+                    return Verdict::Reverify(*reverification);
+                } else {
+                    true
+                }
             }
-            Kind::Reverification(_) => true,
-            Kind::Role(role) => has_role(user, role),
+            (Kind::Role(role), Holder::Session(user)) => has_role(user, role),
         };
         if holds { Verdict::Holds } else { Verdict::Fails }
     }
-}
 
-/// # Authorization
-impl ClerkAuth {
-    /// Returns `true` if the user meets `requirement`.
-    ///
-    /// It makes no rejection and no event: use it to choose what to show, and [`require`](Self::require) to protect.
-    ///
-    /// ```
-    /// # #[cfg(feature = "testing")] {
-    /// use tower_clerk::{ClerkAuth, Requirement};
-    ///
-    /// let user = ClerkAuth::builder().organization("org_acme", "admin").build();
-    /// assert!(user.has(&Requirement::role("org:admin")));
-    /// assert!(!user.has(&Requirement::role("org:member")));
-    /// # }
-    /// ```
-    #[must_use]
-    pub fn has(&self, requirement: &Requirement) -> bool {
-        requirement.verdict(self) == Verdict::Holds
+    /// The scopes that it asks for, in their order and each once.
+    fn scopes<'a>(&'a self, scopes: &mut Vec<&'a str>) {
+        match &self.0 {
+            Kind::All(parts) | Kind::AnyOf(parts) => parts.iter().for_each(|part| part.scopes(scopes)),
+            Kind::Scope(scope) if is_scope(scope) && !scopes.contains(&scope.as_ref()) => scopes.push(scope),
+            _ => {}
+        }
     }
 
-    /// Rejects a user who does not meet `requirement`.
+    /// What a client learns about the rejection of a holder.
     ///
-    /// Handlers can use `?`: the error is a response in axum (feature `axum`) and converts to a `Status` in tonic
-    /// (feature `tonic`). The response is the default one, because a
-    /// [`RejectionResponse`](crate::rejection::RejectionResponse) needs the request, which this method does not have.
-    ///
-    /// # Errors
-    ///
-    /// - [`InsufficientScope`](crate::rejection::RejectionKind::InsufficientScope) if the user does not meet it.
-    /// - [`Reverification`](crate::rejection::RejectionKind::Reverification) if the user would meet it after verifying
-    ///   their factors again.
-    ///
-    /// ```
-    /// # #[cfg(feature = "testing")] {
-    /// use tower_clerk::{ClerkAuth, Rejection, Requirement};
-    ///
-    /// fn delete(user: &ClerkAuth, organization: &str) -> Result<(), Rejection> {
-    ///     let id = organization.to_owned();
-    ///     let is_own = move |user: &ClerkAuth| user.organization().is_some_and(|organization| organization.id() == id);
-    ///     user.require(&Requirement::role("org:admin").and(Requirement::predicate(is_own)))
-    /// }
-    ///
-    /// let user = ClerkAuth::builder().organization("org_acme", "admin").build();
-    /// assert!(delete(&user, "org_acme").is_ok());
-    /// assert_eq!(delete(&user, "org_other").unwrap_err().code(), "insufficient_scope");
-    /// # }
-    /// ```
-    pub fn require(&self, requirement: &Requirement) -> Result<(), Rejection> {
-        let form = |format| (format == RejectionFormat::Grpc).then_some(GrpcForm::Grpc);
-        self.check(requirement, form)
-    }
-
-    pub(super) fn check(
+    /// A session is told where to get another token only if a scope is asked for: for a front end no token would help.
+    fn challenge(
         &self,
-        requirement: &Requirement,
-        form: impl FnOnce(RejectionFormat) -> Option<GrpcForm>,
-    ) -> Result<(), Rejection> {
-        let reverification = match requirement.verdict(self) {
+        holder: Holder<'_>,
+        responder: &Responder,
+        request: Option<RequestHead<'_>>,
+    ) -> ChallengeParameters {
+        let mut scopes = Vec::new();
+        self.scopes(&mut scopes);
+        if scopes.is_empty() && matches!(holder, Holder::Session(_)) {
+            return ChallengeParameters::default();
+        }
+        let challenge = match request {
+            Some(RequestHead { uri, headers, .. }) => responder.challenge(uri, headers),
+            None => responder.challenge_without_request(),
+        };
+        let scope = (!scopes.is_empty()).then(|| scopes.join(" ").into());
+        ChallengeParameters { scope, ..challenge }
+    }
+
+    /// Rejects a holder that does not meet it. `request` is the head of the request, if there is one.
+    pub(super) fn check(&self, holder: Holder<'_>, request: Option<RequestHead<'_>>) -> Result<(), Rejection> {
+        let reverification = match self.verdict(holder) {
             Verdict::Holds => return Ok(()),
             Verdict::Fails => None,
             Verdict::Reverify(reverification) => Some(reverification),
         };
-        let responder = self.responder();
-        let rejection = Rejection::forbidden(reverification, form(responder.format), responder.response.clone());
-        telemetry::rejected(rejection.code(), false, None);
+        let responder = holder.responder();
+        let form = match request {
+            Some(RequestHead { method, headers, .. }) => GrpcForm::of(responder.format, method, headers),
+            None => (responder.format == RejectionFormat::Grpc).then_some(GrpcForm::Grpc),
+        };
+        let challenge = self.challenge(holder, responder, request);
+        let rejection = Rejection::forbidden(reverification, form, challenge, responder.response.clone());
+        telemetry::rejected(rejection.code(), None, false, None);
         Err(rejection)
     }
 }
 
+/// The parts of a request's head that a rejection depends on.
+#[derive(Clone, Copy)]
+pub(super) struct RequestHead<'a> {
+    pub(super) method: &'a Method,
+    pub(super) uri: &'a Uri,
+    pub(super) headers: &'a HeaderMap,
+}
+
 /// The first failure decides, wherever it stands: asking for a reverification is pointless if the user lacks something
 /// else as well.
-fn all(parts: &[Requirement], user: &ClerkAuth) -> Verdict {
+fn all(parts: &[Requirement], holder: Holder<'_>) -> Verdict {
     let mut verdict = if parts.is_empty() { Verdict::Fails } else { Verdict::Holds };
     for part in parts {
-        match part.verdict(user) {
+        match part.verdict(holder) {
             Verdict::Fails => return Verdict::Fails,
             reverify @ Verdict::Reverify(_) if verdict == Verdict::Holds => verdict = reverify,
             Verdict::Holds | Verdict::Reverify(_) => {}
@@ -242,10 +298,10 @@ fn all(parts: &[Requirement], user: &ClerkAuth) -> Verdict {
 }
 
 /// A reverification is asked for only if no alternative is met without one.
-fn any(alternatives: &[Requirement], user: &ClerkAuth) -> Verdict {
+fn any(alternatives: &[Requirement], holder: Holder<'_>) -> Verdict {
     let mut verdict = Verdict::Fails;
     for alternative in alternatives {
-        match alternative.verdict(user) {
+        match alternative.verdict(holder) {
             Verdict::Holds => return Verdict::Holds,
             reverify @ Verdict::Reverify(_) if verdict == Verdict::Fails => verdict = reverify,
             Verdict::Fails | Verdict::Reverify(_) => {}
@@ -297,6 +353,7 @@ impl fmt::Debug for Requirement {
             Kind::Predicate(_) => formatter.write_str("Predicate(..)"),
             Kind::Reverification(reverification) => call("Reverification", reverification),
             Kind::Role(role) => call("Role", role),
+            Kind::Scope(scope) => call("Scope", scope),
         }
     }
 }

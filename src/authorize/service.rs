@@ -8,10 +8,10 @@ use bytes::Bytes;
 use http::{Extensions, Request, Response};
 use tower_service::Service;
 
-use super::{Requirement, future::ResponseFuture};
+use super::{Requirement, future::ResponseFuture, requirement::RequestHead};
 use crate::{
-    authenticate::{ClerkAuth, ResponseBody},
-    rejection::{GrpcForm, Rejection, layer_missing},
+    authenticate::{Holder, Principal, ResponseBody},
+    rejection::{Rejection, layer_missing},
     telemetry,
 };
 
@@ -79,18 +79,24 @@ impl AccessRule {
     /// Returns the response to a request that does not pass, `None` for one that passes.
     fn reject<B>(&self, request: &mut Request<B>) -> Option<Response<Bytes>> {
         let extensions = request.extensions();
-        let rejection = match (extensions.get::<ClerkAuth>(), extensions.get::<Rejection>()) {
-            (Some(user), _) => {
-                let requirement = self.requirement.as_ref()?;
-                let form = |format| GrpcForm::of(format, request.method(), request.headers());
-                user.check(requirement, form).err()?
+        let rejection = match (Principal::holder_in(extensions), &self.requirement) {
+            (Some(holder), Some(requirement)) => {
+                let head = RequestHead { method: request.method(), uri: request.uri(), headers: request.headers() };
+                requirement.check(holder, Some(head)).err()?
             }
-            (None, _) if self.others.iter().any(|has_user| has_user(extensions)) => return None,
-            (None, Some(rejection)) => rejection.clone(),
-            (None, None) => {
-                telemetry::layer_missing();
-                return Some(layer_missing(request.method()));
+            (Some(Holder::Session(_)), None) => return None,
+            _ if self.others.iter().any(|has_user| has_user(extensions)) => return None,
+            // What is further in was written for users.
+            (Some(holder @ Holder::Machine(_)), None) => {
+                holder.responder().other_kind(request.method(), request.uri(), request.headers())
             }
+            (None, _) => match extensions.get::<Rejection>() {
+                Some(rejection) => rejection.clone(),
+                None => {
+                    telemetry::layer_missing();
+                    return Some(layer_missing(request.method()));
+                }
+            },
         };
         Some(rejection.into_response(request))
     }

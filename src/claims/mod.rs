@@ -44,11 +44,14 @@
 mod actor;
 mod custom;
 mod entitlement;
+mod lists;
+mod machine;
 mod numeric_date;
 mod organization;
 mod raw;
 mod reverification;
 mod span;
+mod verified;
 
 use std::{
     borrow::Cow,
@@ -74,9 +77,13 @@ use self::{
     span::{Span, SpanBuilder},
 };
 pub(crate) use self::{
+    actor::ActorValues,
+    lists::{audience, is_scope, names_one_of, strings},
+    machine::{MachineClaims, MachineValues, SubjectKind},
     numeric_date::NumericDate,
     organization::strip_org_prefix,
     raw::{RawClaim, RawClaims},
+    verified::VerifiedToken,
 };
 use crate::{config::InstanceInfo, jwt::VerifiedPayload};
 
@@ -142,11 +149,6 @@ impl<'p> CheckedClaims<'p> {
         exp: NumericDate,
     ) -> Self {
         Self { payload, raw, sub, iss, exp }
-    }
-
-    /// The issuer, which the instance has.
-    pub(crate) fn issuer(&self) -> &str {
-        &self.iss
     }
 }
 

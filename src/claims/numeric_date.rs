@@ -20,6 +20,15 @@ impl NumericDate {
         Some(Self((seconds * 1000.0).trunc()))
     }
 
+    /// Parses a JSON number of seconds below 1e11, and of milliseconds from there on; `None` out of the range of
+    /// [`parse`](Self::parse). The Backend API has both units: seconds below 1e11 end in the year 5138, and
+    /// milliseconds from there on begin in 1973.
+    pub(crate) fn parse_seconds_or_millis(number: &str) -> Option<Self> {
+        let value = parse_number(number)?;
+        let millis = if value < SECONDS_END { value * 1000.0 } else { value };
+        (millis.abs() <= MAX_SECONDS * 1000.0).then(|| Self(millis.trunc()))
+    }
+
     pub(crate) fn millis(self) -> f64 {
         self.0
     }
@@ -46,6 +55,8 @@ pub(super) fn parse_number(number: &str) -> Option<f64> {
 
 /// In seconds: the end of the range of a JavaScript `Date` (ECMA-262, section 21.4.1.1), which Clerk's SDKs use.
 const MAX_SECONDS: f64 = 8.64e12;
+/// A number from here on is of milliseconds where both units occur.
+const SECONDS_END: f64 = 1e11;
 
 #[cfg(test)]
 mod tests {
@@ -96,6 +107,28 @@ mod tests {
             "1e99999999999999999999",
             "123456789012345678901234567890",
         ] {
+            assert_eq!(parse(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_number_from_1e11_on_is_of_milliseconds_where_both_units_occur() {
+        let parse = |text| NumericDate::parse_seconds_or_millis(text).map(NumericDate::millis);
+        for (text, millis) in [
+            ("1700000000", 1.7e12),
+            ("1700000000000", 1.7e12),
+            ("99999999999", 99_999_999_999_000.0),
+            ("99999999999.9", 99_999_999_999_900.0),
+            ("100000000000", 1e11),
+            ("1e11", 1e11),
+            ("1700000000000.9", 1.7e12),
+            ("0", 0.0),
+            ("-1", -1000.0),
+            ("8640000000000000", 8.64e15),
+        ] {
+            assert_eq!(parse(text), Some(millis), "{text}");
+        }
+        for text in ["8640000000000001", "-8640000000001", "1e400", "123456789012345678901234567890"] {
             assert_eq!(parse(text), None, "{text}");
         }
     }

@@ -56,6 +56,11 @@ impl<'p> SpanBuilder<'p> {
         value.map(|value| self.span(value))
     }
 
+    /// Appends a text that is no slice of the payload.
+    pub(super) fn text(&mut self, value: &str) -> Span {
+        self.append(|text| text.push_str(value))
+    }
+
     /// Returns the span of what `write` appends to the text.
     pub(super) fn append(&mut self, write: impl FnOnce(&mut String)) -> Span {
         let start = self.text.len();

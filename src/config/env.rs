@@ -9,6 +9,7 @@ use super::{
     ClerkConfig, ConfigError, KeyLocation,
     pasted::{cleaned, trimmed},
 };
+use crate::token_kind::TokenKind;
 
 /// # From the environment
 impl ClerkConfig {
@@ -23,20 +24,26 @@ impl ClerkConfig {
         AUTHORIZED_PARTIES,
         CLOCK_SKEW_SECONDS,
         JWKS_REFRESH_SECONDS,
+        ACCEPTED_TOKENS,
+        MACHINE_SECRET_KEY,
+        MACHINE_ID,
+        OAUTH_AUDIENCE,
+        OPAQUE_TOKEN_TTL_SECONDS,
+        OPAQUE_TOKEN_STALE_SECONDS,
     ];
 
     /// Reads the environment variables in the [table of settings](crate::config#settings).
     ///
     /// A variable that is empty or blank counts as unset, because deployment tools often set it for a missing value.
-    /// The exception is `CLERK_AUTHORIZED_PARTIES`: an empty list is an error, since it would switch off the check of
-    /// `azp`.
+    /// `CLERK_AUTHORIZED_PARTIES`, `CLERK_OAUTH_AUDIENCE` and `CLERK_MACHINE_ID` are the exceptions: empty, they are an
+    /// error, since without their value more tokens would be accepted.
     ///
     /// `CLERK_JWT_KEY` may hold the PEM on one line, with its line breaks written as `\n`.
     ///
     /// # Errors
     ///
-    /// Each error names the setting and the variable, and never the value. [Mistakes in settings](crate::guide::settings)
-    /// lists them.
+    /// Each error names the setting and the variable, and never the value. [Mistakes in
+    /// settings](crate::guide::settings) lists them.
     ///
     /// - [`ConfigError::Missing`] if no variable names an instance.
     /// - [`ConfigError::Invalid`] and [`ConfigError::Conflict`] as for the settings, or if a variable is not UTF-8.
@@ -68,7 +75,7 @@ fn read_settings(lookup: &dyn Fn(&str) -> Result<Option<String>, NotUnicode>) ->
     let mut config = ClerkConfig::empty();
     for (field, variable, set) in SETTINGS {
         let value = lookup(variable).map_err(|NotUnicode| ConfigError::invalid(*field, "is not UTF-8"))?;
-        if let Some(value) = value.filter(|value| !trimmed(value).is_empty() || *variable == AUTHORIZED_PARTIES) {
+        if let Some(value) = value.filter(|value| !trimmed(value).is_empty() || NARROWING.contains(variable)) {
             config = set(config, &value)?;
         }
     }
@@ -99,6 +106,31 @@ fn parties(config: ClerkConfig, list: &str) -> Result<ClerkConfig, ConfigError> 
     config.authorized_parties(list.split(','))
 }
 
+/// Names of kinds, separated by commas.
+fn kinds(list: &str) -> Result<Vec<TokenKind>, ConfigError> {
+    let kind = |name: &str| {
+        TokenKind::from_name(name).ok_or_else(|| {
+            ConfigError::invalid("accept", "must be a list of session_token, oauth_token, m2m_token and api_key")
+        })
+    };
+    entries("accept", list)?.into_iter().map(kind).collect()
+}
+
+/// The entries of a list that is separated by commas.
+fn entries<'a>(field: &'static str, list: &'a str) -> Result<Vec<&'a str>, ConfigError> {
+    let invalid = |reason| ConfigError::invalid(field, reason);
+    let list = cleaned(list).map_err(invalid)?;
+    if list.starts_with('[') {
+        return Err(invalid("must be separated by commas, without brackets and quotes"));
+    }
+    list.split(',')
+        .map(|entry| match trimmed(entry) {
+            "" => Err(invalid("has an empty entry; separate the entries by single commas")),
+            entry => cleaned(entry).map_err(invalid),
+        })
+        .collect()
+}
+
 fn seconds(field: &'static str, text: &str) -> Result<Duration, ConfigError> {
     let digits = cleaned(text).map_err(|reason| ConfigError::invalid(field, reason))?;
     // `parse` accepts a plus sign.
@@ -124,7 +156,20 @@ const SETTINGS: &[EnvironmentSetting] = &[
     ("jwks_refresh_interval", JWKS_REFRESH_SECONDS, |config, text| {
         config.jwks_refresh_interval(seconds("jwks_refresh_interval", text)?)
     }),
+    ("accept", ACCEPTED_TOKENS, |config, list| config.accept(kinds(list)?)),
+    ("machine_secret_key", MACHINE_SECRET_KEY, |config, key| config.machine_secret_key(key)),
+    ("machine_id", MACHINE_ID, |config, id| config.machine_id(id)),
+    ("oauth_audience", OAUTH_AUDIENCE, |config, list| config.oauth_audience(entries("oauth_audience", list)?)),
+    ("opaque_token_ttl", OPAQUE_TOKEN_TTL_SECONDS, |config, text| {
+        config.opaque_token_ttl(seconds("opaque_token_ttl", text)?)
+    }),
+    ("opaque_token_stale", OPAQUE_TOKEN_STALE_SECONDS, |config, text| {
+        config.opaque_token_stale(seconds("opaque_token_stale", text)?)
+    }),
 ];
+
+/// The variables that are an error if they are empty: without their value more tokens would be accepted.
+const NARROWING: [&str; 3] = [AUTHORIZED_PARTIES, MACHINE_ID, OAUTH_AUDIENCE];
 
 /// A variable that is not read, the setting that it stands for, and what to do.
 type Misnamed = (&'static str, &'static str, &'static str);
@@ -147,12 +192,18 @@ const MISNAMED: &[Misnamed] = &[
 
 // Clerk's SDKs read `CLERK_API_URL`, `CLERK_JWT_KEY`, `CLERK_PROXY_URL`, `CLERK_PUBLISHABLE_KEY` and `CLERK_SECRET_KEY`
 // too, so one environment configures them and this crate alike.
+const ACCEPTED_TOKENS: &str = "CLERK_ACCEPTED_TOKENS";
 const API_URL: &str = "CLERK_API_URL";
 const AUTHORIZED_PARTIES: &str = "CLERK_AUTHORIZED_PARTIES";
 const CLOCK_SKEW_SECONDS: &str = "CLERK_CLOCK_SKEW_SECONDS";
 const FRONTEND_API_URL: &str = "CLERK_FRONTEND_API_URL";
 const JWKS_REFRESH_SECONDS: &str = "CLERK_JWKS_REFRESH_SECONDS";
 const JWT_KEY: &str = "CLERK_JWT_KEY";
+const MACHINE_ID: &str = "CLERK_MACHINE_ID";
+const MACHINE_SECRET_KEY: &str = "CLERK_MACHINE_SECRET_KEY";
+const OAUTH_AUDIENCE: &str = "CLERK_OAUTH_AUDIENCE";
+const OPAQUE_TOKEN_STALE_SECONDS: &str = "CLERK_OPAQUE_TOKEN_STALE_SECONDS";
+const OPAQUE_TOKEN_TTL_SECONDS: &str = "CLERK_OPAQUE_TOKEN_TTL_SECONDS";
 const PROXY_URL: &str = "CLERK_PROXY_URL";
 const PUBLISHABLE_KEY: &str = "CLERK_PUBLISHABLE_KEY";
 const SECRET_KEY: &str = "CLERK_SECRET_KEY";
@@ -160,7 +211,7 @@ const SECRET_KEY: &str = "CLERK_SECRET_KEY";
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::public_keys::tests::SPKI;
+    use crate::{ProtectedResource, config::public_keys::tests::SPKI, verify::Verifier};
 
     fn from(variables: &[(&str, &str)]) -> Result<ClerkConfig, ConfigError> {
         read(|name| {
@@ -215,6 +266,30 @@ mod tests {
             (vec![KEY, (JWKS_REFRESH_SECONDS, "0")], JWKS_REFRESH_SECONDS),
             (vec![KEY, (JWKS_REFRESH_SECONDS, "+5")], JWKS_REFRESH_SECONDS),
             (vec![KEY, (FRONTEND_API_URL, "https://hunter2.example")], PUBLISHABLE_KEY),
+            (vec![KEY, (ACCEPTED_TOKENS, "hunter2")], ACCEPTED_TOKENS),
+            (vec![KEY, (ACCEPTED_TOKENS, "session_token,,oauth_token")], ACCEPTED_TOKENS),
+            (vec![KEY, (ACCEPTED_TOKENS, "session_token,")], ACCEPTED_TOKENS),
+            (vec![KEY, (ACCEPTED_TOKENS, "Session_Token")], ACCEPTED_TOKENS),
+            (vec![KEY, (ACCEPTED_TOKENS, r#"["session_token"]"#)], ACCEPTED_TOKENS),
+            (vec![KEY, (OAUTH_AUDIENCE, "")], OAUTH_AUDIENCE),
+            (vec![KEY, (OAUTH_AUDIENCE, "hunter2,")], OAUTH_AUDIENCE),
+            (vec![KEY, (OAUTH_AUDIENCE, " ,hunter2")], OAUTH_AUDIENCE),
+            (vec![KEY, (MACHINE_ID, " ")], MACHINE_ID),
+            (vec![KEY, (MACHINE_ID, "hunter2")], MACHINE_ID),
+            (vec![KEY, (MACHINE_ID, "mch_")], MACHINE_ID),
+            (vec![KEY, (MACHINE_ID, "mch_hunter2,mch_b")], MACHINE_ID),
+            (vec![KEY, (MACHINE_SECRET_KEY, "ak_hunter2 !")], MACHINE_SECRET_KEY),
+            (vec![KEY, (MACHINE_SECRET_KEY, "pk_test_hunter2")], MACHINE_SECRET_KEY),
+            (vec![KEY, (MACHINE_SECRET_KEY, "sk_test_hunter2")], MACHINE_SECRET_KEY),
+            (vec![KEY, (OPAQUE_TOKEN_TTL_SECONDS, "3601")], OPAQUE_TOKEN_TTL_SECONDS),
+            (vec![KEY, (OPAQUE_TOKEN_TTL_SECONDS, "-1")], OPAQUE_TOKEN_TTL_SECONDS),
+            (vec![KEY, (OPAQUE_TOKEN_TTL_SECONDS, "1.5")], OPAQUE_TOKEN_TTL_SECONDS),
+            (vec![KEY, (OPAQUE_TOKEN_STALE_SECONDS, "86401")], OPAQUE_TOKEN_STALE_SECONDS),
+            (vec![KEY, (ACCEPTED_TOKENS, "session_token,hunter2")], ACCEPTED_TOKENS),
+            (vec![KEY, (MACHINE_SECRET_KEY, "hunter2")], MACHINE_SECRET_KEY),
+            (vec![KEY, (MACHINE_SECRET_KEY, "ak_hunter2;")], MACHINE_SECRET_KEY),
+            (vec![KEY, (OPAQUE_TOKEN_TTL_SECONDS, "hunter2")], OPAQUE_TOKEN_TTL_SECONDS),
+            (vec![KEY, (OPAQUE_TOKEN_STALE_SECONDS, "hunter2")], OPAQUE_TOKEN_STALE_SECONDS),
         ] {
             let error = from(&variables).unwrap_err();
             assert!(error.to_string().contains(name), "{error}");
@@ -229,6 +304,26 @@ mod tests {
         read.sort_unstable();
         listed.sort_unstable();
         assert_eq!(read, listed);
+    }
+
+    #[test]
+    fn the_settings_of_other_kinds_are_read() {
+        let config = from(&[
+            KEY,
+            (ACCEPTED_TOKENS, "session_token, oauth_token,m2m_token"),
+            (OAUTH_AUDIENCE, "https://api.example.com, other"),
+            (MACHINE_ID, " mch_a-1 "),
+            (MACHINE_SECRET_KEY, "ak_b"),
+            (OPAQUE_TOKEN_TTL_SECONDS, "0"),
+            (OPAQUE_TOKEN_STALE_SECONDS, "86400"),
+        ]);
+        let config = config.unwrap();
+        assert_eq!(config.accepted_kinds(), [TokenKind::Session, TokenKind::OAuth, TokenKind::M2m]);
+        assert_eq!(config.oauth_audience, ["https://api.example.com", "other"]);
+        assert_eq!(config.machine_id.as_deref(), Some("mch_a-1"));
+        assert_eq!(config.opaque_token_key(TokenKind::M2m), Some("ak_b"));
+        assert_eq!((config.opaque_token_ttl, config.opaque_token_stale.as_secs()), (Duration::ZERO, 86_400));
+        assert_eq!(from(&[KEY, (ACCEPTED_TOKENS, " ")]).unwrap().accepted_kinds(), [TokenKind::Session]);
     }
 
     #[test]
@@ -277,6 +372,88 @@ mod tests {
         assert_eq!(config.jwks_refresh_interval, Duration::from_secs(1));
     }
 
+    #[test]
+    fn accepted_tokens_are_a_list_of_clerks_names() {
+        let kinds = |list| from(&[KEY, (ACCEPTED_TOKENS, list)]).map(|config| config.accepted_kinds());
+        for (list, expected) in [
+            ("session_token", &[TokenKind::Session][..]),
+            ("api_key", &[TokenKind::ApiKey]),
+            (" oauth_token , session_token\n", &[TokenKind::Session, TokenKind::OAuth]),
+            ("m2m_token,m2m_token", &[TokenKind::M2m]),
+            (
+                "api_key,m2m_token,oauth_token,session_token",
+                &[TokenKind::Session, TokenKind::OAuth, TokenKind::M2m, TokenKind::ApiKey],
+            ),
+            ("", &[TokenKind::Session]),
+            (" ", &[TokenKind::Session]),
+        ] {
+            assert_eq!(kinds(list).unwrap(), expected, "{list}");
+        }
+        for (list, reason) in [
+            (",", "has an empty entry"),
+            ("session_token,", "has an empty entry"),
+            (",session_token", "has an empty entry"),
+            ("session_token,,api_key", "has an empty entry"),
+            ("session_token, ,api_key", "has an empty entry"),
+            ("session", "must be a list of session_token,"),
+            ("SESSION_TOKEN", "must be a list of session_token,"),
+            ("session_token;api_key", "must be a list of session_token,"),
+            ("session_token api_key", "must be a list of session_token,"),
+            ("any", "must be a list of session_token,"),
+            ("[session_token]", "without brackets"),
+            ("\"session_token\"", "quotation mark"),
+        ] {
+            let error = kinds(list).unwrap_err().to_string();
+            assert!(
+                error.starts_with("accept (CLERK_ACCEPTED_TOKENS) ") && error.contains(reason),
+                "{error} for {list}"
+            );
+        }
+    }
+
+    #[test]
+    fn settings_of_opaque_tokens_are_read() {
+        let config = from(&[
+            KEY,
+            (MACHINE_SECRET_KEY, " ak_abc\n"),
+            (MACHINE_ID, "mch_abc"),
+            (OAUTH_AUDIENCE, "https://a.example/mcp, b"),
+            (OPAQUE_TOKEN_TTL_SECONDS, "0"),
+            (OPAQUE_TOKEN_STALE_SECONDS, "86400"),
+            (API_URL, "http://127.0.0.1:9/v1"),
+        ])
+        .unwrap();
+        assert_eq!(config.opaque_token_key(TokenKind::M2m), Some("ak_abc"));
+        assert_eq!(config.machine_id.as_deref(), Some("mch_abc"));
+        assert_eq!(config.oauth_audience, ["https://a.example/mcp", "b"]);
+        assert_eq!(config.opaque_token_ttl, Duration::ZERO);
+        assert_eq!(config.opaque_token_stale, Duration::from_secs(86_400));
+        assert_eq!(config.backend_api_url(), "http://127.0.0.1:9");
+        assert_eq!(from(&[KEY]).unwrap().backend_api_url(), "https://api.clerk.com");
+    }
+
+    #[test]
+    fn a_mistake_in_a_setting_of_opaque_tokens_is_an_error() {
+        for (variable, value, reason) in [
+            (OAUTH_AUDIENCE, ",", "has an empty entry"),
+            (OAUTH_AUDIENCE, "a,,b", "has an empty entry"),
+            (OAUTH_AUDIENCE, "[\"a\"]", "without brackets"),
+            (OPAQUE_TOKEN_TTL_SECONDS, "60s", "whole number of seconds"),
+            (OPAQUE_TOKEN_TTL_SECONDS, "-1", "whole number of seconds"),
+            (OPAQUE_TOKEN_TTL_SECONDS, "+1", "whole number of seconds"),
+            (OPAQUE_TOKEN_TTL_SECONDS, "0.5", "whole number of seconds"),
+            (OPAQUE_TOKEN_TTL_SECONDS, "3601", "at most 1 hour"),
+            (OPAQUE_TOKEN_STALE_SECONDS, "86401", "at most 24 hours"),
+            (MACHINE_ID, "ak_abc", "starts with mch_"),
+            (MACHINE_SECRET_KEY, "sk_test_abc", "is the secret key of the instance"),
+            (SECRET_KEY, "pk_test_abc", "is a publishable key"),
+            (API_URL, "http://api.example.com", "must use https"),
+        ] {
+            let error = from(&[KEY, (variable, value)]).unwrap_err().to_string();
+            assert!(error.contains(&format!("({variable})")) && error.contains(reason), "{error} for {value}");
+        }
+    }
+
     /// The rows of the guide's tables: settings, and the error that they get or "works".
     fn rows() -> Vec<(Vec<(&'static str, String)>, &'static str)> {
         let unescaped =
@@ -321,16 +498,21 @@ mod tests {
             let mut config = if is_by_methods_alone { Ok(ClerkConfig::empty()) } else { from(&variables) };
             for (name, value) in methods {
                 config = config.and_then(|config| match name {
+                    "accept" => config.accept(kinds(value)?),
                     "add_issuer" => config.add_issuer(value),
                     "audience" => config.audience([value]),
                     "from_issuer_and_jwks_url" => {
                         ClerkConfig::from_issuer_and_jwks_url("https://clerk.example.com", value)
                     }
                     "jwks" => config.jwks(value),
+                    "protected_resource" => ProtectedResource::new(value).map(|_| config),
+                    "scopes" => ProtectedResource::from_request().scopes(value.split(',')).map(|_| config),
                     _ => panic!("no such method: {name}"),
                 });
             }
-            let found = config.map_or_else(|error| error.to_string(), |_| "works".to_owned());
+            // Some mistakes are found when the verifier is made.
+            let verifier = config.and_then(Verifier::new);
+            let found = verifier.map_or_else(|error| error.to_string(), |_| "works".to_owned());
             assert_eq!(found, *outcome, "{settings:?}");
         }
         let errors = rows.iter().filter(|(_, outcome)| *outcome != "works").count();

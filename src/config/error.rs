@@ -10,7 +10,8 @@ use std::{borrow::Cow, error::Error, fmt};
 ///
 /// let error = ClerkConfig::from_publishable_key("sk_live_secret").unwrap_err();
 /// assert!(matches!(&error, ConfigError::Invalid { setting, .. } if setting.name() == "publishable_key"));
-/// assert_eq!(error.to_string(), "publishable_key is a secret key; the publishable key starts with pk_test_ or pk_live_");
+/// let text = error.to_string();
+/// assert_eq!(text, "publishable_key is a secret key; the publishable key starts with pk_test_ or pk_live_");
 /// ```
 #[derive(Debug)]
 #[non_exhaustive]

@@ -16,9 +16,10 @@ impl FrontendApi {
     ///
     /// # Errors
     ///
-    /// [`ConfigError::Invalid`] if `url` is not an absolute `https` URL, or has userinfo, a query or a fragment, and if it
-    /// is certainly another URL: that of a document under `/.well-known/`, of the dashboard, of the Backend API, or of
-    /// an Account Portal (`….accounts.dev` without `clerk`). [Mistakes in settings](crate::guide::settings) lists them.
+    /// [`ConfigError::Invalid`] if `url` is not an absolute `https` URL, or has userinfo, a query or a fragment, and if
+    /// it is certainly another URL: that of a document under `/.well-known/`, of the dashboard, of the Backend API, or
+    /// of an Account Portal (`….accounts.dev` without `clerk`). [Mistakes in settings](crate::guide::settings) lists
+    /// them.
     ///
     /// ```
     /// use tower_clerk::config::FrontendApi;

@@ -7,8 +7,8 @@ impl ClerkConfig {
     /// Sets how long a fetched key set is used before it is refreshed: 1 second to 1 day, 5 minutes by default.
     ///
     /// The refresh runs in the background after 80 to 90 % of the interval, chosen at random so that the processes of a
-    /// fleet spread their requests. No request waits for it. While Clerk is up and the service is used, a revoked key is
-    /// accepted for at most this long; after an idle time the first request waits for the refresh.
+    /// fleet spread their requests. No request waits for it. While Clerk is up and the service is used, a revoked key
+    /// is accepted for at most this long; after an idle time the first request waits for the refresh.
     ///
     /// # Errors
     ///

@@ -87,15 +87,13 @@ impl SecretKey {
                 Some(Pasted::WebhookSecret) => {
                     "is the signing secret of a webhook; the secret key starts with sk_test_ or sk_live_"
                 }
+                _ if key.starts_with(MACHINE_PREFIX) => {
+                    "is the key of a machine; set it as machine_secret_key (CLERK_MACHINE_SECRET_KEY)"
+                }
                 _ => "must start with sk_test_ or sk_live_",
             })
         })?;
-        if body.is_empty() {
-            return Err(invalid("ends after its prefix; copy the whole key"));
-        }
-        if !body.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte)) {
-            return Err(invalid("contains characters that no secret key has; copy the key alone"));
-        }
+        secret_body(body).map_err(invalid)?;
         Ok(Self(key.to_owned()))
     }
 
@@ -105,7 +103,6 @@ impl SecretKey {
     }
 
     /// Returns the secret. The name makes each use easy to find in a review.
-    #[cfg_attr(not(feature = "reqwest"), expect(dead_code, reason = "sent only with a fetch over HTTP"))]
     pub(crate) fn expose(&self) -> &str {
         &self.0
     }
@@ -115,6 +112,50 @@ impl fmt::Debug for SecretKey {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("SecretKey(..)")
     }
+}
+
+/// The secret key of a machine (`ak_…`). It is sent to the Backend API to verify M2M tokens, and nowhere else.
+#[derive(Clone, Eq, PartialEq)]
+pub(crate) struct MachineSecretKey(String);
+
+impl MachineSecretKey {
+    /// Parses a machine secret key: a prefix, then letters, digits, `_` and `-`.
+    pub(crate) fn parse(key: &str) -> Result<Self, ConfigError> {
+        let invalid = |reason| ConfigError::invalid("machine_secret_key", reason);
+        let key = cleaned(key).map_err(invalid)?;
+        let body = key.strip_prefix(MACHINE_PREFIX).ok_or_else(|| {
+            invalid(match Pasted::recognize(key) {
+                Some(Pasted::PublishableKey) => "is a publishable key; the secret key of a machine starts with ak_",
+                Some(Pasted::SecretKey) => "is the secret key of the instance; set it as secret_key (CLERK_SECRET_KEY)",
+                Some(Pasted::Token) => "is a token; the secret key of a machine starts with ak_",
+                _ => "must start with ak_",
+            })
+        })?;
+        secret_body(body).map_err(invalid)?;
+        Ok(Self(key.to_owned()))
+    }
+
+    /// Returns the secret, as [`SecretKey::expose`] does.
+    pub(crate) fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for MachineSecretKey {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("MachineSecretKey(..)")
+    }
+}
+
+/// Checks what follows the prefix of a secret key.
+fn secret_body(body: &str) -> Result<(), &'static str> {
+    if body.is_empty() {
+        return Err("ends after its prefix; copy the whole key");
+    }
+    if !body.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte)) {
+        return Err("contains characters that no secret key has; copy the key alone");
+    }
+    Ok(())
 }
 
 /// Decodes base64 as the web's `atob` does, which Clerk's SDKs use for publishable keys: the standard alphabet, ASCII
@@ -129,6 +170,7 @@ fn decode_like_atob(text: &str) -> Option<String> {
     String::from_utf8(engine.decode(unpadded).ok()?).ok()
 }
 
+const MACHINE_PREFIX: &str = "ak_";
 /// `test_` and `live_` are the prefixes of keys made before publishable keys existed.
 const PREFIXES: [&str; 4] = ["sk_test_", "sk_live_", "test_", "live_"];
 
@@ -183,6 +225,7 @@ mod tests {
             ("abc", "must start with sk_test_"),
             ("pk_live_abc", "is a publishable key"),
             ("whsec_abc", "signing secret of a webhook"),
+            ("ak_abc", "set it as machine_secret_key (CLERK_MACHINE_SECRET_KEY)"),
             ("eyJhbGciOiJSUzI1NiJ9.e30.x", "is a token"),
             ("-----BEGIN PUBLIC KEY-----", "is a PEM"),
         ] {
@@ -202,12 +245,43 @@ mod tests {
     }
 
     #[test]
+    fn the_secret_key_of_a_machine_has_its_own_prefix_and_no_odd_characters() {
+        for key in ["ak_a", "ak_a-B_1", " ak_abc\n", "\u{feff}ak_abc"] {
+            assert!(MachineSecretKey::parse(key).is_ok(), "{key:?}");
+        }
+        assert_eq!(MachineSecretKey::parse(" ak_a-B_1\n").unwrap().expose(), "ak_a-B_1");
+        for (key, reason) in [
+            ("", "must not be empty"),
+            (" \n", "must not be empty"),
+            ("ak_", "ends after its prefix"),
+            ("ak_a b", "no secret key has"),
+            ("ak_a/b+c=", "no secret key has"),
+            ("ak_a\r\nX: b", "no secret key has"),
+            ("ak_\u{e9}", "no secret key has"),
+            ("ak_abc,", "no secret key has"),
+            ("\"ak_abc\"", "quotation mark"),
+            ("CLERK_MACHINE_SECRET_KEY=ak_abc", "name of a variable"),
+            ("$CLERK_MACHINE_SECRET_KEY", "placeholder"),
+            ("AK_abc", "must start with ak_"),
+            ("abc", "must start with ak_"),
+            ("mch_abc", "must start with ak_"),
+            ("pk_live_abc", "is a publishable key"),
+            ("sk_live_abc", "set it as secret_key (CLERK_SECRET_KEY)"),
+            ("eyJhbGciOiJSUzI1NiJ9.e30.x", "is a token"),
+        ] {
+            let error = MachineSecretKey::parse(key).unwrap_err().to_string();
+            assert!(error.starts_with("machine_secret_key ") && error.contains(reason), "{error} for {key:?}");
+        }
+    }
+
+    #[test]
     fn secrets_do_not_show_in_debug() {
         let text = format!(
-            "{:?} {:?}",
+            "{:?} {:?} {:?}",
             SecretKey::parse("sk_live_hunter2").unwrap(),
+            MachineSecretKey::parse("ak_hunter2").unwrap(),
             PublishableKey::parse("pk_test_Y2xlcmsuY2xlcmsuZGV2JA").unwrap(),
         );
-        assert_eq!(text, r#"SecretKey(..) PublishableKey("https://clerk.clerk.dev")"#);
+        assert_eq!(text, r#"SecretKey(..) MachineSecretKey(..) PublishableKey("https://clerk.clerk.dev")"#);
     }
 }

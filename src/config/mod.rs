@@ -62,10 +62,22 @@
 //! | [`allow_pending_sessions`](ClerkConfig::allow_pending_sessions) | | rejected |
 //! | [`allow_template_tokens`](ClerkConfig::allow_template_tokens) | | rejected |
 //! | [`danger_cookie_without_authorized_parties`](ClerkConfig::danger_cookie_without_authorized_parties) | | an error |
+//! | [`accept`](ClerkConfig::accept) | `CLERK_ACCEPTED_TOKENS` (comma list) | session tokens alone |
+//! | [`oauth_audience`](ClerkConfig::oauth_audience) | `CLERK_OAUTH_AUDIENCE` (comma list) | not checked |
+//! | [`m2m_audience`](ClerkConfig::m2m_audience) | | not checked |
+//! | [`machine_id`](ClerkConfig::machine_id) | `CLERK_MACHINE_ID` | not checked |
+//! | [`machine_secret_key`](ClerkConfig::machine_secret_key) | `CLERK_MACHINE_SECRET_KEY` | the secret key |
+//! | [`opaque_token_ttl`](ClerkConfig::opaque_token_ttl) | `CLERK_OPAQUE_TOKEN_TTL_SECONDS` | 60 seconds |
+//! | [`opaque_token_stale`](ClerkConfig::opaque_token_stale) | `CLERK_OPAQUE_TOKEN_STALE_SECONDS` | 5 minutes |
+//! | [`max_oauth_token_lifetime`](ClerkConfig::max_oauth_token_lifetime) | | not checked |
+//! | [`max_m2m_token_lifetime`](ClerkConfig::max_m2m_token_lifetime) | | not checked |
 //!
 //! If several settings supply keys, the first of this list is used: the PEM key, the JWKS document, the JWKS URL, the
 //! Frontend API (through its proxy, if there is one), the Backend API. The order prefers keys that need no request, and
 //! requests that need no secret.
+//!
+//! The settings from `accept` on concern tokens that are no sessions; `authorized_parties`, `audience` and
+//! `max_token_lifetime` concern session tokens alone. See [machines](crate::guide::machines).
 //!
 //! White space and byte order marks around a value are ignored. Quotes around it are an error: the shell removes them,
 //! but Docker's `--env-file` and Kubernetes do not.
@@ -78,10 +90,12 @@ mod issuer_url;
 mod jwks_url;
 mod key_refresh;
 mod keys;
+mod machine_rules;
 mod naming;
 mod origin;
 mod pasted;
 mod public_keys;
+mod resource_url;
 mod token_rules;
 mod url;
 
@@ -94,8 +108,9 @@ pub(crate) use self::{
     issuer_url::ExactIssuer,
     jwks_url::JwksUrl,
     key_refresh::MAX_STALE_LIMIT,
-    keys::{PublishableKey, SecretKey},
+    keys::{MachineSecretKey, PublishableKey, SecretKey},
     public_keys::{JwksDocument, JwtKey},
+    resource_url::{ResourceUrl, page_url},
     url::Host,
 };
 pub use self::{
@@ -104,6 +119,7 @@ pub use self::{
     frontend_api::FrontendApi,
     issuer_url::IssuerUrl,
 };
+use crate::token_kind::TokenKinds;
 
 /// Configuration of one Clerk instance: where its keys are, and which of its tokens are accepted.
 ///
@@ -134,9 +150,18 @@ pub struct ClerkConfig {
     issuers: Vec<String>,
     pub(crate) authorized_parties: Vec<String>,
     pub(crate) audience: Vec<String>,
+    pub(crate) accepted: TokenKinds,
+    pub(crate) oauth_audience: Vec<String>,
+    pub(crate) m2m_audience: Vec<String>,
+    pub(crate) machine_id: Option<String>,
+    machine_secret_key: Option<MachineSecretKey>,
+    pub(crate) opaque_token_ttl: Duration,
+    pub(crate) opaque_token_stale: Duration,
     pub(crate) clock_skew: Duration,
     pub(crate) max_token_length: usize,
     pub(crate) max_token_lifetime: Option<Duration>,
+    max_oauth_token_lifetime: Option<Duration>,
+    max_m2m_token_lifetime: Option<Duration>,
     pub(crate) allow_missing_azp: bool,
     pub(crate) allow_pending_sessions: bool,
     pub(crate) allow_template_tokens: bool,
@@ -227,11 +252,16 @@ impl ClerkConfig {
         }
         match &self.secret_key {
             Some(secret_key) => {
-                let base = self.api_url.as_ref().map_or(API_URL, HttpUrl::as_str);
+                let base = self.backend_api_url();
                 KeyLocation::Remote { url: format!("{base}/v1/jwks"), secret_key: Some(secret_key) }
             }
             None => KeyLocation::Unknown,
         }
+    }
+
+    /// The URL of the Backend API, without a slash or a version at its end.
+    pub(crate) fn backend_api_url(&self) -> &str {
+        self.api_url.as_ref().map_or(API_URL, HttpUrl::as_str)
     }
 
     /// Where keys are fetched without a secret, if no setting supplies them: the proxy of the Frontend API, or itself.
@@ -263,9 +293,18 @@ impl ClerkConfig {
             issuers: Vec::new(),
             authorized_parties: Vec::new(),
             audience: Vec::new(),
+            accepted: TokenKinds::SESSIONS,
+            oauth_audience: Vec::new(),
+            m2m_audience: Vec::new(),
+            machine_id: None,
+            machine_secret_key: None,
+            opaque_token_ttl: OPAQUE_TOKEN_TTL,
+            opaque_token_stale: OPAQUE_TOKEN_STALE,
             clock_skew: CLOCK_SKEW,
             max_token_length: TOKEN_LENGTH,
             max_token_lifetime: None,
+            max_oauth_token_lifetime: None,
+            max_m2m_token_lifetime: None,
             allow_missing_azp: false,
             allow_pending_sessions: false,
             allow_template_tokens: false,
@@ -299,6 +338,11 @@ const REFRESH_INTERVAL: Duration = Duration::from_secs(300);
 const STALE_LIMIT: Duration = Duration::from_secs(24 * 60 * 60);
 /// A user of the first request waits for as long as for a slow page. A fetch takes well below a second.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// The life of a session token, which is as long as Clerk's own sign-out takes.
+const OPAQUE_TOKEN_TTL: Duration = Duration::from_secs(60);
+/// Longer than a deployment or a short outage of the Backend API, and short for a revoked key.
+const OPAQUE_TOKEN_STALE: Duration = Duration::from_secs(5 * 60);
 
 #[cfg(test)]
 mod tests {

@@ -22,7 +22,8 @@ impl ClerkConfig {
     ///
     /// # Errors
     ///
-    /// [`ConfigError::Invalid`] if `key` is not `pk_test_` or `pk_live_`, followed by the base64 of a host name and `$`.
+    /// [`ConfigError::Invalid`] if `key` is not `pk_test_` or `pk_live_`, followed by the base64 of a host name and
+    /// `$`.
     pub fn from_publishable_key(key: impl AsRef<str>) -> Result<Self, ConfigError> {
         Self::empty().publishable_key(key)
     }
@@ -32,8 +33,8 @@ impl ClerkConfig {
     /// The key is the "JWKS Public Key" of Clerk's dashboard. After Clerk rotates the instance's key, it must be
     /// replaced by hand.
     ///
-    /// A key does not name an issuer. Any `iss` is accepted until [`add_issuer`](Self::add_issuer), a Frontend API URL or a
-    /// publishable key names one.
+    /// A key does not name an issuer. Any `iss` is accepted until [`add_issuer`](Self::add_issuer), a Frontend API URL
+    /// or a publishable key names one.
     ///
     /// # Errors
     ///
@@ -83,7 +84,9 @@ impl ClerkConfig {
     /// let keys = "https://clerk.example.com/.well-known/jwks.json";
     /// let config = ClerkConfig::from_issuer_and_jwks_url("https://login.example.com/", keys)?;
     /// assert_eq!(config.issuers(), ["https://login.example.com/"]);
-    /// assert!(ClerkConfig::from_issuer_and_jwks_url("https://clerk.example.com", "https://api.clerk.com/v1/jwks").is_err());
+    ///
+    /// let of_backend_api = "https://api.clerk.com/v1/jwks";
+    /// assert!(ClerkConfig::from_issuer_and_jwks_url("https://clerk.example.com", of_backend_api).is_err());
     /// # Ok::<(), tower_clerk::ConfigError>(())
     /// ```
     ///
@@ -92,8 +95,8 @@ impl ClerkConfig {
     /// [`ConfigError::Invalid`] if one of the URLs is not `https` (or `http` on loopback), and
     ///
     /// - if `issuer` is none that [`add_issuer`](Self::add_issuer) accepts;
-    /// - if `jwks_url` has no path, userinfo, a query or a fragment, or is certainly another URL: that of the Backend API,
-    ///   which requires a secret, or of the OpenID configuration.
+    /// - if `jwks_url` has no path, userinfo, a query or a fragment, or is certainly another URL: that of the Backend
+    ///   API, which requires a secret, or of the OpenID configuration.
     pub fn from_issuer_and_jwks_url(issuer: impl AsRef<str>, jwks_url: impl AsRef<str>) -> Result<Self, ConfigError> {
         let issuer = ExactIssuer::parse(issuer.as_ref()).map_err(|reason| ConfigError::invalid("issuer", reason))?;
         let jwks_url = JwksUrl::parse(jwks_url.as_ref()).map_err(|reason| ConfigError::invalid("jwks_url", reason))?;
@@ -110,14 +113,14 @@ impl ClerkConfig {
     ///
     /// # Errors
     ///
-    /// As [`from_frontend_api_url`](Self::from_frontend_api_url), and [`ConfigError::Conflict`] if the publishable key or
-    /// the proxy URL names another host.
+    /// As [`from_frontend_api_url`](Self::from_frontend_api_url), and [`ConfigError::Conflict`] if the publishable key
+    /// or the proxy URL names another host.
     pub fn frontend_api_url(self, url: impl AsRef<str>) -> Result<Self, ConfigError> {
         Self { frontend_api: Some(FrontendApi::parse(url.as_ref())?), ..self }.agreeing()
     }
 
-    /// Sets the URL of a [proxy](https://clerk.com/docs/guides/dashboard/dns-domains/proxy-fapi) in front of the Frontend
-    /// API, and fetches the keys through it.
+    /// Sets the URL of a [proxy](https://clerk.com/docs/guides/dashboard/dns-domains/proxy-fapi) in front of the
+    /// Frontend API, and fetches the keys through it.
     ///
     /// Tokens may name either as their issuer: the proxy, or the host of the publishable key, which may be another one.
     /// The names of Clerk's cookies depend on the publishable key alone.
@@ -179,8 +182,8 @@ impl ClerkConfig {
     ///
     /// # Errors
     ///
-    /// As [`from_secret_key`](Self::from_secret_key), and [`ConfigError::Conflict`] if one of publishable key and secret
-    /// key is for development and the other for production.
+    /// As [`from_secret_key`](Self::from_secret_key), and [`ConfigError::Conflict`] if one of publishable key and
+    /// secret key is for development and the other for production.
     pub fn secret_key(self, key: impl AsRef<str>) -> Result<Self, ConfigError> {
         Self { secret_key: Some(SecretKey::parse(key.as_ref())?), ..self }.agreeing()
     }

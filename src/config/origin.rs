@@ -8,8 +8,8 @@ use super::{
 /// Parses an origin, `scheme://host[:port]`, and returns it as browsers send it in `Origin` and Clerk copies it into
 /// `azp`: what is accepted can be the `azp` of a token.
 ///
-/// For `http` and `https` that is the serialization of the URL standard: scheme and host in lower case, no default port,
-/// addresses in their short form. Other schemes are those of browser extensions and native apps
+/// For `http` and `https` that is the serialization of the URL standard: scheme and host in lower case, no default
+/// port, addresses in their short form. Other schemes are those of browser extensions and native apps
 /// (`chrome-extension://…`). Their hosts stay as they are, because browsers do not agree on their case.
 ///
 /// The error completes the sentence "authorized_parties …".

@@ -6,8 +6,8 @@ use super::{ClerkConfig, ConfigError, MAX_TOKEN_LENGTH, origin::parse_origin};
 impl ClerkConfig {
     /// Accepts only tokens whose `azp` is one of these origins.
     ///
-    /// The origins are written as browsers write them: scheme and host in lower case, no default port, IPv6 addresses in
-    /// their short form. Then the comparison is exact, byte by byte.
+    /// The origins are written as browsers write them: scheme and host in lower case, no default port, IPv6 addresses
+    /// in their short form. Then the comparison is exact, byte by byte.
     ///
     /// Clerk recommends it: a token that was issued to one subdomain then cannot be used on another. A token without
     /// `azp` is rejected too, unless [`allow_missing_azp`](Self::allow_missing_azp) is set. Cookies as a token source
@@ -26,8 +26,8 @@ impl ClerkConfig {
     ///
     /// # Errors
     ///
-    /// [`ConfigError::Invalid`] if `origins` is empty, or one is not an origin `scheme://host[:port]` that a browser can
-    /// send: one with a path or a slash at its end, `null`, `*`, a name that is not ASCII or ends in a dot, or an
+    /// [`ConfigError::Invalid`] if `origins` is empty, or one is not an origin `scheme://host[:port]` that a browser
+    /// can send: one with a path or a slash at its end, `null`, `*`, a name that is not ASCII or ends in a dot, or an
     /// abbreviated IPv4 address.
     pub fn authorized_parties<I>(self, origins: I) -> Result<Self, ConfigError>
     where
@@ -52,11 +52,7 @@ impl ClerkConfig {
     where
         I: IntoIterator<Item: Into<String>>,
     {
-        let audience: Vec<String> = audiences.into_iter().map(Into::into).collect();
-        if audience.iter().any(String::is_empty) {
-            return Err(ConfigError::invalid("audience", "must not contain an empty string"));
-        }
-        Ok(Self { audience: not_empty(audience, "audience")?, ..self })
+        Ok(Self { audience: texts(audiences, "audience")?, ..self })
     }
 
     /// Sets the tolerance for `exp`, `nbf` and `iat`: 0 to 300 seconds, 5 seconds by default.
@@ -100,9 +96,7 @@ impl ClerkConfig {
     ///
     /// [`ConfigError::Invalid`] if `lifetime` is zero or longer than 10 years.
     pub fn max_token_lifetime(self, lifetime: Duration) -> Result<Self, ConfigError> {
-        if lifetime.is_zero() || lifetime > MAX_TOKEN_LIFETIME {
-            return Err(ConfigError::invalid("max_token_lifetime", "must be more than zero and at most 10 years"));
-        }
+        let lifetime = checked_lifetime(lifetime, "max_token_lifetime")?;
         Ok(Self { max_token_lifetime: Some(lifetime), ..self })
     }
 
@@ -133,11 +127,30 @@ impl ClerkConfig {
     /// # Danger
     ///
     /// A token that was issued to any origin of the instance is then accepted, including those of other subdomains. An
-    /// unsafe request (any method but GET, HEAD and OPTIONS, or a WebSocket handshake), and any request with `Origin`, is
-    /// accepted only with the header `Sec-Fetch-Site: same-origin`, which browsers set by themselves.
+    /// unsafe request (any method but GET, HEAD and OPTIONS, or a WebSocket handshake), and any request with `Origin`,
+    /// is accepted only with the header `Sec-Fetch-Site: same-origin`, which browsers set by themselves.
     pub fn danger_cookie_without_authorized_parties(self) -> Self {
         Self { danger_cookie_without_authorized_parties: true, ..self }
     }
+}
+
+pub(super) fn checked_lifetime(lifetime: Duration, setting: &'static str) -> Result<Duration, ConfigError> {
+    if lifetime.is_zero() || lifetime > MAX_TOKEN_LIFETIME {
+        return Err(ConfigError::invalid(setting, "must be more than zero and at most 10 years"));
+    }
+    Ok(lifetime)
+}
+
+/// A list of texts, of which none is empty.
+pub(super) fn texts<I>(list: I, setting: &'static str) -> Result<Vec<String>, ConfigError>
+where
+    I: IntoIterator<Item: Into<String>>,
+{
+    let list: Vec<String> = list.into_iter().map(Into::into).collect();
+    if list.iter().any(String::is_empty) {
+        return Err(ConfigError::invalid(setting, "must not contain an empty string"));
+    }
+    not_empty(list, setting)
 }
 
 fn not_empty(list: Vec<String>, setting: &'static str) -> Result<Vec<String>, ConfigError> {

@@ -20,7 +20,8 @@ use std::{borrow::Cow, mem};
 use super::{credential::MAX_CANDIDATES, pending::Waited};
 use crate::{
     claims::Claims,
-    verify::{ClaimedToken, PendingVerification, Verification, Verifier, VerifyError, VerifyErrorKind},
+    token_kind::TokenKinds,
+    verify::{ClaimedToken, PendingVerification, Verification, Verifier, VerifyError, VerifyErrorKind, session},
 };
 
 /// The candidates of one source, in the order in which they were found. One alone is not examined before it is needed:
@@ -105,11 +106,12 @@ impl<'a> CookieCandidates<'a> {
 
     /// Verifies the candidates as far as possible without waiting, and chooses one.
     ///
-    /// `waited` is from the last time, if the request has waited for one of them since.
-    pub(super) fn verify(mut self, verifier: &Verifier, waited: &mut Option<Waited>) -> Choice<'a> {
+    /// `kinds` are sessions, or nothing where no session is accepted. `waited` is from the last time, if the request
+    /// has waited for one of them since.
+    pub(super) fn verify(mut self, verifier: &Verifier, kinds: TokenKinds, waited: &mut Option<Waited>) -> Choice<'a> {
         let was_examined = match self.iter().next() {
             None => return Choice::Missing,
-            Some(Candidate { text, claimed: None, .. }) => match verifier.cached(text.as_bytes()) {
+            Some(Candidate { text, claimed: None, .. }) => match cached(verifier, text, kinds) {
                 Some(claims) => return Choice::Verified(claims),
                 None => false,
             },
@@ -125,19 +127,21 @@ impl<'a> CookieCandidates<'a> {
             if verified.as_ref().is_some_and(|claims| claimed.is_of_user(claims)) {
                 continue;
             }
-            let cached = if was_examined { verifier.cached(text.as_bytes()) } else { None };
-            let verification = match cached {
-                Some(claims) => Verification::Ready(Ok(claims)),
-                None => self.attempt(index, text, claimed, verifier, waited),
+            let cached = if was_examined { cached(verifier, text, kinds) } else { None };
+            let result = match cached {
+                Some(claims) => Ok(claims),
+                None => match self.attempt(index, text, claimed, verifier, kinds, waited) {
+                    Verification::Pending(pending) => return Choice::Wait(text.clone(), pending),
+                    Verification::Ready(result) => result.and_then(session),
+                },
             };
-            match verification {
-                Verification::Pending(pending) => return Choice::Wait(text.clone(), pending),
-                Verification::Ready(Ok(claims)) => match &verified {
+            match result {
+                Ok(claims) => match &verified {
                     Some(first) if !is_same_user(first, &claims) => return Choice::Ambiguous,
                     Some(_) => {}
                     None => verified = Some(claims),
                 },
-                Verification::Ready(Err(error)) => match error.kind() {
+                Err(error) => match error.kind() {
                     // The resolver knows no such instance, or its instance has a shorter limit.
                     VerifyErrorKind::InvalidIssuer | VerifyErrorKind::TooLong => {}
                     VerifyErrorKind::KeysUnavailable => unavailable.push((error, claimed)),
@@ -163,13 +167,14 @@ impl<'a> CookieCandidates<'a> {
         text: &str,
         claimed: &ClaimedToken,
         verifier: &Verifier,
+        kinds: TokenKinds,
         waited: &mut Waited,
     ) -> Verification {
         let mut of_same_issuer = self
             .in_order()
             .filter(|(other, _, other_claimed)| *other != index && other_claimed.issuer == claimed.issuer);
         let sibling = of_same_issuer.find_map(|(_, other, _)| waited.progress_of(other.as_bytes()));
-        waited.attempt(sibling, verifier, text.as_bytes(), &claimed.issuer)
+        waited.attempt(sibling, verifier, (text.as_bytes(), kinds), &claimed.issuer)
     }
 
     /// The candidates with their indices, in the order in which they are tried. All must be examined.
@@ -195,6 +200,10 @@ impl Candidate<'_> {
         }
         self.claimed.is_some()
     }
+}
+
+fn cached(verifier: &Verifier, text: &str, kinds: TokenKinds) -> Option<Claims> {
+    verifier.cached(text.as_bytes(), kinds)?.into_session()
 }
 
 /// Whether two tokens are of the same user. User ids are unique within an instance, which may have several issuers.

@@ -39,6 +39,9 @@ pub(crate) use self::{
 ///
 /// # Cookies
 ///
+/// A cookie carries a session token or nothing, whatever the layer [accepts](crate::ClerkConfig::accept) in a header: a
+/// JWT of an OAuth client or a machine in a cookie is invalid, and an opaque token there counts as absent.
+///
 /// Browsers send cookies along with requests that other sites cause, so a cookie alone does not prove that the user
 /// meant the request (cross-site request forgery). A layer that reads cookies therefore needs
 /// [`authorized_parties`](crate::ClerkConfig::authorized_parties).

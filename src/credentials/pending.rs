@@ -9,7 +9,10 @@ use std::{
 };
 
 use super::credential::CredentialOrigin;
-use crate::verify::{PendingVerification, Progress, Verification, Verifier, VerifyError};
+use crate::{
+    token_kind::TokenKinds,
+    verify::{PendingVerification, Progress, Verification, Verifier, VerifyError},
+};
 
 /// A wait for one of the tokens of a request. After it, [`TokenSources::verify`](super::TokenSources::verify) reads the
 /// tokens from the request again.
@@ -101,24 +104,24 @@ impl Waited {
 
     /// Verifies the token of a source that has at most one. The rule of [`progress`](Self::progress) about the resolver
     /// holds for it too, after a cookie that waited.
-    pub(super) fn resume(&mut self, verifier: &Verifier, text: &[u8]) -> Verification {
+    pub(super) fn resume(&mut self, verifier: &Verifier, text: &[u8], kinds: TokenKinds) -> Verification {
         let needs_lookup = || verifier.claimed(text).is_some_and(|claimed| verifier.needs_lookup(&claimed.issuer));
         match self.progress(verifier, text, None, needs_lookup) {
-            Ok(progress) => verifier.resume(text, progress),
+            Ok(progress) => verifier.resume(text, kinds, progress),
             Err(error) => Verification::Ready(Err(error)),
         }
     }
 
-    /// Verifies a token that is not cached. It goes on from where it stopped, or else from `sibling`.
+    /// Verifies the token of a cookie that is not cached. It goes on from where it stopped, or else from `sibling`.
     pub(super) fn attempt(
         &mut self,
         sibling: Option<Progress>,
         verifier: &Verifier,
-        text: &[u8],
+        (text, kinds): (&[u8], TokenKinds),
         issuer: &str,
     ) -> Verification {
         match self.progress(verifier, text, sibling, || verifier.needs_lookup(issuer)) {
-            Ok(progress) => verifier.attempt(text, progress),
+            Ok(progress) => verifier.attempt(text, kinds, progress),
             Err(error) => Verification::Ready(Err(error)),
         }
     }

@@ -14,8 +14,9 @@ use super::{
     pending::{PendingCredential, Waited},
 };
 use crate::{
-    claims::Claims,
+    claims::VerifiedToken,
     config::ConfigError,
+    token_kind::TokenKinds,
     verify::{Verification, Verifier, VerifyError},
 };
 
@@ -43,7 +44,7 @@ pub(crate) enum Authentication {
     Malformed,
     /// No credential in any source.
     Missing,
-    Verified(Claims, CredentialOrigin),
+    Verified(VerifiedToken, CredentialOrigin),
     /// The request has to wait, and is then to be verified again.
     Wait(PendingCredential),
 }
@@ -96,9 +97,13 @@ impl TokenSources {
     /// The first source with a credential decides, even if its token is invalid. If a later source could replace an
     /// invalid token, a client could choose under which of two users it acts, and a rejected header would silently
     /// become a cookie.
+    ///
+    /// A token in a header field may be of one of these kinds. One in a cookie is a session token or invalid: a browser
+    /// must not act with the token of a machine.
     pub(crate) fn verify(
         &self,
         verifier: &Verifier,
+        kinds: TokenKinds,
         method: &Method,
         headers: &HeaderMap,
         pending: Option<&mut PendingCredential>,
@@ -117,7 +122,8 @@ impl TokenSources {
                 Kind::Header(name) => (bearer::header(headers, name), CredentialLocation::Other),
                 Kind::Cookie(_) | Kind::CustomCookie(_) | Kind::SessionCookie => {
                     let candidates = self.candidates(kind, headers, verifier);
-                    match self.verify_cookie(candidates, verifier, method, headers, index, &mut waited) {
+                    let kinds = kinds.and(TokenKinds::SESSIONS);
+                    match self.verify_cookie(candidates, (verifier, kinds), method, headers, index, &mut waited) {
                         Some(authentication) => return authentication,
                         None => continue,
                     }
@@ -133,8 +139,8 @@ impl TokenSources {
                 return Authentication::Malformed;
             }
             let verification = match &mut waited {
-                None => verifier.start(text),
-                Some(waited) => waited.resume(verifier, text),
+                None => verifier.start(text, kinds),
+                Some(waited) => waited.resume(verifier, text, kinds),
             };
             let origin = CredentialOrigin { location, is_cross_site_checked: false };
             return match verification {
@@ -178,7 +184,7 @@ impl TokenSources {
     fn verify_cookie(
         &self,
         mut candidates: CookieCandidates<'_>,
-        verifier: &Verifier,
+        (verifier, kinds): (&Verifier, TokenKinds),
         method: &Method,
         headers: &HeaderMap,
         source: usize,
@@ -194,11 +200,11 @@ impl TokenSources {
         }
         let is_cross_site_checked = verdict == CrossSiteVerdict::Allowed;
         let origin = CredentialOrigin { location: CredentialLocation::Cookie, is_cross_site_checked };
-        Some(match candidates.verify(verifier, waited) {
+        Some(match candidates.verify(verifier, kinds, waited) {
             Choice::Ambiguous => Authentication::AmbiguousCookies,
             Choice::Invalid(error) => Authentication::Invalid(error, origin),
             Choice::Missing => return None,
-            Choice::Verified(claims) => Authentication::Verified(claims, origin),
+            Choice::Verified(claims) => Authentication::Verified(VerifiedToken::Session(claims), origin),
             Choice::Wait(text, wait) => {
                 Authentication::Wait(PendingCredential::new(wait, text.as_bytes(), source, origin, waited.take()))
             }

@@ -6,7 +6,8 @@ use crate::{
     config::{ClerkConfig, ConfigError},
 };
 
-/// The rules for tokens of the policy. The other options concern the layer; see [`ClerkAuthLayer::from_gateway_policy`].
+/// The rules for tokens of the policy. The other options concern the layer; see
+/// [`ClerkAuthLayer::from_gateway_policy`].
 impl From<&GatewayPolicy> for ClerkConfig {
     fn from(policy: &GatewayPolicy) -> Self {
         policy.options().config.clone()
@@ -14,8 +15,8 @@ impl From<&GatewayPolicy> for ClerkConfig {
 }
 
 impl GatewayPolicy {
-    /// Makes a layer around a verifier, which decides which tokens are valid. The policy's issuer and audience apply only
-    /// if the verifier was built from `ClerkConfig::from(&policy)`.
+    /// Makes a layer around a verifier, which decides which tokens are valid. The policy's issuer and audience apply
+    /// only if the verifier was built from `ClerkConfig::from(&policy)`.
     ///
     /// The other options are those of the layer: its header, its mode, and its resource metadata. Use it to change
     /// settings that the policy does not have, or to keep one verifier, with its keys, for several layers.

@@ -2,8 +2,8 @@
 //!
 //! A service behind a Zuplo gateway leaves the verification of tokens to an inbound policy of the gateway.
 //! [`GatewayPolicy`] reads that policy from the gateway's `policies.json` and makes a [`ClerkAuthLayer`] of it, so the
-//! service can verify the tokens itself. The program in `examples/gateway` takes the place of the whole gateway: it reads
-//! the routes too. See [leaving a hosted gateway](crate::guide::leaving_a_hosted_gateway).
+//! service can verify the tokens itself. The program in `examples/gateway` takes the place of the whole gateway: it
+//! reads the routes too. See [leaving a hosted gateway](crate::guide::leaving_a_hosted_gateway).
 //!
 //! `handler.export` and `handler.module` decide what a policy is; `policyType` is only a label. Two are supported, both
 //! of the module `$import(@zuplo/runtime)`.

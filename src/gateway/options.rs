@@ -47,8 +47,8 @@ impl GatewayPolicyOptions {
         &self.auth_header
     }
 
-    /// Returns the Frontend API of the instance whose tokens are accepted (`frontendApiUrl`); `None` if the policy has an
-    /// `issuer` and a `jwkUrl` instead.
+    /// Returns the Frontend API of the instance whose tokens are accepted (`frontendApiUrl`); `None` if the policy has
+    /// an `issuer` and a `jwkUrl` instead.
     #[must_use]
     pub fn frontend_api(&self) -> Option<&FrontendApi> {
         self.config.known_frontend_api()
@@ -152,8 +152,8 @@ fn issuer(options: &Node<'_>, lookup: Lookup<'_>) -> Result<ExactIssuer, ConfigE
     Err(ConfigError::missing(options.setting("issuer"), reason).into())
 }
 
-/// With an audience, tokens of JWT templates are accepted too: they have an `aud`, and session tokens have one only if it
-/// was added to them.
+/// With an audience, tokens of JWT templates are accepted too: they have an `aud`, and session tokens have one only if
+/// it was added to them.
 fn audience_config(options: &Node<'_>, lookup: Lookup<'_>) -> Result<ClerkConfig, ConfigErrors> {
     if !options.has("audience") {
         return Ok(ClerkConfig::empty());

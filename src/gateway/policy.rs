@@ -62,8 +62,8 @@ impl GatewayPolicy {
         Self::from_json_with(document, Some(name), |name| variable(name).ok().flatten())
     }
 
-    /// As [`from_json`](Self::from_json), or [`from_json_named`](Self::from_json_named) with a `name`, with `variable` in
-    /// place of the environment.
+    /// As [`from_json`](Self::from_json), or [`from_json_named`](Self::from_json_named) with a `name`, with `variable`
+    /// in place of the environment.
     ///
     /// # Errors
     ///
@@ -79,8 +79,8 @@ impl GatewayPolicy {
     /// Reads one policy object, and reports everything that is wrong with it. For programs that read a whole document
     /// themselves.
     ///
-    /// An option that is not among the [`known_options`](Self::known_options) is an error here too. A program that wants
-    /// to ignore it, as the gateway does, removes it first.
+    /// An option that is not among the [`known_options`](Self::known_options) is an error here too. A program that
+    /// wants to ignore it, as the gateway does, removes it first.
     ///
     /// ```
     /// use tower_clerk::{ConfigError, gateway::GatewayPolicy};
@@ -112,15 +112,16 @@ impl GatewayPolicy {
         Self::read(&parse_policy(policy)?, &variable)
     }
 
-    /// Returns the names of the options that the hosted gateway's policy with this `handler.export` has; `None` if such a
-    /// policy is not supported.
+    /// Returns the names of the options that the hosted gateway's policy with this `handler.export` has; `None` if such
+    /// a policy is not supported.
     ///
     /// They include options that are rejected with a reason of their own, such as `secret`.
     ///
     /// ```
     /// use tower_clerk::gateway::GatewayPolicy;
     ///
-    /// assert!(GatewayPolicy::known_options("ClerkJwtInboundPolicy").is_some_and(|names| names.contains(&"frontendApiUrl")));
+    /// let options = GatewayPolicy::known_options("ClerkJwtInboundPolicy");
+    /// assert!(options.is_some_and(|names| names.contains(&"frontendApiUrl")));
     /// assert!(GatewayPolicy::known_options("RateLimitInboundPolicy").is_none());
     /// ```
     #[must_use]

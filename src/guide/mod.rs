@@ -7,6 +7,8 @@
 //! - [`recipes`]: complete examples for common tasks.
 //! - [`browsers`]: other origins, visitors, cookies, WebSockets, server-sent events.
 //! - [`leaving_a_hosted_gateway`]: the files of a hosted API gateway, run by a program of your own.
+//! - [`machines`]: OAuth tokens, M2M tokens and API keys: which kind for whom, and what each costs.
+//! - [`mcp_servers`]: an MCP server that accepts the tokens of OAuth clients.
 //! - [`openapi`]: a security scheme with aide or utoipa.
 //! - [`settings`]: settings that people set by mistake, each with its error.
 //! - [`threats`]: who is trusted with what, and what this crate does not do.
@@ -25,6 +27,12 @@ pub mod events {}
 
 #[doc = include_str!("leaving_a_hosted_gateway.md")]
 pub mod leaving_a_hosted_gateway {}
+
+#[doc = include_str!("machines.md")]
+pub mod machines {}
+
+#[doc = include_str!("mcp_servers.md")]
+pub mod mcp_servers {}
 
 // Its examples need aide and utoipa, so the package `tests/crates/recipes` runs them.
 #[cfg(not(doctest))]

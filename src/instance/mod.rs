@@ -25,15 +25,21 @@ pub use self::{
     resolver_limits::ResolverLimits,
 };
 #[cfg(feature = "reqwest")]
-use crate::jwks::{HttpClients, HttpKeySource};
 use crate::{
+    backend_api::HttpBackendApi,
+    jwks::{HttpClients, HttpKeySource},
+};
+use crate::{
+    backend_api::{BackendApi, OpaqueInstance},
     config::{ClerkConfig, ConfigError, InstanceInfo, KeyLocation, SecretKey},
     jwks::{InstanceKeys, KeyResources, KeySource, KeyStore, RefreshPolicy},
+    token_kind::TokenKind,
 };
 
-/// A Clerk instance to trust: its configuration, and optionally a key source of your own.
+/// A Clerk instance to trust: its configuration, and optionally a key source or a Backend API of your own.
 ///
-/// Wherever an instance is expected, a [`ClerkConfig`] will do. `Debug` omits keys and the key source.
+/// Wherever an instance is expected, a [`ClerkConfig`] will do. `Debug` shows the configuration alone, without its
+/// keys.
 ///
 /// ```
 /// use tower_clerk::{ClerkConfig, Verifier, verify::Instance};
@@ -51,12 +57,13 @@ use crate::{
 pub struct Instance {
     pub(crate) config: ClerkConfig,
     key_source: Option<Arc<dyn KeySource>>,
+    backend_api: Option<Arc<dyn BackendApi>>,
 }
 
 impl Instance {
     /// Makes an instance from its configuration.
     pub fn new(config: ClerkConfig) -> Self {
-        Self { config, key_source: None }
+        Self { config, key_source: None, backend_api: None }
     }
 
     /// Sets where its keys come from. They replace the keys that the configuration names.
@@ -64,6 +71,15 @@ impl Instance {
     /// The issuer and the other settings stay those of the configuration. See [`KeySource`] for an example.
     pub fn key_source(self, source: impl KeySource + 'static) -> Self {
         Self { key_source: Some(Arc::new(source)), ..self }
+    }
+
+    /// Sets what sends requests about opaque tokens to the Backend API, in place of the client of the feature
+    /// `reqwest`.
+    ///
+    /// Its requests have an `Authorization` only if the configuration has a key for them. An instance that a resolver
+    /// returns is never asked about opaque tokens. See [`BackendApi`] for the rules.
+    pub fn backend_api(self, api: impl BackendApi + 'static) -> Self {
+        Self { backend_api: Some(Arc::new(api)), ..self }
     }
 
     /// The setting whose keys are used although a Frontend API is configured too; `None` if there is no such setting.
@@ -119,7 +135,7 @@ pub(crate) struct InstanceResources {
 impl TrustedInstance {
     /// Makes an instance ready for use. It fetches nothing.
     pub(crate) fn new(instance: Instance, resources: &InstanceResources) -> Result<Self, ConfigError> {
-        let Instance { config, key_source } = instance;
+        let Instance { config, key_source, backend_api: _ } = instance;
         let keys = match key_source {
             Some(source) => resources.key_store(&config, source),
             None => resources.configured_keys(&config)?,
@@ -164,6 +180,38 @@ impl InstanceResources {
     #[cfg(not(feature = "reqwest"))]
     fn remote_source(&self, _: &str, _: Option<&SecretKey>) -> Result<Arc<dyn KeySource>, ConfigError> {
         Err(ConfigError::missing("key_source", "fetching keys needs the feature `reqwest`"))
+    }
+
+    /// The instance as one whose opaque tokens the Backend API is asked about; `None` if it accepts none of them.
+    fn opaque_instance(&self, instance: &Instance) -> Result<Option<OpaqueInstance>, ConfigError> {
+        let config = &instance.config;
+        let has_key = |kind| config.opaque_token_key(kind).is_some();
+        let mut opaque = config.accepted.iter().filter(|kind| *kind != TokenKind::Session);
+        let api = match &instance.backend_api {
+            Some(api) if opaque.next().is_some() => Arc::clone(api),
+            None if config.accepted.contains(TokenKind::ApiKey) && !has_key(TokenKind::ApiKey) => {
+                return Err(ConfigError::missing(
+                    "secret_key",
+                    "required to accept API keys, which Clerk verifies; set it, or CLERK_SECRET_KEY in the environment",
+                ));
+            }
+            // Without an HTTP client, kinds with a JWT form are accepted in that form alone, as without a key.
+            None if !cfg!(feature = "reqwest") && !config.accepted.contains(TokenKind::ApiKey) => return Ok(None),
+            None if opaque.any(has_key) => self.remote_backend_api(config)?,
+            _ => return Ok(None),
+        };
+        let has_own_api = instance.backend_api.is_some();
+        Ok(Some(OpaqueInstance { config: config.clone(), info: Arc::new(config.info()), api, has_own_api }))
+    }
+
+    #[cfg(feature = "reqwest")]
+    fn remote_backend_api(&self, config: &ClerkConfig) -> Result<Arc<dyn BackendApi>, ConfigError> {
+        Ok(Arc::new(HttpBackendApi::new(config.backend_api_url(), &self.http_clients)?))
+    }
+
+    #[cfg(not(feature = "reqwest"))]
+    fn remote_backend_api(&self, _: &ClerkConfig) -> Result<Arc<dyn BackendApi>, ConfigError> {
+        Err(ConfigError::missing("backend_api", "asking Clerk about opaque tokens needs the feature `reqwest`"))
     }
 
     fn key_store(&self, config: &ClerkConfig, source: Arc<dyn KeySource>) -> InstanceKeys {

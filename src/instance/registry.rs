@@ -5,9 +5,11 @@ use super::{
     resolver_cache::{InstanceCheck, ResolveFailure, ResolveWait, ResolverCache},
 };
 use crate::{
+    backend_api::OpaqueInstance,
     config::{ClerkConfig, ConfigError, Setting},
     single_flight::Lookup,
     telemetry,
+    token_kind::TokenKind,
 };
 
 /// The instances that a verifier trusts, by issuer.
@@ -27,11 +29,13 @@ impl InstanceRegistry {
     /// Two instances with one issuer would make the selection depend on their order, so that is an error at start. An
     /// instance without an issuer could never be selected. Checks that the configuration leaves out are logged here,
     /// once for each configured instance; a resolver that returns many would repeat them.
+    ///
+    /// Also returns the instances whose opaque tokens the Backend API is asked about.
     pub(crate) fn new(
         instances: Vec<Instance>,
         resources: &InstanceResources,
         resolved: Option<ResolverCache>,
-    ) -> Result<Self, ConfigError> {
+    ) -> Result<(Self, Vec<OpaqueInstance>), ConfigError> {
         if instances.is_empty() && resolved.is_none() {
             return Err(ConfigError::missing("instances", "no setting names the Clerk instance to trust"));
         }
@@ -60,13 +64,24 @@ impl InstanceRegistry {
             if config.issuers().is_empty() {
                 telemetry::issuer_not_checked(config.name());
             }
-            if config.authorized_parties.is_empty() {
+            let accepts = |kind| config.accepted.contains(kind);
+            if accepts(TokenKind::Session) && config.authorized_parties.is_empty() {
                 telemetry::authorized_party_not_checked(config.name());
             }
+            if accepts(TokenKind::OAuth) && config.oauth_audience.is_empty() {
+                telemetry::oauth_audience_not_checked(config.name());
+            }
+            if accepts(TokenKind::M2m) && config.machine_id.is_none() {
+                telemetry::machine_not_checked(config.name());
+            }
+        }
+        let mut opaque = Vec::new();
+        for instance in &instances {
+            opaque.extend(resources.opaque_instance(instance)?);
         }
         let configured: Result<Vec<_>, _> =
             instances.into_iter().map(|instance| TrustedInstance::new(instance, resources).map(Arc::new)).collect();
-        Ok(Self { configured: configured?, by_issuer, resolved })
+        Ok((Self { configured: configured?, by_issuer, resolved }, opaque))
     }
 
     /// The only instance, if there is nothing to select.
@@ -89,6 +104,17 @@ impl InstanceRegistry {
         match &self.resolved {
             Some(resolved) => resolved.find(issuer),
             None => Lookup::Failed(ResolveFailure::UnknownIssuer),
+        }
+    }
+
+    /// Whether the instance with this issuer may accept tokens of this kind, as far as that is known without a call of
+    /// the resolver. An issuer that nobody can know is left to [`find`](Self::find).
+    pub(crate) fn may_accept(&self, kind: TokenKind, issuer: Option<&str>) -> bool {
+        let configured = issuer.and_then(|issuer| self.by_issuer.get(issuer));
+        match (configured.and_then(|index| self.configured.get(*index)), &self.resolved) {
+            (Some(instance), _) => instance.config.accepted.contains(kind),
+            (None, Some(resolved)) => resolved.may_accept(kind),
+            (None, None) => true,
         }
     }
 

@@ -105,8 +105,8 @@ pub trait InstanceResolver: Send + Sync {
     ///
     /// `false` rejects the token (401) without a call of [`resolve`](Self::resolve): made-up issuers then cost the
     /// tenants nothing. It must be fast, and must not block, because it runs on the path of requests. It may be wrong
-    /// only in one direction, like a Bloom filter: `false` for a tenant that exists locks the tenant out. It is not asked
-    /// for instances in the cache. By default, and for closures, it is `true`.
+    /// only in one direction, like a Bloom filter: `false` for a tenant that exists locks the tenant out. It is not
+    /// asked for instances in the cache. By default, and for closures, it is `true`.
     ///
     /// ```
     /// # #[cfg(feature = "testing")]

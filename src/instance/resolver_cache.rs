@@ -34,6 +34,7 @@ use crate::{
     rate_limit::{RateLimit, Throttle},
     single_flight::{Announcer, Completion, Flight, FlightWait, Lookup, MAX_WAITING, WaitEnd, within},
     telemetry::{self, Span, WARNING_INTERVAL},
+    token_kind::{TokenKind, TokenKinds},
 };
 
 /// The instances that a resolver returned, by issuer, and the calls in flight.
@@ -84,6 +85,8 @@ pub(crate) struct ResolverRules {
     pub(crate) limits: ResolverLimits,
     /// In bytes. Instances may lower it.
     pub(crate) max_token_length: usize,
+    /// The kinds of tokens that instances may accept. They may accept fewer.
+    pub(crate) kinds: TokenKinds,
 }
 
 struct Shared {
@@ -252,7 +255,8 @@ impl ResolverCache {
         let known: Vec<_> = {
             let mut calls = self.shared.calls();
             calls.in_flight.drain().for_each(|(_, flight)| flight.stop());
-            // One by one: `invalidate_all` of moka compares times of its own clock, and may miss an entry of this moment.
+            // One by one: `invalidate_all` of moka compares times of its own clock, and may miss an entry of this
+            // moment.
             self.shared.unknown.iter().for_each(|(issuer, _)| self.shared.unknown.invalidate(&*issuer));
             let issuers: Vec<_> = self.shared.known.iter().map(|(issuer, _)| issuer).collect();
             issuers.iter().filter_map(|issuer| self.shared.forget(&mut calls, issuer)).collect()
@@ -281,6 +285,11 @@ impl ResolverCache {
         let now = self.shared.now();
         let known = self.shared.known.iter().filter(|(_, known)| known.is_usable(now));
         known.map(|(_, known)| Arc::clone(&known.trusted)).collect()
+    }
+
+    /// Whether an instance may accept tokens of this kind.
+    pub(crate) fn may_accept(&self, kind: TokenKind) -> bool {
+        self.shared.rules.kinds.contains(kind)
     }
 
     /// The number of calls that may run at once.
@@ -374,8 +383,8 @@ impl Shared {
         // it, so what the caches hold now is final.
         let known = shared.known(issuer, now);
         match &known {
-            // A late instance is looked up even if that was tried a moment ago: the call was stopped, or it would not be
-            // late any more.
+            // A late instance is looked up even if that was tried a moment ago: the call was stopped, or it would not
+            // be late any more.
             Some(known) if kind != CallKind::Refresh || !(known.is_refresh_due(now) || known.is_late(now)) => {
                 return Lookup::Found(Arc::clone(&known.trusted));
             }
@@ -532,6 +541,7 @@ impl Shared {
             None => {
                 let mut limited = instance.clone();
                 limited.config.max_token_length = limited.config.max_token_length.min(self.rules.max_token_length);
+                limited.config.accepted = limited.config.accepted.and(self.rules.kinds);
                 Arc::new(TrustedInstance::new(limited, &self.resources).map_err(ResolveError::new)?)
             }
         };
@@ -609,8 +619,8 @@ impl CachedInstance {
 /// Cached instances, and as many unknown and remembered issuers: at 255 bytes each, made-up issuers take a few
 /// megabytes at most.
 pub(crate) const MAX_RESOLVED: usize = 10_000;
-/// Calls in flight that unknown issuers may add to, waiting for a place or running: a bound on memory, which only raised
-/// limits can reach.
+/// Calls in flight that unknown issuers may add to, waiting for a place or running: a bound on memory, which only
+/// raised limits can reach.
 const MAX_IN_FLIGHT: usize = 16_384;
 /// How often calls are looked for whose runtime is not polled. Each look visits all calls.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(1);

@@ -5,9 +5,9 @@ use crate::{config::ConfigError, places::Places, rate_limit::RateLimit};
 /// The limits on calls of an [`InstanceResolver`](super::InstanceResolver), for
 /// [`VerifierBuilder::resolver_limits`](crate::verify::VerifierBuilder::resolver_limits).
 ///
-/// They protect what the resolver reads, such as a database, from tokens with made-up issuers. The defaults suit a small
-/// pool of connections. Raise them for records that answer from memory: the limits on unknown issuers are also how fast
-/// tenants get in that the verifier has not seen yet.
+/// They protect what the resolver reads, such as a database, from tokens with made-up issuers. The defaults suit a
+/// small pool of connections. Raise them for records that answer from memory: the limits on unknown issuers are also
+/// how fast tenants get in that the verifier has not seen yet.
 ///
 /// ```
 /// use tower_clerk::{ClerkConfig, config::IssuerUrl, verify::{ResolveError, ResolverLimits, VerifierBuilder}};

@@ -130,8 +130,8 @@ impl InstanceKeys {
     /// The generation in which the key that signed a token is found now; `None` if it was withdrawn, or if the set is
     /// late or missing. Starts a refresh that is due.
     ///
-    /// While the generation `seen` is fresh, this costs four atomic loads and a reading of the monotonic clock; `now` is
-    /// the time of the wall clock. Otherwise it searches the set for the same key under the same `kid`.
+    /// While the generation `seen` is fresh, this costs four atomic loads and a reading of the monotonic clock; `now`
+    /// is the time of the wall clock. Otherwise it searches the set for the same key under the same `kid`.
     pub(crate) fn current_generation(&self, signed_by: &SignedBy, seen: u64, now: SystemTime) -> Option<u64> {
         let Self::Fetched(store) = self else { return Some(seen) };
         if store.is_fresh(seen, now) {

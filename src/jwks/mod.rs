@@ -3,8 +3,8 @@
 //! A key set is fetched when the first token needs it and refreshed in the background while it is in use. Nothing is
 //! spawned before a request needs it, and the fetch in flight stops with the last handle to its verifier.
 //!
-//! A token whose key is in the set waits for its keys in one case only: nobody has used the set for so long that its refresh is
-//! overdue, as in a process that was idle or suspended.
+//! A token whose key is in the set waits for its keys in one case only: nobody has used the set for so long that its
+//! refresh is overdue, as in a process that was idle or suspended.
 //!
 //! | situation | behaviour |
 //! |---|---|
@@ -60,6 +60,7 @@
 
 mod freshness;
 mod gate;
+mod headers;
 #[cfg(feature = "reqwest")]
 mod http;
 mod key_cache;
@@ -71,8 +72,9 @@ mod status;
 mod store;
 
 #[cfg(feature = "reqwest")]
-pub(crate) use self::http::{HttpClients, HttpKeySource};
+pub(crate) use self::http::{Connections, HttpClients, HttpKeySource, RequestName, noting_new_connections};
 pub(crate) use self::{
+    headers::{is_unencoded, retry_after},
     key_cache::{KeyCache, RefreshPolicy},
     limits::{FetchLimits, MAX_FETCHES_WITHOUT_KEYS},
     lookup::{CandidateKeys, InstanceKeys, KeyError, KeyWait, LookupAttempts, SignedBy, SignedPayload},

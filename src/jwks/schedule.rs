@@ -2,8 +2,8 @@
 //!
 //! Two rules, because two parties have to be protected. The back-off protects the server that fails, and every reason
 //! obeys it. The budgets protect the server from clients: a forged token with a made-up `kid` or signature would
-//! otherwise cause a fetch. Without keys there is no budget, because no token can then be verified anyway. A token whose
-//! signature holds needs none: it is not forged.
+//! otherwise cause a fetch. Without keys there is no budget, because no token can then be verified anyway. A token
+//! whose signature holds needs none: it is not forged.
 //!
 //! Times are handed in, so that tests need no clock.
 

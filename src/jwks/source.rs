@@ -81,6 +81,9 @@ pub struct FetchError {
 }
 
 /// The kind of a [`FetchError`]. A fetch that fails leaves the last good key set in use.
+///
+/// Calls of the Backend API about opaque tokens fail with the same kinds. Their document is the response, a JSON object
+/// of at most 64 KiB, and their time limit 3 seconds.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum FetchErrorKind {
@@ -99,6 +102,8 @@ pub enum FetchErrorKind {
     TooManyFetches,
     /// The server could not be reached, or the key source returned an error.
     Transport,
+    /// The Backend API refused the secret key, or the token was not granted to this machine.
+    Unauthorized,
     /// The response has a `Content-Encoding` other than `identity`, although none was asked for. It could grow past the
     /// size limit.
     UnexpectedEncoding,
@@ -151,12 +156,11 @@ impl FetchError {
         self.kind
     }
 
-    #[cfg(feature = "reqwest")]
-    pub(super) fn with_source(kind: FetchErrorKind, source: impl Error + Send + Sync + 'static) -> Self {
-        Self { source: Some(Box::new(source)), ..Self::of_kind(kind) }
+    pub(crate) fn with_source(kind: FetchErrorKind, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self { source: Some(source.into()), ..Self::of_kind(kind) }
     }
 
-    pub(super) fn of_kind(kind: FetchErrorKind) -> Self {
+    pub(crate) fn of_kind(kind: FetchErrorKind) -> Self {
         Self { kind, source: None, retry_after: None }
     }
 
@@ -165,7 +169,7 @@ impl FetchError {
         Self { source: self.source.or_else(|| location.map(Into::into)), ..self }
     }
 
-    pub(super) fn delay(&self) -> Option<Duration> {
+    pub(crate) fn delay(&self) -> Option<Duration> {
         self.retry_after
     }
 }
@@ -194,9 +198,45 @@ impl FetchErrorKind {
             Self::TooLarge => "too_large",
             Self::TooManyFetches => "too_many_fetches",
             Self::Transport => "transport",
+            Self::Unauthorized => "unauthorized",
             Self::UnexpectedEncoding => "unexpected_encoding",
             Self::UnexpectedRedirect => "unexpected_redirect",
             Self::UnexpectedStatus => "unexpected_status",
+        }
+    }
+}
+
+impl FetchErrorKind {
+    /// What it means where the Backend API was asked. `Display` speaks of keys.
+    pub(crate) fn of_backend_api(self) -> &'static str {
+        match self {
+            Self::InvalidDocument | Self::NoUsableKey => "the response of the Backend API is no JSON object",
+            Self::Panicked => "the client of the Backend API panicked",
+            Self::Timeout => "timed out asking the Backend API",
+            Self::TooLarge => "response of the Backend API too large",
+            Self::TooManyFetches => "too many calls of the Backend API in progress",
+            Self::Transport => "could not ask the Backend API",
+            Self::Unauthorized => "the Backend API refused the secret key",
+            Self::UnexpectedEncoding => "unexpected Content-Encoding of the Backend API",
+            Self::UnexpectedRedirect => "unexpected redirect of the Backend API",
+            Self::UnexpectedStatus => "unexpected HTTP status of the Backend API",
+        }
+    }
+
+    /// Its name where the Backend API was asked, so that metrics tell it from a failed fetch of keys.
+    pub(crate) fn name_of_backend_api(self) -> &'static str {
+        match self {
+            Self::InvalidDocument => "backend_api_invalid_document",
+            Self::NoUsableKey => "backend_api_no_usable_key",
+            Self::Panicked => "backend_api_panicked",
+            Self::Timeout => "backend_api_timeout",
+            Self::TooLarge => "backend_api_too_large",
+            Self::TooManyFetches => "backend_api_too_many_fetches",
+            Self::Transport => "backend_api_transport",
+            Self::Unauthorized => "backend_api_unauthorized",
+            Self::UnexpectedEncoding => "backend_api_unexpected_encoding",
+            Self::UnexpectedRedirect => "backend_api_unexpected_redirect",
+            Self::UnexpectedStatus => "backend_api_unexpected_status",
         }
     }
 }
@@ -221,6 +261,7 @@ impl fmt::Display for FetchErrorKind {
             Self::TooLarge => "JWKS document too large",
             Self::TooManyFetches => "too many fetches of other instances in progress",
             Self::Transport => "could not fetch the JWKS document",
+            Self::Unauthorized => "the Backend API refused the secret key",
             Self::UnexpectedEncoding => "unexpected Content-Encoding",
             Self::UnexpectedRedirect => "unexpected redirect",
             Self::UnexpectedStatus => "unexpected HTTP status",

@@ -9,7 +9,11 @@ use std::{borrow::Cow, str};
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use memchr::memchr_iter;
 
-use crate::json::{Object, Value};
+use super::CheckedHeader;
+use crate::{
+    json::{Object, Value},
+    token_kind::TokenKind,
+};
 
 /// A token split at its dots, of which only the header is decoded.
 pub(crate) struct Segments<'t, 'b> {
@@ -116,6 +120,11 @@ impl<'p> Compact<'p> {
     /// The issuer that the token claims, unverified. Use it only to select the instance whose keys are tried.
     pub(crate) fn claimed_issuer(&self) -> Option<Cow<'p, str>> {
         self.payload.members.string("iss")
+    }
+
+    /// The kind that the token claims to be of. Use it only to select the rules of that kind.
+    pub(crate) fn claimed_kind(&self, header: &CheckedHeader<'_>) -> TokenKind {
+        TokenKind::of_jwt(header.is_access_token, self.payload.members.string("sub").as_deref())
     }
 
     /// The value of a claim, unverified. Use it only to choose which of several tokens is tried.

@@ -18,7 +18,7 @@ pub(crate) use self::key_set::MAX_DOCUMENT;
 pub(crate) use self::{
     compact::{Compact, MalformedToken, Payload, Segments},
     digest::{sha1, sha256},
-    header::{Algorithm, CheckedHeader, HeaderError},
+    header::{Algorithm, Category, CheckedHeader, HeaderError},
     key::{VerifiedPayload, VerifyingKey},
     key_set::{KeySet, KeySetError},
 };

@@ -5,13 +5,16 @@ use bytes::Bytes;
 
 use super::{Rejection, layer_missing};
 
-/// The rejection of the axum extractors [`ClerkAuth`](crate::ClerkAuth), [`CustomClaims`](crate::CustomClaims) and
-/// [`Authorized`](crate::authorize::Authorized).
+/// The rejection of the axum extractors [`ClerkAuth`](crate::ClerkAuth), [`OAuthToken`](crate::OAuthToken),
+/// [`M2mToken`](crate::M2mToken), [`ApiKey`](crate::ApiKey), [`Principal`](crate::Principal),
+/// [`CustomClaims`](crate::CustomClaims) and [`Authorized`](crate::authorize::Authorized).
 ///
-/// It is one of two responses:
+/// It is one of three responses:
 ///
 /// - The rejection of the [`ClerkAuthLayer`](crate::ClerkAuthLayer), if the request has no user, or a user who does not
 ///   meet the policy. The layer's [`RejectionResponse`](super::RejectionResponse) makes it, if there is one.
+/// - A 401 `invalid_token`, if the request has a valid token of [another kind](crate::TokenKind) than the handler
+///   takes.
 /// - A 500, if no `ClerkAuthLayer` has seen the request, or none with this type of custom claims. That is a mistake of
 ///   the program; an ERROR event says what to do.
 ///

@@ -3,7 +3,7 @@
 //! The bodies are literals: a rejection is the cheapest response that an attacker can provoke, so it should cost
 //! nothing.
 
-use std::time::Duration;
+use std::{borrow::Cow, time::Duration};
 
 use bytes::Bytes;
 use http::{
@@ -12,15 +12,14 @@ use http::{
 };
 
 use super::RejectionKind;
-use crate::claims::Reverification;
+use crate::{claims::Reverification, resource::ChallengeParameters};
 
-/// Makes the response of a kind. `resource_metadata` is the challenge parameter of RFC 9728, section 5.1, as
-/// `resource_metadata="<url>"`.
+/// Makes the response of a kind, with these parameters in its challenge if it has one.
 pub(super) fn response(
     kind: RejectionKind,
     retry_after: Option<Duration>,
     reverification: Option<Reverification>,
-    resource_metadata: Option<&HeaderValue>,
+    parameters: &ChallengeParameters,
 ) -> Response<Bytes> {
     let mut response = match reverification {
         Some(reverification) => clerk_error(reverification),
@@ -28,7 +27,7 @@ pub(super) fn response(
     };
     let headers = response.headers_mut();
     if let Some(challenge) = challenge(kind) {
-        headers.insert(WWW_AUTHENTICATE, with_parameter(challenge, resource_metadata));
+        headers.insert(WWW_AUTHENTICATE, with_parameters(challenge, &named(kind, parameters)));
     }
     if let Some(delay) = retry_after {
         headers.insert(RETRY_AFTER, HeaderValue::from(delay.as_secs()));
@@ -45,11 +44,11 @@ pub(super) fn layer_missing() -> Response<Bytes> {
 
 /// Removes the body from a response to a HEAD request (RFC 9110, section 9.3.2) and sets the `Content-Length` that it
 /// would have. Servers of HTTP/1 do so themselves, but an HTTP/2 client treats a body as a protocol error.
-pub(crate) fn for_method(mut response: Response<Bytes>, method: &Method) -> Response<Bytes> {
+pub(crate) fn for_method<B: AsRef<[u8]> + Default>(mut response: Response<B>, method: &Method) -> Response<B> {
     if method == Method::HEAD {
-        let length = HeaderValue::from(response.body().len());
+        let length = HeaderValue::from(response.body().as_ref().len());
         response.headers_mut().entry(CONTENT_LENGTH).or_insert(length);
-        *response.body_mut() = Bytes::new();
+        *response.body_mut() = B::default();
     }
     response
 }
@@ -80,16 +79,30 @@ fn document(status: StatusCode, media_type: &'static str, body: Bytes) -> Respon
     response
 }
 
-/// Appends a parameter to a challenge: after a space if it is the first one, otherwise after a comma (RFC 9110, section
-/// 11.6.1).
-fn with_parameter(challenge: &'static str, parameter: Option<&HeaderValue>) -> HeaderValue {
-    let joined = parameter.and_then(|parameter| parameter.to_str().ok()).map(|parameter| {
-        let separator = if challenge == "Bearer" { " " } else { ", " };
-        HeaderValue::try_from(format!("{challenge}{separator}{parameter}"))
-    });
-    match joined {
-        Some(Ok(value)) => value,
-        _ => HeaderValue::from_static(challenge),
+/// Appends the parameters to a challenge: after a space if it is the first one, otherwise after a comma (RFC 9110,
+/// section 11.6.1).
+fn with_parameters(challenge: &'static str, parameters: &[(&str, Option<&str>)]) -> HeaderValue {
+    let mut text = Cow::Borrowed(challenge);
+    for (name, value) in parameters.iter().filter_map(|(name, value)| Some((name, (*value)?))) {
+        let separator = if text == "Bearer" { " " } else { ", " };
+        text = Cow::Owned(format!("{text}{separator}{name}=\"{value}\""));
+    }
+    match text {
+        Cow::Borrowed(text) => HeaderValue::from_static(text),
+        Cow::Owned(text) => HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static(challenge)),
+    }
+}
+
+/// The parameters that the challenge of a kind has. Their order means nothing (RFC 9110, section 11.2); it is that of
+/// the examples in the MCP specification.
+fn named(kind: RejectionKind, parameters: &ChallengeParameters) -> [(&'static str, Option<&str>); 2] {
+    let metadata = ("resource_metadata", parameters.resource_metadata.as_deref());
+    let scope = ("scope", parameters.scope.as_deref());
+    match kind {
+        RejectionKind::InsufficientScope => [scope, metadata],
+        // No scope mends a malformed request.
+        RejectionKind::MalformedRequest => [metadata, ("scope", None)],
+        _ => [metadata, scope],
     }
 }
 

@@ -18,8 +18,10 @@
 //! # HTTP form
 //!
 //! The body is a problem document (`application/problem+json`; RFC 9457) with the members `type`, `title`, `status` and
-//! `code`. The challenges are those of RFC 6750, section 3. `Cache-Control: no-store` keeps caches from serving one
-//! client's rejection to another. `keys_unavailable` has a `Retry-After` in seconds.
+//! `code`. The challenges are those of RFC 6750, section 3. With a
+//! [protected resource](crate::ClerkAuthLayer::protected_resource) they also have `resource_metadata` (RFC 9728,
+//! section 5.1) and the `scope` to ask for. `Cache-Control: no-store` keeps caches from serving one client's rejection
+//! to another. `keys_unavailable` has a `Retry-After` in seconds.
 //!
 //! The body of `reverification` is Clerk's own JSON instead, on which Clerk's front end asks the user to verify their
 //! factors and repeats the request.
@@ -74,7 +76,7 @@ mod kind;
 
 use std::{error::Error, fmt, sync::Arc, time::Duration};
 
-use ::http::{HeaderValue, Method, Request, Response, StatusCode, request::Parts};
+use ::http::{HeaderMap, Method, Request, Response, StatusCode, Uri, request::Parts};
 use bytes::Bytes;
 
 #[cfg(feature = "axum")]
@@ -88,6 +90,8 @@ use self::{
 use crate::{
     claims::{CustomClaimsError, Reverification},
     jwks::FetchErrorKind,
+    resource::{ChallengeParameters, ProtectedResource},
+    telemetry,
     verify::{UnavailableReason, VerifyError, VerifyErrorKind},
 };
 
@@ -112,7 +116,7 @@ pub struct Rejection {
     reason: RejectionReason,
     reverification: Option<Reverification>,
     form: Option<GrpcForm>,
-    challenge: Option<HeaderValue>,
+    challenge: ChallengeParameters,
     response: Option<Arc<dyn RejectionResponse>>,
 }
 
@@ -172,6 +176,25 @@ where
 pub(crate) struct Responder {
     pub(crate) format: RejectionFormat,
     pub(crate) response: Option<Arc<dyn RejectionResponse>>,
+    pub(crate) resource: Option<Arc<ProtectedResource>>,
+}
+
+impl Responder {
+    /// The parameters of the challenge of a request with this target and these headers.
+    pub(crate) fn challenge(&self, uri: &Uri, headers: &HeaderMap) -> ChallengeParameters {
+        self.resource.as_ref().map(|resource| resource.challenge(uri, headers)).unwrap_or_default()
+    }
+
+    /// Rejects a valid token of another kind than what is further in takes.
+    pub(crate) fn other_kind(&self, method: &Method, uri: &Uri, headers: &HeaderMap) -> Rejection {
+        let form = GrpcForm::of(self.format, method, headers);
+        Rejection::other_kind(form, self.challenge(uri, headers), self.response.clone())
+    }
+
+    /// The parameters of a challenge where the request is not at hand.
+    pub(crate) fn challenge_without_request(&self) -> ChallengeParameters {
+        self.resource.as_ref().map(|resource| resource.challenge_without_request().clone()).unwrap_or_default()
+    }
 }
 
 /// The exact reason of a rejection, which stays hidden from the client.
@@ -196,7 +219,7 @@ impl Rejection {
         kind: RejectionKind,
         reason: RejectionReason,
         form: Option<GrpcForm>,
-        challenge: Option<HeaderValue>,
+        challenge: ChallengeParameters,
         response: Option<Arc<dyn RejectionResponse>>,
     ) -> Self {
         Self { kind, reason, reverification: None, form, challenge, response }
@@ -206,13 +229,25 @@ impl Rejection {
     pub(crate) fn forbidden(
         reverification: Option<Reverification>,
         form: Option<GrpcForm>,
+        challenge: ChallengeParameters,
         response: Option<Arc<dyn RejectionResponse>>,
     ) -> Self {
         let kind = match reverification {
             Some(_) => RejectionKind::Reverification,
             None => RejectionKind::InsufficientScope,
         };
-        Self { reverification, ..Self::new(kind, RejectionReason::None, form, None, response) }
+        Self { reverification, ..Self::new(kind, RejectionReason::None, form, challenge, response) }
+    }
+
+    /// Makes the rejection of a valid token of another kind than the handler takes, and logs it.
+    pub(crate) fn other_kind(
+        form: Option<GrpcForm>,
+        challenge: ChallengeParameters,
+        response: Option<Arc<dyn RejectionResponse>>,
+    ) -> Self {
+        let error = VerifyError::rejected(VerifyErrorKind::TokenKindNotAccepted);
+        telemetry::rejected(error.kind().as_str(), None, false, None);
+        Self::new(RejectionKind::InvalidToken, error.into(), form, challenge, response)
     }
 
     /// Returns the kind, which is all that the client learns.
@@ -306,7 +341,7 @@ impl Rejection {
     pub fn default_response(&self) -> Response<Bytes> {
         match self.form {
             Some(form) => grpc_response(self.kind, self.retry_after(), form),
-            None => http_response(self.kind, self.retry_after(), self.reverification, self.challenge.as_ref()),
+            None => http_response(self.kind, self.retry_after(), self.reverification, &self.challenge),
         }
     }
 
@@ -369,6 +404,14 @@ impl RejectionReason {
             Self::CustomClaims(_) => "invalid_custom_claims",
             Self::None => kind.as_str(),
             Self::Verify(error) => error.kind().as_str(),
+        }
+    }
+
+    /// Returns the name of why keys are unavailable, for logs.
+    pub(crate) fn unavailable(&self) -> Option<&'static str> {
+        match self {
+            Self::Verify(error) => error.unavailable_reason().map(UnavailableReason::as_str),
+            Self::AmbiguousCookies | Self::CustomClaims(_) | Self::None => None,
         }
     }
 

@@ -102,8 +102,8 @@ impl fmt::Debug for ClerkAuthBuilder {
     }
 }
 
-/// The issuer of all users that a process builds: generating an RSA key takes about a tenth of a second.
-fn issuer() -> &'static TestIssuer {
+/// The issuer of all tokens that the builders of a process sign: generating an RSA key takes about a tenth of a second.
+pub(super) fn issuer() -> &'static TestIssuer {
     static ISSUER: OnceLock<TestIssuer> = OnceLock::new();
     ISSUER.get_or_init(TestIssuer::new)
 }

@@ -7,8 +7,11 @@ use std::{
 use serde_json::json;
 
 use super::{
+    backend_api::TestBackendApi,
     expect,
+    jwks::IssuerEndpoint,
     key::SigningKey,
+    records::Records,
     server::{ServedResponse, Server},
     token::TokenBuilder,
 };
@@ -17,7 +20,8 @@ use crate::{
     verify::{Clock, SystemClock},
 };
 
-/// A stand-in for a Clerk instance: it generates an RSA key, publishes a JWKS and signs tokens.
+/// A stand-in for a Clerk instance: it generates an RSA key, publishes a JWKS and signs tokens, and its
+/// [`backend_api`](Self::backend_api) issues opaque ones.
 ///
 /// [`new`](Self::new) makes one in memory, for tests of an application. [`start`](Self::start) also serves the JWKS on
 /// a loopback socket, for tests of rotation and outages:
@@ -44,10 +48,38 @@ use crate::{
 /// # })?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
+///
+/// The socket answers for the Backend API too, so one issuer serves an application that accepts every kind of token:
+///
+/// ```
+/// # #[cfg(feature = "reqwest")]
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+/// use tower_clerk::{TokenKind, Verifier, testing::TestIssuer};
+///
+/// let issuer = TestIssuer::start().await?;
+/// let config =
+///     issuer.config().accept(TokenKind::all())?.secret_key("sk_test_abc")?.api_url(issuer.backend_api().url())?;
+/// let verifier = Verifier::new(config)?;
+///
+/// for (token, kind) in [
+///     (issuer.token("user_ada").sign(), TokenKind::Session),
+///     (issuer.oauth_token("user_ada").sign(), TokenKind::OAuth),
+///     (issuer.m2m_token("mch_billing").sign(), TokenKind::M2m),
+///     (issuer.backend_api().oauth_token("user_ada").issue(), TokenKind::OAuth),
+///     (issuer.backend_api().m2m_token("mch_billing").issue(), TokenKind::M2m),
+///     (issuer.backend_api().api_key("org_acme").issue(), TokenKind::ApiKey),
+/// ] {
+///     assert_eq!(verifier.verify_principal(&token).await?.kind(), kind);
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct TestIssuer {
+    backend_api: TestBackendApi,
     clock: Arc<dyn Clock>,
     keys: Mutex<Keys>,
-    server: Option<Server>,
+    server: Option<(Server, Arc<IssuerEndpoint>)>,
     url: String,
 }
 
@@ -65,6 +97,7 @@ impl TestIssuer {
     pub fn new() -> Self {
         let current = SigningKey::generate("ins_test_1".to_owned());
         Self {
+            backend_api: TestBackendApi::new(),
             clock: Arc::new(SystemClock::new()),
             keys: Mutex::new(Keys { published: vec![current.clone()], current, made: 1 }),
             server: None,
@@ -74,25 +107,29 @@ impl TestIssuer {
 
     /// Makes an issuer that serves its JWKS until it is dropped, on a free port of 127.0.0.1.
     ///
-    /// The paths are those of Clerk: `/.well-known/jwks.json` (Frontend API) and `/v1/jwks` (Backend API). It runs on
-    /// the Tokio runtime that calls this.
+    /// The paths are those of Clerk: `/.well-known/jwks.json` (Frontend API), `/v1/jwks` and those about opaque tokens
+    /// (Backend API). It runs on the Tokio runtime that calls this.
     ///
     /// # Errors
     ///
     /// [`io::Error`] if no loopback socket can be opened.
     pub async fn start() -> io::Result<Self> {
-        let mut issuer = Self::new();
-        let server = Server::start().await?;
-        server.serve(ServedResponse::Document(issuer.jwks()));
-        issuer.url = server.url();
-        issuer.server = Some(server);
+        let records = Arc::new(Records::new());
+        let endpoint = Arc::new(IssuerEndpoint::new(Arc::clone(&records)));
+        let server = Server::start(Arc::<IssuerEndpoint>::clone(&endpoint)).await?;
+        let url = server.url();
+        let backend_api = TestBackendApi::of(records, url.clone());
+        let issuer = Self { backend_api, server: Some((server, endpoint)), url, ..Self::new() };
+        issuer.serve_keys();
         Ok(issuer)
     }
 
-    /// Sets the clock by which `iat`, `nbf` and `exp` of new tokens are set.
+    /// Sets the clock by which `iat`, `nbf` and `exp` of new tokens are set, and by which opaque tokens expire.
     #[must_use]
     pub fn clock(self, clock: impl Clock + 'static) -> Self {
-        Self { clock: Arc::new(clock), ..self }
+        let clock: Arc<dyn Clock> = Arc::new(clock);
+        self.backend_api.set_clock(&clock);
+        Self { clock, ..self }
     }
 
     /// Returns the Frontend API URL, which is the issuer (`iss`) of its tokens.
@@ -118,6 +155,37 @@ impl TestIssuer {
     /// [`TokenBuilder`] for its claims.
     pub fn token(&self, user_id: &str) -> TokenBuilder {
         TokenBuilder::new(self.keys().current.clone(), &self.url, self.now(), user_id)
+    }
+
+    /// Returns a builder of an OAuth access token (a JWT) that this user has granted to the client `client_test`, valid
+    /// for a day.
+    ///
+    /// ```
+    /// use tower_clerk::{Principal, TokenKind, Verifier, testing::TestIssuer};
+    ///
+    /// let issuer = TestIssuer::new();
+    /// let verifier = Verifier::new(issuer.config().accept([TokenKind::OAuth])?)?;
+    /// let token = issuer.oauth_token("user_ada").scopes(["profile", "things:read"]).sign();
+    /// let Principal::OAuth(token) = verifier.try_verify_principal(&token)? else { panic!("of another kind") };
+    /// assert!(token.has_scope("things:read"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn oauth_token(&self, user_id: &str) -> TokenBuilder {
+        TokenBuilder::oauth(self.keys().current.clone(), &self.url, self.now(), user_id)
+    }
+
+    /// Returns a builder of an M2M token (a JWT) of this machine, `mch_…`, valid for an hour.
+    ///
+    /// Its [`scopes`](TokenBuilder::scopes) are the machines that it may be shown to.
+    pub fn m2m_token(&self, machine_id: &str) -> TokenBuilder {
+        TokenBuilder::m2m(self.keys().current.clone(), &self.url, self.now(), machine_id)
+    }
+
+    /// Returns the stand-in for the Backend API, which issues opaque tokens. It has the socket of the issuer, if there
+    /// is one.
+    #[must_use]
+    pub fn backend_api(&self) -> &TestBackendApi {
+        &self.backend_api
     }
 
     /// Signs this header and payload as they are, even if they are not JSON, to test how malformed tokens are rejected.
@@ -185,13 +253,13 @@ impl TestIssuer {
     /// Returns how many times the JWKS was requested; 0 without a socket.
     #[must_use]
     pub fn fetches(&self) -> usize {
-        self.server.as_ref().map_or(0, Server::requests)
+        self.server.as_ref().map_or(0, |(_, endpoint)| endpoint.fetches())
     }
 
-    /// Returns the `Authorization` header of the last fetch, which holds the secret key if one is configured.
+    /// Returns the `Authorization` header of the last fetch of keys, which holds the secret key if one is configured.
     #[must_use]
     pub fn last_authorization(&self) -> Option<String> {
-        self.server.as_ref().and_then(Server::last_authorization)
+        self.server.as_ref().and_then(|(_, endpoint)| endpoint.last_authorization())
     }
 
     fn now(&self) -> SystemTime {
@@ -208,8 +276,8 @@ impl TestIssuer {
     }
 
     fn serve(&self, response: ServedResponse) {
-        if let Some(server) = &self.server {
-            server.serve(response);
+        if let Some((_, endpoint)) = &self.server {
+            endpoint.serve(response);
         }
     }
 

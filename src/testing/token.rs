@@ -11,16 +11,20 @@ use super::{expect, key::SigningKey};
 /// Builder of a signed token; see [`TestIssuer::token`](super::TestIssuer::token).
 ///
 /// Any claim and header parameter can be replaced or removed, so it also makes tokens that must be rejected. By default
-/// it makes a valid session token:
+/// the token is valid:
 ///
-/// | member | value |
-/// |---|---|
-/// | header | `alg` RS256, `typ` JWT, the issuer's `kid`, the `cat` of session tokens |
-/// | `iss`, `sub` | the issuer's URL, the given user id |
-/// | `sid`, `jti` | `sess_test`, `test` |
-/// | `azp` | `https://app.test.example` |
-/// | `iat`, `nbf`, `exp` | now, 10 seconds ago, in 60 seconds |
-/// | `v` | 2 |
+/// | member | session token | OAuth access token | M2M token |
+/// |---|---|---|---|
+/// | `alg`, `kid` of the header | RS256, the issuer's | the same | the same |
+/// | `typ`, `cat` of the header | `JWT`, that of sessions | `at+jwt`, none | `JWT`, that of M2M tokens |
+/// | `iss` | the issuer's URL | the same | the same |
+/// | `sub` | the given user id | the same | the given machine id |
+/// | `jti` | `test` | `oat_test` | `mt_test` |
+/// | `iat`, `nbf`, `exp` | now, 10 seconds ago, in 60 seconds | in a day | in an hour |
+/// | scopes | | `scope`, empty | `scopes`, empty |
+/// | other | `sid` `sess_test`, `azp` `https://app.test.example`, `v` 2 | `client_id` `client_test` | |
+///
+/// The methods that concern one kind say so. A verifier ignores what they add to a token of another kind.
 ///
 /// ```
 /// use tower_clerk::{Verifier, testing::TestIssuer, verify::VerifyErrorKind};
@@ -48,18 +52,47 @@ pub struct TokenBuilder {
     header: Map<String, Value>,
     issued_at: u64,
     key: SigningKey,
+    layout: Layout,
     organization: Option<(String, String)>,
     permissions: Vec<(String, String)>,
     plans: Vec<String>,
     removed: Vec<String>,
     replaced: Map<String, Value>,
     slug: Option<String>,
-    version: u8,
+}
+
+/// Which claims a kind of token has.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Layout {
+    M2m,
+    OAuth,
+    SessionV1,
+    SessionV2,
 }
 
 impl TokenBuilder {
+    pub(super) fn oauth(key: SigningKey, issuer: &str, now: SystemTime, user_id: &str) -> Self {
+        let issued_at = seconds(now);
+        let claims = json!({
+            "iss": issuer, "sub": user_id, "client_id": "client_test", "jti": "oat_test", "scope": "",
+            "iat": issued_at, "nbf": issued_at.saturating_sub(10), "exp": issued_at + 24 * 60 * 60,
+        });
+        let session = Self::new(key, issuer, now, user_id);
+        Self { claims: object(claims), layout: Layout::OAuth, ..session }.header("typ", "at+jwt").without_header("cat")
+    }
+
+    pub(super) fn m2m(key: SigningKey, issuer: &str, now: SystemTime, machine_id: &str) -> Self {
+        let issued_at = seconds(now);
+        let claims = json!({
+            "iss": issuer, "sub": machine_id, "jti": "mt_test", "scopes": "",
+            "iat": issued_at, "nbf": issued_at.saturating_sub(10), "exp": issued_at + 60 * 60,
+        });
+        let session = Self::new(key, issuer, now, machine_id);
+        Self { claims: object(claims), layout: Layout::M2m, ..session }.header("cat", "cl_B7d4PD333AAA")
+    }
+
     pub(super) fn new(key: SigningKey, issuer: &str, now: SystemTime, user_id: &str) -> Self {
-        let issued_at = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
+        let issued_at = seconds(now);
         let header = json!({ "alg": "RS256", "typ": "JWT", "kid": key.kid(), "cat": "cl_B7d4PD111AAA" });
         let claims = json!({
             "iss": issuer, "sub": user_id, "sid": "sess_test", "jti": "test", "azp": "https://app.test.example",
@@ -71,32 +104,33 @@ impl TokenBuilder {
             header: object(header),
             issued_at,
             key,
+            layout: Layout::SessionV2,
             organization: None,
             permissions: Vec::new(),
             plans: Vec::new(),
             removed: Vec::new(),
             replaced: Map::new(),
             slug: None,
-            version: 2,
         }
     }
 
-    /// Makes a token in the layout of version 1, without `v` and with `org_*` claims.
+    /// Makes a session token in the layout of version 1, without `v` and with `org_*` claims.
     pub fn v1(self) -> Self {
-        Self { version: 1, ..self }
+        let layout = if self.is_session() { Layout::SessionV1 } else { self.layout };
+        Self { layout, ..self }
     }
 
-    /// Sets the session id (`sid`).
+    /// Sets the session id (`sid`) of a session token.
     pub fn session_id(self, id: &str) -> Self {
         self.claim("sid", id)
     }
 
-    /// Sets the authorized party (`azp`), an origin such as `https://app.example.com`.
+    /// Sets the authorized party (`azp`) of a session token, an origin such as `https://app.example.com`.
     pub fn authorized_party(self, origin: &str) -> Self {
         self.claim("azp", origin)
     }
 
-    /// Sets the active organization, and the user's role in it without the prefix `org:`.
+    /// Sets the active organization of a session token, and the user's role in it without the prefix `org:`.
     pub fn organization(self, id: &str, role: &str) -> Self {
         Self { organization: Some((id.to_owned(), role.to_owned())), ..self }
     }
@@ -113,16 +147,48 @@ impl TokenBuilder {
         self
     }
 
-    /// Adds a feature with its scope: `o:dashboard` of the organization, `u:beta` of the user. Version 2 only.
+    /// Adds a feature with its scope: `o:dashboard` of the organization, `u:beta` of the user. Session tokens of
+    /// version 2 only.
     pub fn feature(mut self, feature: &str) -> Self {
         self.features.push(feature.to_owned());
         self
     }
 
-    /// Adds a plan with its scope: `o:business` of the organization, `u:pro` of the user. Version 2 only.
+    /// Adds a plan with its scope: `o:business` of the organization, `u:pro` of the user. Session tokens of version 2
+    /// only.
     pub fn plan(mut self, plan: &str) -> Self {
         self.plans.push(plan.to_owned());
         self
+    }
+
+    /// Sets the scopes: what the user has granted by an OAuth access token (`scope`), or the ids of the machines that
+    /// an M2M token may be shown to (`scopes`).
+    pub fn scopes<I>(self, scopes: I) -> Self
+    where
+        I: IntoIterator<Item: Into<String>>,
+    {
+        let name = if self.layout == Layout::M2m { "scopes" } else { "scope" };
+        let scopes: Vec<String> = scopes.into_iter().map(Into::into).collect();
+        self.claim(name, scopes.join(" "))
+    }
+
+    /// Sets the client of an OAuth access token (`client_id`).
+    pub fn client_id(self, id: &str) -> Self {
+        self.claim("client_id", id)
+    }
+
+    /// Sets the services that the token is for (`aud`).
+    pub fn audience<I>(self, audience: I) -> Self
+    where
+        I: IntoIterator<Item: Into<String>>,
+    {
+        let audience: Vec<String> = audience.into_iter().map(Into::into).collect();
+        self.claim("aud", audience)
+    }
+
+    /// Sets the organization that an OAuth access token is for (`org_id`).
+    pub fn organization_id(self, id: &str) -> Self {
+        self.claim("org_id", id)
     }
 
     /// Sets `exp` to this long after `iat`, in whole seconds.
@@ -175,9 +241,10 @@ impl TokenBuilder {
     #[must_use]
     pub fn payload(&self) -> String {
         let mut claims = self.claims.clone();
-        match self.version {
-            1 => self.write_v1(&mut claims),
-            _ => self.write_v2(&mut claims),
+        match self.layout {
+            Layout::M2m | Layout::OAuth => {}
+            Layout::SessionV1 => self.write_v1(&mut claims),
+            Layout::SessionV2 => self.write_v2(&mut claims),
         }
         claims.extend(self.replaced.clone());
         for name in &self.removed {
@@ -190,6 +257,10 @@ impl TokenBuilder {
     #[must_use]
     pub fn sign(&self) -> String {
         self.key.sign(&Value::Object(self.header.clone()).to_string(), &self.payload())
+    }
+
+    fn is_session(&self) -> bool {
+        matches!(self.layout, Layout::SessionV1 | Layout::SessionV2)
     }
 
     fn write_v1(&self, claims: &mut Map<String, Value>) {
@@ -240,8 +311,12 @@ impl TokenBuilder {
 
 impl fmt::Debug for TokenBuilder {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("TokenBuilder").field("version", &self.version).finish_non_exhaustive()
+        formatter.debug_struct("TokenBuilder").field("layout", &self.layout).finish_non_exhaustive()
     }
+}
+
+fn seconds(now: SystemTime) -> u64 {
+    now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs()
 }
 
 fn object(value: Value) -> Map<String, Value> {

@@ -13,9 +13,11 @@ use super::{
 #[cfg(feature = "reqwest")]
 use crate::jwks::HttpClients;
 use crate::{
+    backend_api::{OpaqueTokenLimits, OpaqueTokens},
     config::{ClerkConfig, ConfigError, MAX_STALE_LIMIT},
     instance::{InstanceRegistry, InstanceResources, MAX_RESOLVED, ResolverCache, ResolverRules},
     jwks::{FetchLimits, KeyCache, KeyResources},
+    token_kind::{TokenKind, TokenKinds},
 };
 
 /// Builder of a [`Verifier`] with several instances, a resolver, or a clock, key source or HTTP client of your own.
@@ -43,11 +45,13 @@ pub struct VerifierBuilder {
     resolver: Option<Arc<dyn InstanceResolver>>,
     resolver_limits: ResolverLimits,
     resolved_token_length: usize,
+    resolved_kinds: TokenKinds,
     allow_local_issuers: bool,
     clock: Arc<dyn Clock>,
     #[cfg(feature = "reqwest")]
     http_client: Option<reqwest::Client>,
     token_cache: Option<TokenCacheLimits>,
+    opaque_token_limits: OpaqueTokenLimits,
 }
 
 /// # Making a verifier
@@ -97,11 +101,13 @@ impl VerifierBuilder {
             resolver: None,
             resolver_limits: ResolverLimits::new(),
             resolved_token_length: ClerkConfig::empty().max_token_length,
+            resolved_kinds: TokenKinds::SESSIONS,
             allow_local_issuers: false,
             clock: Arc::new(SystemClock::new()),
             #[cfg(feature = "reqwest")]
             http_client: None,
             token_cache: Some(TOKEN_CACHE),
+            opaque_token_limits: OpaqueTokenLimits::new(),
         }
     }
 
@@ -192,6 +198,23 @@ impl VerifierBuilder {
         Ok(Self { resolved_token_length: checked.max_token_length, ..self })
     }
 
+    /// Sets the kinds of tokens that instances of the resolver may accept; sessions alone by default. It does not
+    /// concern the configured instances, which have their own kinds alone.
+    ///
+    /// A token has to be recognized before its instance is known, so an instance can only accept fewer kinds, by its
+    /// own [`accept`](ClerkConfig::accept). Opaque tokens name no instance: those of tenants are always rejected.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::Invalid`] if `kinds` is empty.
+    pub fn accept_from_resolver(self, kinds: impl IntoIterator<Item = TokenKind>) -> Result<Self, ConfigError> {
+        let resolved_kinds: TokenKinds = kinds.into_iter().collect();
+        if resolved_kinds.is_empty() {
+            return Err(ConfigError::invalid("accept_from_resolver", "must not be empty"));
+        }
+        Ok(Self { resolved_kinds, ..self })
+    }
+
     /// Lets the resolver look up issuers with a port, an IP address or a name outside the public DNS, and `http`
     /// issuers on loopback addresses.
     ///
@@ -225,11 +248,15 @@ impl VerifierBuilder {
         Self { clock: Arc::new(clock), ..self }
     }
 
-    /// Sets the HTTP client that fetches keys, such as one with a proxy or a certificate authority of your own.
+    /// Sets the HTTP client that fetches keys and asks the Backend API, such as one with a proxy or a certificate
+    /// authority of your own.
+    ///
+    /// If opaque tokens are accepted it must not follow redirects (`reqwest::redirect::Policy::none()`): it would send
+    /// the token along, and to the same host the secret key too.
     ///
     /// A redirected response is rejected, because another server must not supply the keys. A response with a
-    /// `Content-Encoding` that the client did not decode is rejected too. The size limit of 512 KiB and
-    /// [`jwks_timeout`](crate::ClerkConfig::jwks_timeout) apply as with the default client.
+    /// `Content-Encoding` that the client did not decode is rejected too. The limits of the default client apply: for
+    /// keys 512 KiB and [`jwks_timeout`](crate::ClerkConfig::jwks_timeout), for the Backend API 64 KiB and 3 seconds.
     #[cfg(feature = "reqwest")]
     pub fn http_client(self, client: reqwest::Client) -> Self {
         Self { http_client: Some(client), ..self }
@@ -277,6 +304,12 @@ impl VerifierBuilder {
         Self { token_cache: None, ..self }
     }
 
+    /// Sets how many calls of the Backend API about opaque tokens may run and start; see [`OpaqueTokenLimits`] for the
+    /// defaults and an example.
+    pub fn opaque_token_limits(self, limits: OpaqueTokenLimits) -> Self {
+        Self { opaque_token_limits: limits, ..self }
+    }
+
     /// Builds the verifier.
     ///
     /// # Errors
@@ -298,6 +331,8 @@ impl VerifierBuilder {
             Some(_) => (self.instances.len() + MAX_RESOLVED, MAX_STALE_LIMIT, Some(self.resolved_token_length)),
             None => (self.instances.len(), stale_limit, None),
         };
+        let kinds = configs().fold(TokenKinds::NONE, |kinds, config| kinds.or(config.accepted));
+        let kinds = if self.resolver.is_some() { kinds.or(self.resolved_kinds) } else { kinds };
         let max_token_length = longest_token.max(resolved_token).unwrap_or_default();
         let resources = Arc::new(InstanceResources {
             keys: Arc::new(KeyResources {
@@ -318,16 +353,22 @@ impl VerifierBuilder {
             allow_local_issuers: self.allow_local_issuers,
             limits: self.resolver_limits.check()?,
             max_token_length: self.resolved_token_length,
+            kinds: self.resolved_kinds,
         };
         let resolved = self.resolver.map(|resolver| ResolverCache::new(resolver, rules, Arc::clone(&resources)));
-        let instances = InstanceRegistry::new(self.instances, &resources, resolved)?;
+        let opaque_token_limits = self.opaque_token_limits.check()?;
+        let (instances, opaque) = InstanceRegistry::new(self.instances, &resources, resolved)?;
+        let opaque_tokens =
+            (!opaque.is_empty()).then(|| OpaqueTokens::new(opaque, Arc::clone(&self.clock), opaque_token_limits));
         let limits = self.token_cache.filter(|limits| limits.entries > 0 && limits.bytes > 0);
         let token_cache = limits.map(TokenCache::new);
         let inner = Inner {
             instances,
             clock: self.clock,
             max_token_length,
+            kinds,
             token_cache,
+            opaque_tokens,
             diagnostics: Diagnostics::default(),
             waiting: WaitingBytes::default(),
         };

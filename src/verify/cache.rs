@@ -25,7 +25,7 @@ use super::{
     cached_token::{CachedToken, SUFFIX_LENGTH, TokenSuffix},
     thread_cache::ThreadCaches,
 };
-use crate::claims::Claims;
+use crate::claims::VerifiedToken;
 
 /// The two limits of a token cache.
 #[derive(Clone, Copy, Debug)]
@@ -95,7 +95,7 @@ impl TokenCache {
     /// Returns the claims of exactly this token, if `is_valid` says that its entry is still valid.
     ///
     /// The comparison need not take constant time: the sender of a token already knows what it is compared with.
-    pub(super) fn get(&self, token: &[u8], mut is_valid: impl FnMut(&CachedToken) -> bool) -> Option<Claims> {
+    pub(super) fn get(&self, token: &[u8], mut is_valid: impl FnMut(&CachedToken) -> bool) -> Option<VerifiedToken> {
         let cache = self.cache.get()?;
         let suffix = token.last_chunk()?;
         if let Some(claims) = self.threads.as_ref().and_then(|threads| threads.get(suffix, token, &mut is_valid)) {

@@ -9,7 +9,7 @@ use std::{
 };
 
 use crate::{
-    claims::Claims,
+    claims::VerifiedToken,
     instance::TrustedInstance,
     jwks::SignedBy,
     jwt::{Segments, sha256},
@@ -20,7 +20,7 @@ pub(super) type TokenSuffix = [u8; SUFFIX_LENGTH];
 
 /// The claims of a verified token, with what a hit has to check again.
 pub(super) struct CachedToken {
-    claims: Claims,
+    claims: VerifiedToken,
     /// The instance that verified it. A resolver may have replaced or removed it since.
     instance: Arc<TrustedInstance>,
     signed_by: SignedBy,
@@ -43,7 +43,7 @@ impl CachedToken {
     /// `None` if the signature is shorter than the suffix, as no key makes it.
     pub(super) fn new(
         segments: &Segments<'_, '_>,
-        claims: Claims,
+        claims: VerifiedToken,
         instance: Arc<TrustedInstance>,
         signed_by: SignedBy,
     ) -> Option<Self> {
@@ -76,7 +76,7 @@ impl CachedToken {
         self.weight
     }
 
-    pub(super) fn claims(&self) -> &Claims {
+    pub(super) fn claims(&self) -> &VerifiedToken {
         &self.claims
     }
 

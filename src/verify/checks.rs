@@ -15,6 +15,7 @@ use crate::{
     config::ClerkConfig,
     json::Value,
     jwt::VerifiedPayload,
+    token_kind::{MACHINE_ID_PREFIX, TokenKind},
 };
 
 /// The first check that failed.
@@ -41,7 +42,7 @@ pub(super) fn check_claims<'p>(
     if matches!(raw.act, RawClaim::Invalid) {
         return Err(VerifyErrorKind::InvalidActor.into());
     }
-    let exp = times(&raw, config, now)?;
+    let exp = times(&raw, config, TokenKind::Session, now)?;
     session_status(&raw.sts, config)?;
     Ok(CheckedClaims::assertion(payload, raw, sub, iss, exp))
 }
@@ -55,7 +56,7 @@ impl From<VerifyErrorKind> for FailedCheck {
 /// The user id. Machine tokens of Clerk have a subject `mch_…`; a machine must not pass as a user.
 fn subject(sub: RawClaim<Cow<'_, str>>) -> Result<Cow<'_, str>, VerifyErrorKind> {
     match sub {
-        RawClaim::Value(sub) if !sub.is_empty() && !sub.starts_with("mch_") => Ok(sub),
+        RawClaim::Value(sub) if !sub.is_empty() && !sub.starts_with(MACHINE_ID_PREFIX) => Ok(sub),
         _ => Err(VerifyErrorKind::InvalidSubject),
     }
 }
@@ -71,7 +72,7 @@ fn session_id(sid: &RawClaim<Cow<'_, str>>, config: &ClerkConfig) -> Result<(), 
 
 /// The issuer, compared byte by byte (RFC 8725, section 3.8). With one instance nothing has compared it before. If no
 /// issuer is configured, every one that is not empty is accepted.
-fn issuer<'p>(iss: RawClaim<Cow<'p, str>>, config: &ClerkConfig) -> Result<Cow<'p, str>, VerifyErrorKind> {
+pub(super) fn issuer<'p>(iss: RawClaim<Cow<'p, str>>, config: &ClerkConfig) -> Result<Cow<'p, str>, VerifyErrorKind> {
     match iss {
         RawClaim::Value(iss) if config.accepts_issuer(&iss) => Ok(iss),
         _ => Err(VerifyErrorKind::InvalidIssuer),
@@ -111,7 +112,12 @@ fn audience(aud: Option<&Value<'_>>, config: &ClerkConfig) -> Result<(), VerifyE
 ///
 /// All times are milliseconds, as in Clerk's SDKs. `exp` is exclusive: at `exp` plus the clock skew the token has
 /// expired. With a maximum lifetime, a token without `iat` is rejected, because its lifetime is unknown.
-fn times(raw: &RawClaims<'_>, config: &ClerkConfig, now: SystemTime) -> Result<NumericDate, FailedCheck> {
+pub(super) fn times(
+    raw: &RawClaims<'_>,
+    config: &ClerkConfig,
+    kind: TokenKind,
+    now: SystemTime,
+) -> Result<NumericDate, FailedCheck> {
     let (now, skew) = (NumericDate::from(now).millis(), millis(config.clock_skew));
     let (earliest, latest) = (now - skew, now + skew);
     let too_early = |kind| {
@@ -135,7 +141,7 @@ fn times(raw: &RawClaims<'_>, config: &ClerkConfig, now: SystemTime) -> Result<N
         RawClaim::Absent | RawClaim::Value(_) => {}
     }
     let lifetime = raw.iat.value().map(|iat| exp.millis() - iat.millis());
-    match config.max_token_lifetime {
+    match config.max_lifetime(kind) {
         Some(longest) if lifetime.is_none_or(|lifetime| lifetime > millis(longest)) => {
             Err(VerifyErrorKind::LifetimeTooLong.into())
         }

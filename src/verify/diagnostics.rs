@@ -21,6 +21,7 @@ use crate::{
     jwks::{InstanceKeys, KeyError},
     rate_limit::Throttle,
     telemetry::{self, WARNING_INTERVAL},
+    token_kind::TokenKind,
 };
 
 /// The warnings of one verifier. Its clones share them.
@@ -35,6 +36,7 @@ pub(super) struct Diagnostics {
     issuer: Warning,
     keys: Warning,
     lifetime: Warning,
+    opaque_tokens: Warning,
 }
 
 /// One reason to warn.
@@ -54,7 +56,13 @@ impl Diagnostics {
     ///
     /// An expired token is no reason for a warning, since every client has one at times. Neither are users and sessions
     /// that are not accepted.
-    pub(super) fn check_failed(&self, failed: &FailedCheck, instance: &TrustedInstance, clock: &dyn Clock) {
+    pub(super) fn check_failed(
+        &self,
+        failed: &FailedCheck,
+        token: TokenKind,
+        instance: &TrustedInstance,
+        clock: &dyn Clock,
+    ) {
         let name = instance.config.name();
         let (warning, setting) = match failed.kind {
             VerifyErrorKind::IssuedInFuture | VerifyErrorKind::NotYetValid => {
@@ -64,10 +72,11 @@ impl Diagnostics {
                 }
                 return;
             }
-            VerifyErrorKind::InvalidAudience => (&self.audience, "audience"),
+            VerifyErrorKind::InvalidAudience => (&self.audience, audience_setting(token)),
+            VerifyErrorKind::MachineNotInScope => (&self.audience, "machine_id"),
             VerifyErrorKind::InvalidAuthorizedParty => (&self.authorized_party, "authorized_parties"),
             VerifyErrorKind::InvalidIssuer => (&self.issuer, "issuer"),
-            VerifyErrorKind::LifetimeTooLong => (&self.lifetime, "max_token_lifetime"),
+            VerifyErrorKind::LifetimeTooLong => (&self.lifetime, lifetime_setting(token)),
             _ => return,
         };
         if let Some((count, _)) = warning.note(Duration::ZERO, clock) {
@@ -79,6 +88,13 @@ impl Diagnostics {
     pub(super) fn custom_claims_failed(&self, error: &CustomClaimsError, instance: &str, clock: &dyn Clock) {
         if let Some((count, _)) = self.custom_claims.note(Duration::ZERO, clock) {
             telemetry::custom_claims_rejected(instance, error, count);
+        }
+    }
+
+    /// Notes that an opaque token was refused without a call, because too many before it were not valid.
+    pub(super) fn opaque_token_refused(&self, clock: &dyn Clock) {
+        if let Some((count, _)) = self.opaque_tokens.note(Duration::ZERO, clock) {
+            telemetry::opaque_tokens_refused(count);
         }
     }
 
@@ -107,6 +123,22 @@ impl Diagnostics {
         if is_suspicious && let Some((count, _)) = self.keys.note(Duration::ZERO, clock) {
             telemetry::keys_verify_nothing(instance.config.name(), setting, count);
         }
+    }
+}
+
+fn audience_setting(token: TokenKind) -> &'static str {
+    match token {
+        TokenKind::OAuth => "oauth_audience",
+        TokenKind::M2m => "m2m_audience",
+        TokenKind::ApiKey | TokenKind::Session => "audience",
+    }
+}
+
+fn lifetime_setting(token: TokenKind) -> &'static str {
+    match token {
+        TokenKind::OAuth => "max_oauth_token_lifetime",
+        TokenKind::M2m => "max_m2m_token_lifetime",
+        TokenKind::ApiKey | TokenKind::Session => "max_token_lifetime",
     }
 }
 

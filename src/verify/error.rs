@@ -1,6 +1,7 @@
 use std::{error::Error, fmt, time::Duration};
 
 use crate::{
+    backend_api::{OpaqueFailure, OpaqueRejection},
     instance::ResolveFailure,
     jwks::{FetchErrorKind, FetchUnavailable, KeyError},
     jwt::{HeaderError, MalformedToken},
@@ -58,13 +59,17 @@ pub enum VerifyErrorKind {
     /// The token is not three segments of canonical base64url, or its header or payload is not a JSON object with
     /// unique members.
     Malformed,
+    /// The token is of a [kind](crate::TokenKind) that is not accepted, or it is opaque and no key is configured to ask
+    /// the Backend API with.
+    TokenKindNotAccepted,
     /// The header has `crit`, which lists extensions that a recipient must understand (RFC 7515, section 4.1.11). This
     /// crate understands none.
     CriticalHeader,
-    /// `typ` is not `JWT`.
+    /// `typ` is not that of a token of the kind: absent or `JWT`, and `at+jwt` or `application/at+jwt` for an OAuth
+    /// token alone.
     UnsupportedType,
-    /// `cat` does not mark a session token. A token made from a JWT template needs
-    /// [`allow_template_tokens`](crate::ClerkConfig::allow_template_tokens).
+    /// `cat` marks another kind of token that is accepted, or none that is known. A token made from a JWT template
+    /// needs [`allow_template_tokens`](crate::ClerkConfig::allow_template_tokens).
     UnsupportedCategory,
     /// `alg` is not RS256, RS384 or RS512.
     UnsupportedAlgorithm,
@@ -76,7 +81,7 @@ pub enum VerifyErrorKind {
     AlgorithmMismatch,
     /// No key with this `kid` verifies the signature.
     InvalidSignature,
-    /// `sub` is missing, empty, not a string, or the id of a machine (`mch_…`).
+    /// `sub` is missing, empty or not a string.
     InvalidSubject,
     /// `sid` is missing, empty or not a string.
     InvalidSessionId,
@@ -85,10 +90,18 @@ pub enum VerifyErrorKind {
     /// `azp` is missing, not a string, or not one of the
     /// [`authorized_parties`](crate::ClerkConfig::authorized_parties).
     InvalidAuthorizedParty,
-    /// `aud` is missing, of the wrong type, or names none of the [audiences](crate::ClerkConfig::audience).
+    /// `aud` is missing, of the wrong type, or names none of the audiences that are configured for the kind of token:
+    /// [`audience`](crate::ClerkConfig::audience), [`oauth_audience`](crate::ClerkConfig::oauth_audience) or
+    /// [`m2m_audience`](crate::ClerkConfig::m2m_audience).
     InvalidAudience,
-    /// `act` is not an object with a `sub` (RFC 8693, section 4.1).
+    /// `act` is not an object with a `sub` (RFC 8693, section 4.1), or in an OAuth token the `act` in it is none.
     InvalidActor,
+    /// The M2M token is not for this machine, see [`ClerkConfig::machine_id`](crate::ClerkConfig::machine_id).
+    MachineNotInScope,
+    /// The token has `cnf` (RFC 7800): it is bound to a key of its client, and is no bearer token.
+    KeyBound,
+    /// The Backend API does not know the opaque token as valid: it is unknown, revoked or expired.
+    Inactive,
     /// `exp` is missing or not a `NumericDate` (RFC 7519, section 2).
     InvalidExpiry,
     /// `exp` has passed by more than the clock skew. The token was valid before, and a client can get a new one.
@@ -101,15 +114,17 @@ pub enum VerifyErrorKind {
     InvalidIssuedAt,
     /// `iat` is in the future by more than the clock skew. The clock of this machine may be slow.
     IssuedInFuture,
-    /// The time from `iat` to `exp` is longer than
-    /// [`max_token_lifetime`](crate::ClerkConfig::max_token_lifetime), or `iat` is missing.
+    /// The time from `iat` to `exp` is longer than the limit for the kind of token, or `iat` is missing:
+    /// [`max_token_lifetime`](crate::ClerkConfig::max_token_lifetime),
+    /// [`max_oauth_token_lifetime`](crate::ClerkConfig::max_oauth_token_lifetime) or
+    /// [`max_m2m_token_lifetime`](crate::ClerkConfig::max_m2m_token_lifetime).
     LifetimeTooLong,
     /// `sts` is not a string.
     InvalidSessionStatus,
     /// The session is pending: the user has tasks left, such as to choose an organization (`sts`).
     PendingSession,
-    /// The key of the token could not be fetched, or its instance could not be looked up. This says nothing about the
-    /// token.
+    /// The key of the token could not be fetched, its instance could not be looked up, or the Backend API could not be
+    /// asked. This says nothing about the token.
     KeysUnavailable,
 }
 
@@ -117,12 +132,15 @@ pub enum VerifyErrorKind {
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum UnavailableReason {
+    /// The Backend API could not be asked about an opaque token, or did not answer.
+    BackendApi(FetchErrorKind),
     /// The last fetch of keys failed, and no key in use has the `kid` of the token.
     Fetch(FetchErrorKind),
     /// A fetch or a lookup is in progress. [`Verifier::try_verify`](crate::Verifier::try_verify) does not wait for it;
     /// [`Verifier::verify`](crate::Verifier::verify) does, for the bounded number of fetches that it may wait for.
     InProgress,
-    /// The caller is outside a Tokio runtime, on which keys are fetched and the resolver is called.
+    /// The caller is outside a Tokio runtime, on which keys are fetched, the resolver is called and the Backend API is
+    /// asked.
     NoRuntime,
     /// The application's resolver returned an error.
     ResolverFailed,
@@ -130,11 +148,14 @@ pub enum UnavailableReason {
     ResolverPanicked,
     /// The application's resolver took longer than 2 seconds, a wait for a place included, or its call was stopped.
     ResolverTimeout,
-    /// No call of the resolver is possible now: no place was free for 1.5 seconds, more unknown issuers arrived than the
-    /// [`ResolverLimits`](super::ResolverLimits) allow, or the request has waited for another call already.
+    /// No call of the resolver is possible now: no place was free for 1.5 seconds, more unknown issuers arrived than
+    /// the [`ResolverLimits`](super::ResolverLimits) allow, or the request has waited for another call already.
     TooManyLookups,
-    /// 16 384 requests are already waiting for the keys of this instance, or for the resolver; or all requests that wait
-    /// at this verifier take 64 MiB.
+    /// More opaque tokens arrived that were never seen valid than the
+    /// [`OpaqueTokenLimits`](crate::backend_api::OpaqueTokenLimits) allow to ask for.
+    TooManyOpaqueTokens,
+    /// 16 384 requests are already waiting for the keys of this instance, for the resolver, or for calls of the Backend
+    /// API about opaque tokens; or all requests that wait at this verifier take 64 MiB.
     TooManyWaiting,
 }
 
@@ -160,19 +181,20 @@ impl VerifyError {
         self.unavailable.map(|unavailable| unavailable.reason)
     }
 
-    /// Returns why the last fetch of keys failed, if keys are unavailable because of it.
+    /// Returns why the last fetch of keys, or the call of the Backend API, failed, if that is the reason.
     #[must_use]
     pub fn fetch_error_kind(&self) -> Option<FetchErrorKind> {
         match self.unavailable_reason() {
-            Some(UnavailableReason::Fetch(kind)) => Some(kind),
+            Some(UnavailableReason::BackendApi(kind) | UnavailableReason::Fetch(kind)) => Some(kind),
             _ => None,
         }
     }
 
     /// Returns how long to wait before the next attempt; `None` unless keys are unavailable.
     ///
-    /// After a failed fetch it is the time until the next fetch may start, which may be zero. For every other reason it
-    /// is one second.
+    /// After a failed fetch, or a failed call of the Backend API, it is the time until the next may start, which may be
+    /// zero. If there are too many opaque tokens, it is the time until a call is allowed. For every other reason it is
+    /// one second.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         self.unavailable.map(|unavailable| unavailable.retry_after)
@@ -189,6 +211,7 @@ impl From<HeaderError> for VerifyError {
     fn from(error: HeaderError) -> Self {
         Self::rejected(match error {
             HeaderError::Critical => VerifyErrorKind::CriticalHeader,
+            HeaderError::Kind => VerifyErrorKind::TokenKindNotAccepted,
             HeaderError::Type => VerifyErrorKind::UnsupportedType,
             HeaderError::Category => VerifyErrorKind::UnsupportedCategory,
             HeaderError::Algorithm => VerifyErrorKind::UnsupportedAlgorithm,
@@ -217,6 +240,28 @@ impl From<KeyError> for VerifyError {
                 };
             }
         })
+    }
+}
+
+impl From<OpaqueFailure> for VerifyError {
+    fn from(failure: OpaqueFailure) -> Self {
+        let (reason, retry_after) = match failure {
+            OpaqueFailure::Rejected(rejection) => {
+                return Self::rejected(match rejection {
+                    OpaqueRejection::Actor => VerifyErrorKind::InvalidActor,
+                    OpaqueRejection::Audience => VerifyErrorKind::InvalidAudience,
+                    OpaqueRejection::Confirmation => VerifyErrorKind::KeyBound,
+                    OpaqueRejection::Inactive => VerifyErrorKind::Inactive,
+                    OpaqueRejection::KindNotAsked => VerifyErrorKind::TokenKindNotAccepted,
+                    OpaqueRejection::MachineNotInScope => VerifyErrorKind::MachineNotInScope,
+                });
+            }
+            OpaqueFailure::Failed { kind, retry_after } => (UnavailableReason::BackendApi(kind), retry_after),
+            OpaqueFailure::NoRuntime => (UnavailableReason::NoRuntime, RETRY_AFTER),
+            OpaqueFailure::TooManyTokens { retry_after } => (UnavailableReason::TooManyOpaqueTokens, retry_after),
+            OpaqueFailure::TooManyWaiting => (UnavailableReason::TooManyWaiting, RETRY_AFTER),
+        };
+        Self::unavailable(reason, retry_after)
     }
 }
 
@@ -253,6 +298,7 @@ impl VerifyErrorKind {
         match self {
             Self::TooLong => "too_long",
             Self::Malformed => "malformed",
+            Self::TokenKindNotAccepted => "token_kind_not_accepted",
             Self::CriticalHeader => "critical_header",
             Self::UnsupportedType => "unsupported_type",
             Self::UnsupportedCategory => "unsupported_category",
@@ -267,6 +313,9 @@ impl VerifyErrorKind {
             Self::InvalidAuthorizedParty => "invalid_authorized_party",
             Self::InvalidAudience => "invalid_audience",
             Self::InvalidActor => "invalid_actor",
+            Self::MachineNotInScope => "machine_not_in_scope",
+            Self::KeyBound => "key_bound",
+            Self::Inactive => "inactive",
             Self::InvalidExpiry => "invalid_expiry",
             Self::Expired => "expired",
             Self::InvalidNotBefore => "invalid_not_before",
@@ -286,6 +335,7 @@ impl fmt::Display for VerifyErrorKind {
         formatter.write_str(match self {
             Self::TooLong => "token too long",
             Self::Malformed => "malformed token",
+            Self::TokenKindNotAccepted => "token kind not accepted",
             Self::CriticalHeader => "unsupported critical header parameter (crit)",
             Self::UnsupportedType => "unsupported token type (typ)",
             Self::UnsupportedCategory => "unsupported token category (cat)",
@@ -300,6 +350,9 @@ impl fmt::Display for VerifyErrorKind {
             Self::InvalidAuthorizedParty => "authorized party not accepted (azp)",
             Self::InvalidAudience => "audience not accepted (aud)",
             Self::InvalidActor => "invalid actor claim (act)",
+            Self::MachineNotInScope => "token is not for this machine (scopes)",
+            Self::KeyBound => "token is bound to a key (cnf)",
+            Self::Inactive => "token is unknown, revoked or expired",
             Self::InvalidExpiry => "exp is missing or not a NumericDate",
             Self::Expired => "token expired (exp)",
             Self::InvalidNotBefore => "nbf is not a NumericDate",
@@ -315,10 +368,12 @@ impl fmt::Display for VerifyErrorKind {
 }
 
 impl UnavailableReason {
-    /// Returns a stable name for metrics and logs, such as `timeout` or `no_runtime`.
+    /// Returns a stable name for metrics and logs, such as `timeout` or `no_runtime`. Those of
+    /// [`BackendApi`](Self::BackendApi) start with `backend_api_`.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
+            Self::BackendApi(kind) => kind.name_of_backend_api(),
             Self::Fetch(kind) => kind.as_str(),
             Self::InProgress => "in_progress",
             Self::NoRuntime => "no_runtime",
@@ -326,6 +381,7 @@ impl UnavailableReason {
             Self::ResolverPanicked => "resolver_panicked",
             Self::ResolverTimeout => "resolver_timeout",
             Self::TooManyLookups => "too_many_lookups",
+            Self::TooManyOpaqueTokens => "too_many_opaque_tokens",
             Self::TooManyWaiting => "too_many_waiting",
         }
     }
@@ -334,14 +390,18 @@ impl UnavailableReason {
 impl fmt::Display for UnavailableReason {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {
+            Self::BackendApi(kind) => kind.of_backend_api(),
             Self::Fetch(kind) => return kind.fmt(formatter),
             Self::InProgress => "a fetch is in progress",
-            Self::NoRuntime => "no Tokio runtime to fetch keys on; verify inside one, or configure a PEM key",
+            Self::NoRuntime => {
+                "no Tokio runtime; verify inside one, or configure a PEM key where only JWTs are accepted"
+            }
             Self::ResolverFailed => "the instance resolver failed",
             Self::ResolverPanicked => "the instance resolver panicked",
             Self::ResolverTimeout => "the instance resolver timed out",
             Self::TooManyLookups => "too many instance lookups in progress",
-            Self::TooManyWaiting => "too many requests waiting for keys",
+            Self::TooManyOpaqueTokens => "too many opaque tokens that were never seen valid",
+            Self::TooManyWaiting => "too many waiting requests",
         })
     }
 }

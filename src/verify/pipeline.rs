@@ -1,12 +1,14 @@
-//! A token on its way through the checks: `Segments` → `Compact` → `VerifiedPayload` → `CheckedClaims` → [`Claims`].
+//! A JWT on its way through the checks: `Segments` → `Compact` → `VerifiedPayload` → `CheckedClaims` → [`Claims`], and
+//! from `VerifiedPayload` to [`MachineClaims`] for OAuth and M2M tokens. Opaque tokens branch off at the start.
 //!
 //! Each type is made from the one before, which it consumes, so no check can be skipped by mistake.
 //!
 //! The pipeline is synchronous. If a token needs keys that have to be fetched, or an instance that has to be resolved,
-//! the pipeline stops and returns what to wait for. After the wait it starts again from the text of the token, which the
-//! caller has kept: a waiting request holds its token already, and a copy would double the memory of a flood. A request
-//! whose keys are present therefore needs no future and no allocation for one, and after a wait every decision is made
-//! with the keys and the time of that moment. Only [`Progress`] is carried over, which bounds how often a token waits.
+//! the pipeline stops and returns what to wait for. After the wait it starts again from the text of the token, which
+//! the caller has kept: a waiting request holds its token already, and a copy would double the memory of a flood. A
+//! request whose keys are present therefore needs no future and no allocation for one, and after a wait every decision
+//! is made with the keys and the time of that moment. Only [`Progress`] is carried over, which bounds how often a token
+//! waits.
 
 use std::{
     borrow::Cow,
@@ -18,28 +20,34 @@ use std::{
 };
 
 use super::{
-    UnavailableReason, VerifyError, VerifyErrorKind, cached_token::CachedToken, checks::check_claims,
-    error::RETRY_AFTER, verifier::Verifier, waiting::WaitingPermit,
+    UnavailableReason, VerifyError, VerifyErrorKind,
+    cached_token::CachedToken,
+    checks::{FailedCheck, check_claims},
+    error::RETRY_AFTER,
+    machine_checks::check_machine_claims,
+    verifier::Verifier,
+    waiting::WaitingPermit,
 };
 use crate::{
-    claims::Claims,
+    claims::{Claims, MachineClaims, VerifiedToken},
     instance::{InstanceCheck, ResolveFailure, ResolveWait, TrustedInstance},
     jwks::{CandidateKeys, KeyWait, LookupAttempts, SignedPayload},
-    jwt::{CheckedHeader, Segments},
+    jwt::{Category, CheckedHeader, Segments},
     single_flight::Lookup,
     telemetry,
+    token_kind::{TokenKind, TokenKinds},
 };
 
 /// The verification of a token, as far as it gets without waiting.
 pub(crate) enum Verification {
     Pending(PendingVerification),
-    Ready(Result<Claims, VerifyError>),
+    Ready(Result<VerifiedToken, VerifyError>),
 }
 
 /// A wait for keys, or for the instance that a resolver may know. After it the token is tried again with
 /// [`Verifier::resume`]; an error of the wait is final.
 pub(crate) struct PendingVerification {
-    future: Pin<Box<dyn Future<Output = Result<Progress, VerifyError>> + Send>>,
+    pub(super) future: Pin<Box<dyn Future<Output = Result<Progress, VerifyError>> + Send>>,
     /// Whether it waits for the resolver.
     pub(crate) is_lookup: bool,
     /// Whether the token is valid with what is in memory, and waits only because that is late.
@@ -48,7 +56,7 @@ pub(crate) struct PendingVerification {
 
 /// How far one attempt at a token came.
 enum Attempt {
-    Verified(Claims),
+    Verified(VerifiedToken),
     WaitForInstance(ResolveWait),
     /// The signature holds, but the resolver has not confirmed the instance for so long that it must be asked first.
     WaitForLateInstance(Arc<TrustedInstance>, ResolveWait),
@@ -65,9 +73,11 @@ pub(crate) struct Progress {
     has_asked_resolver: bool,
     /// Whether the instance was replaced while the token was verified. It is tried with one more.
     has_been_replaced: bool,
-    /// Whether it has waited for a call of the resolver that was stopped. It waits for one more.
-    has_lost_call: bool,
+    /// Whether it has waited for a call of the resolver or of the Backend API that was stopped. It waits for one more.
+    pub(super) has_lost_call: bool,
     attempts: LookupAttempts,
+    /// What the Backend API has said about it, if it is opaque and has waited for that.
+    pub(super) answer: Option<MachineClaims>,
 }
 
 /// # Verifying tokens
@@ -87,18 +97,24 @@ impl Verifier {
     /// [`VerifyError`] of the kind of the first check that failed. The kind
     /// [`KeysUnavailable`](VerifyErrorKind::KeysUnavailable) says nothing about the token: respond with 503, not 401.
     pub async fn verify(&self, token: &str) -> Result<Claims, VerifyError> {
-        let mut pending = match self.start(token.as_bytes()) {
+        self.verify_kinds(token, TokenKinds::SESSIONS).await.and_then(session)
+    }
+
+    /// Verifies a token of one of these kinds. It waits if keys have to be fetched or the Backend API has to be asked
+    /// first.
+    pub(crate) async fn verify_kinds(&self, token: &str, kinds: TokenKinds) -> Result<VerifiedToken, VerifyError> {
+        let mut pending = match self.start(token.as_bytes(), kinds) {
             Verification::Pending(pending) => pending,
             Verification::Ready(result) => return result,
         };
         let _permit = match self.reserve_waiting(token.len()) {
             Ok(permit) => permit,
-            Err(_) if pending.is_late => return self.attempt(token.as_bytes(), &mut Progress::late()).ready(),
+            Err(_) if pending.is_late => return self.attempt(token.as_bytes(), kinds, &mut Progress::late()).ready(),
             Err(error) => return Err(error),
         };
         loop {
             let mut progress = pending.await?;
-            match self.resume(token.as_bytes(), &mut progress) {
+            match self.resume(token.as_bytes(), kinds, &mut progress) {
                 Verification::Pending(next) => pending = next,
                 Verification::Ready(result) => return result,
             }
@@ -138,36 +154,47 @@ impl Verifier {
     /// [`KeysUnavailable`](VerifyErrorKind::KeysUnavailable) and the reason
     /// [`InProgress`](UnavailableReason::InProgress).
     pub fn try_verify(&self, token: &str) -> Result<Claims, VerifyError> {
-        self.start(token.as_bytes()).ready()
+        self.try_verify_kinds(token, TokenKinds::SESSIONS).and_then(session)
     }
 
-    /// Verifies a token as far as possible without waiting.
-    pub(crate) fn start(&self, token: &[u8]) -> Verification {
+    /// Verifies a token of one of these kinds without waiting.
+    pub(crate) fn try_verify_kinds(&self, token: &str, kinds: TokenKinds) -> Result<VerifiedToken, VerifyError> {
+        self.start(token.as_bytes(), kinds).ready()
+    }
+
+    /// Verifies a token as far as possible without waiting. One of another kind than `kinds` is rejected.
+    pub(crate) fn start(&self, token: &[u8], kinds: TokenKinds) -> Verification {
         if token.len() > self.inner.max_token_length {
             return Verification::Ready(Err(VerifyError::rejected(VerifyErrorKind::TooLong)));
         }
-        match self.cached(token) {
+        if let Some(kind) = TokenKind::of_opaque(token) {
+            return self.verify_opaque(kind, token, kinds, &mut Progress::default());
+        }
+        match self.cached(token, kinds) {
             Some(claims) => Verification::Ready(Ok(claims)),
-            None => self.attempt(token, &mut Progress::default()),
+            None => self.attempt(token, kinds, &mut Progress::default()),
         }
     }
 
     /// Verifies a token again after it has waited. `progress` must be of the same token.
     ///
     /// Requests that waited for the same keys often have the same token: one verification serves them all.
-    pub(crate) fn resume(&self, token: &[u8], progress: &mut Progress) -> Verification {
-        match self.cached(token) {
+    pub(crate) fn resume(&self, token: &[u8], kinds: TokenKinds, progress: &mut Progress) -> Verification {
+        if let Some(kind) = TokenKind::of_opaque(token) {
+            return self.verify_opaque(kind, token, kinds, progress);
+        }
+        match self.cached(token, kinds) {
             Some(claims) => Verification::Ready(Ok(claims)),
-            None => self.attempt(token, progress),
+            None => self.attempt(token, kinds, progress),
         }
     }
 
-    /// Verifies a token that is not cached, and not longer than [`max_token_length`](Self::max_token_length). If it has to
-    /// wait, the wait takes `progress` and returns it at its end.
+    /// Verifies a token that is not cached, and not longer than [`max_token_length`](Self::max_token_length). If it has
+    /// to wait, the wait takes `progress` and returns it at its end.
     ///
     /// Only a wait is boxed. It owns a clone of the verifier, so that it keeps the fetch alive.
-    pub(crate) fn attempt(&self, token: &[u8], progress: &mut Progress) -> Verification {
-        let attempt = match self.verify_uncached(token, progress) {
+    pub(crate) fn attempt(&self, token: &[u8], kinds: TokenKinds, progress: &mut Progress) -> Verification {
+        let attempt = match self.verify_uncached(token, kinds, progress) {
             Err(error) => return Verification::Ready(Err(error)),
             Ok(Attempt::Verified(claims)) => return Verification::Ready(Ok(claims)),
             Ok(attempt) => attempt,
@@ -204,7 +231,7 @@ impl Verifier {
     /// claims cannot change: a hit has exactly the text that was verified, and the settings of an instance are fixed.
     ///
     /// The time comes first, because the other two may start a refresh: an expired token is no reason for one.
-    pub(crate) fn cached(&self, token: &[u8]) -> Option<Claims> {
+    pub(crate) fn cached(&self, token: &[u8], kinds: TokenKinds) -> Option<VerifiedToken> {
         let cache = self.inner.token_cache.as_ref()?;
         let mut expired_at = None;
         let claims = cache.get(token, |cached| {
@@ -212,6 +239,7 @@ impl Verifier {
             let claims = cached.claims();
             expired_at = claims.has_expired_at(now).then_some(now);
             claims.is_valid_at(now)
+                && kinds.contains(claims.kind())
                 && self.inner.instances.is_current(cached.instance(), claims.issuer())
                 && cached.is_key_current(now)
         });
@@ -228,7 +256,15 @@ impl Verifier {
     /// the payload may be many kilobytes long. With one instance, the header also finds the key: an unknown `kid` for
     /// which no fetch is allowed is rejected before the payload is decoded. With several, the payload has to be decoded
     /// first, because its `iss` selects the instance.
-    fn verify_uncached(&self, token: &[u8], progress: &mut Progress) -> Result<Attempt, VerifyError> {
+    ///
+    /// The kind is checked before a key is fetched: with the header if `typ` or `cat` names it, and else with the
+    /// unverified `sub`. With one instance, a `kid` that its keys lack is rejected before that `sub` is read.
+    fn verify_uncached(
+        &self,
+        token: &[u8],
+        kinds: TokenKinds,
+        progress: &mut Progress,
+    ) -> Result<Attempt, VerifyError> {
         let inner = &*self.inner;
         let mut for_header = [0; USUAL_HEADER];
         let segments = Segments::parse(token, &mut for_header)?;
@@ -237,7 +273,8 @@ impl Verifier {
         // then.
         let only = inner.instances.only();
         let allow_template_tokens = only.is_none_or(|only| only.config.allow_template_tokens);
-        let header = CheckedHeader::check(&header, allow_template_tokens)?;
+        let kinds = only.map_or(kinds, |only| kinds.and(only.config.accepted));
+        let header = CheckedHeader::check(&header, kinds, allow_template_tokens)?;
         let only = match only {
             Some(only) => Some((only, self.candidates(only, &header)?)),
             None => None,
@@ -245,23 +282,38 @@ impl Verifier {
         let (mut for_payload, mut for_signature) = ([0; USUAL_PAYLOAD], [0; USUAL_SIGNATURE]);
         let decoded = segments.decode(&mut for_payload, &mut for_signature)?;
         let compact = decoded.parse()?;
+        let kind = compact.claimed_kind(&header);
+        if !kinds.contains(kind) {
+            return Err(VerifyError::rejected(VerifyErrorKind::TokenKindNotAccepted));
+        }
+        header.check_kind(kind)?;
+        let is_template = header.category == Category::Template;
         let found;
         let (instance, candidates) = match only {
             Some(only) => only,
             None => {
                 found = match &progress.instance {
                     Some(instance) => Arc::clone(instance),
-                    None => match inner.instances.find(compact.claimed_issuer().as_deref()) {
-                        Lookup::Failed(failure) => return Err(failure.into()),
-                        Lookup::Found(instance) => instance,
-                        Lookup::Wait(wait) => return Ok(Attempt::WaitForInstance(wait)),
-                    },
+                    None => {
+                        let issuer = compact.claimed_issuer();
+                        if !inner.instances.may_accept(kind, issuer.as_deref()) {
+                            return Err(VerifyError::rejected(VerifyErrorKind::TokenKindNotAccepted));
+                        }
+                        match inner.instances.find(issuer.as_deref()) {
+                            Lookup::Failed(failure) => return Err(failure.into()),
+                            Lookup::Found(instance) => instance,
+                            Lookup::Wait(wait) => return Ok(Attempt::WaitForInstance(wait)),
+                        }
+                    }
                 };
                 // Until here the most permissive rules applied; the instance may have stricter ones.
                 if token.len() > found.config.max_token_length {
                     return Err(VerifyError::rejected(VerifyErrorKind::TooLong));
                 }
-                if header.is_template && !found.config.allow_template_tokens {
+                if !found.config.accepted.contains(kind) {
+                    return Err(VerifyError::rejected(VerifyErrorKind::TokenKindNotAccepted));
+                }
+                if is_template && !found.config.allow_template_tokens {
                     return Err(VerifyError::rejected(VerifyErrorKind::UnsupportedCategory));
                 }
                 (&found, self.candidates(&found, &header)?)
@@ -282,10 +334,17 @@ impl Verifier {
             };
         instance.note_verified();
         let now = inner.clock.now();
-        let checked = check_claims(payload, &instance.config, now).map_err(|failed| {
-            inner.diagnostics.check_failed(&failed, instance, &*inner.clock);
+        let failed = |failed: FailedCheck| {
+            inner.diagnostics.check_failed(&failed, kind, instance, &*inner.clock);
             VerifyError::rejected(failed.kind)
-        })?;
+        };
+        let checked = if kind == TokenKind::Session {
+            let checked = check_claims(payload, &instance.config, now).map_err(failed)?;
+            VerifiedToken::Session(Claims::new(&checked, is_template, &instance.info))
+        } else {
+            let checked = check_machine_claims(&payload, kind, &instance.config, &instance.info, now);
+            VerifiedToken::Machine(checked.map_err(failed)?)
+        };
         match inner.instances.check(instance, checked.issuer()) {
             InstanceCheck::Current => {}
             InstanceCheck::Late(_) if progress.has_asked_resolver => {}
@@ -302,20 +361,21 @@ impl Verifier {
                     Lookup::Found(current) => progress.resolved(current),
                     Lookup::Wait(wait) => return Ok(Attempt::WaitForInstance(wait)),
                 }
-                return self.verify_uncached(token, progress);
+                return self.verify_uncached(token, kinds, progress);
             }
         }
-        let claims = Claims::new(&checked, header.is_template, &instance.info);
-        if claims.are_permissions_ambiguous() {
+        if let VerifiedToken::Session(claims) = &checked
+            && claims.are_permissions_ambiguous()
+        {
             telemetry::ambiguous_permissions();
         }
         // A token that is valid only within the clock skew would never be a hit.
-        if let Some(cache) = inner.token_cache.as_ref().filter(|_| claims.is_valid_at(now))
-            && let Some(cached) = CachedToken::new(&segments, claims.clone(), Arc::clone(instance), signed_by)
+        if let Some(cache) = inner.token_cache.as_ref().filter(|_| checked.is_valid_at(now))
+            && let Some(cached) = CachedToken::new(&segments, checked.clone(), Arc::clone(instance), signed_by)
         {
             cache.insert(cached, now);
         }
-        Ok(Attempt::Verified(claims))
+        Ok(Attempt::Verified(checked))
     }
 
     /// The keys of an instance that may have signed a token with this header.
@@ -331,9 +391,14 @@ impl Verifier {
     }
 }
 
+/// The claims of a session token. The kinds were checked, so that there is no other.
+pub(crate) fn session(token: VerifiedToken) -> Result<Claims, VerifyError> {
+    token.into_session().ok_or_else(|| VerifyError::rejected(VerifyErrorKind::TokenKindNotAccepted))
+}
+
 impl Verification {
     /// The result, or the error of a token that would have to wait.
-    fn ready(self) -> Result<Claims, VerifyError> {
+    fn ready(self) -> Result<VerifiedToken, VerifyError> {
         match self {
             Self::Pending(_) => Err(VerifyError::unavailable(UnavailableReason::InProgress, RETRY_AFTER)),
             Self::Ready(result) => result,
@@ -354,7 +419,7 @@ impl Progress {
 
     /// The progress of another token of the same request, with the same issuer.
     pub(crate) fn for_another_token(&self) -> Self {
-        Self { instance: self.instance.clone(), attempts: self.attempts.for_another_token(), ..*self }
+        Self { instance: self.instance.clone(), attempts: self.attempts.for_another_token(), answer: None, ..*self }
     }
 
     /// Notes that the resolver has named the instance.

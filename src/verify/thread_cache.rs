@@ -13,7 +13,7 @@ use std::{cell::Cell, sync::Arc, time::SystemTime};
 use thread_local::ThreadLocal;
 
 use super::cached_token::{CachedToken, TokenSuffix};
-use crate::claims::Claims;
+use crate::claims::VerifiedToken;
 
 /// The caches of all threads of one verifier, which are dropped with it. That of a thread which ends stays until then,
 /// and another thread takes it over.
@@ -40,7 +40,7 @@ struct Slot {
 /// A token, and its claims with a reference count that only this thread writes for its hits.
 struct Held {
     token: Arc<CachedToken>,
-    claims: Claims,
+    claims: VerifiedToken,
 }
 
 impl ThreadCaches {
@@ -56,7 +56,7 @@ impl ThreadCaches {
         suffix: &TokenSuffix,
         token: &[u8],
         is_valid: impl FnOnce(&CachedToken) -> bool,
-    ) -> Option<Claims> {
+    ) -> Option<VerifiedToken> {
         let slot = self.slot(suffix)?;
         // Taken out meanwhile: the checks may run code of the application, which may verify another token.
         let held = slot.held.take()?;
@@ -79,8 +79,8 @@ impl ThreadCaches {
         }
     }
 
-    /// Notes that a token was inserted into the shared cache. It gets its slot if that is free, or if the token there has
-    /// expired.
+    /// Notes that a token was inserted into the shared cache. It gets its slot if that is free, or if the token there
+    /// has expired.
     pub(super) fn on_insert(&self, token: &Arc<CachedToken>, now: SystemTime) {
         let Some(slot) = self.slot(token.suffix()) else { return };
         slot.last_seen.set(Some(*token.suffix()));

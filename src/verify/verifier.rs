@@ -2,12 +2,14 @@ use std::{fmt, future::Future, mem, sync::Arc};
 
 use super::{Clock, TokenCacheStatus, VerifyError, cache::TokenCache, diagnostics::Diagnostics, waiting::WaitingBytes};
 use crate::{
+    backend_api::{OpaqueTokens, OpaqueTokensStatus},
     claims::{Claims, CustomClaimsError},
     config::{ClerkConfig, IssuerUrl},
     instance::{InstanceRegistry, ResolveFailure},
     jwks::{KeysStatus, MAX_FETCHES_WITHOUT_KEYS},
     places::run_all,
     single_flight::Lookup,
+    token_kind::TokenKinds,
 };
 
 /// Verifies tokens of one Clerk instance, or of several.
@@ -39,7 +41,11 @@ pub(super) struct Inner {
     pub(super) instances: InstanceRegistry,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) max_token_length: usize,
+    /// The kinds of tokens that any instance may accept.
+    pub(super) kinds: TokenKinds,
     pub(super) token_cache: Option<TokenCache>,
+    /// `None` if no instance accepts opaque tokens.
+    pub(super) opaque_tokens: Option<OpaqueTokens>,
     pub(super) diagnostics: Diagnostics,
     pub(super) waiting: WaitingBytes,
 }
@@ -198,7 +204,8 @@ impl Verifier {
         first_error(resolved.max_concurrent_calls().min(MAX_RESOLVING_AHEAD), work).await
     }
 
-    /// Forgets what the resolver has said about this issuer. The next token with it makes the resolver look it up again.
+    /// Forgets what the resolver has said about this issuer. The next token with it makes the resolver look it up
+    /// again.
     ///
     /// Call it when a tenant changes. A tenant that was removed is rejected from the next request on, also with tokens
     /// in the token cache. One that was added gets in at the next request, even if somebody has tried its issuer in the
@@ -303,8 +310,54 @@ impl Verifier {
         self.inner.token_cache.as_ref().map(TokenCache::status).unwrap_or_default()
     }
 
+    /// Returns what the Backend API was asked about opaque tokens; all zero if none are accepted.
+    ///
+    /// ```
+    /// # #[cfg(feature = "testing")]
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+    /// use bytes::Bytes;
+    /// use http::{Request, Response};
+    /// use tower_clerk::{ClerkConfig, TokenKind, Verifier, jwks::{FetchError, FetchErrorKind}, verify::Instance};
+    ///
+    /// # use tower_clerk::testing::TestIssuer;
+    /// # let issuer = TestIssuer::new();
+    /// let down = |_: Request<Bytes>| async { Err::<Response<Bytes>, _>(FetchError::new("out of order")) };
+    /// let config = ClerkConfig::from_jwks(issuer.jwks())?.accept([TokenKind::ApiKey])?;
+    /// let verifier = Verifier::builder(Instance::new(config).backend_api(down)).build()?;
+    ///
+    /// // The second request comes in the back-off, which is a second long.
+    /// for _ in 0..2 {
+    ///     let error = verifier.verify_principal("ak_a").await.unwrap_err();
+    ///     assert_eq!(error.fetch_error_kind(), Some(FetchErrorKind::Transport));
+    /// }
+    /// let status = verifier.opaque_tokens_status();
+    /// assert_eq!((status.calls, status.last_error), (1, Some(FetchErrorKind::Transport)));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn opaque_tokens_status(&self) -> OpaqueTokensStatus {
+        self.inner.opaque_tokens.as_ref().map(OpaqueTokens::status).unwrap_or_default()
+    }
+
+    /// Forgets what the Backend API has said about opaque tokens, and stops the calls in progress. The next request
+    /// with each of them asks again. Tokens that were seen valid stay outside of the budget for others.
+    ///
+    /// Call it when you know that a key was revoked, for example from a webhook.
+    pub fn forget_opaque_tokens(&self) {
+        if let Some(tokens) = &self.inner.opaque_tokens {
+            tokens.forget();
+        }
+    }
+
     pub(crate) fn configs(&self) -> impl Iterator<Item = &ClerkConfig> {
         self.inner.instances.configs()
+    }
+
+    /// The kinds of tokens that any configured instance accepts, and those that instances of the resolver may accept.
+    pub(crate) fn kinds(&self) -> TokenKinds {
+        self.inner.kinds
     }
 
     /// In bytes: the longest token that any instance accepts.

@@ -15,10 +15,10 @@ use self::{mismatch::Mismatch, reader::Reader};
 
 /// Error of [`Claims::custom`](super::Claims::custom): the payload does not deserialize into the type.
 ///
-/// Its [`source`](Error::source) says where and why, such as `profile.age: expected u32` or `profile.age: missing field`.
-/// It never holds a value of the payload, or a name that only the payload has. A key of a map is therefore shown as `*`,
-/// and so is a field beside `#[serde(flatten)]`, whose names serde does not tell. The path ends at an enum, and at a
-/// type with a flattened part if the mistake is in that part.
+/// Its [`source`](Error::source) says where and why, such as `profile.age: expected u32` or `profile.age: missing
+/// field`. It never holds a value of the payload, or a name that only the payload has. A key of a map is therefore
+/// shown as `*`, and so is a field beside `#[serde(flatten)]`, whose names serde does not tell. The path ends at an
+/// enum, and at a type with a flattened part if the mistake is in that part.
 ///
 /// If a number with a fraction is rejected although the type expects one, look for the feature `arbitrary_precision` of
 /// `serde_json` in the dependencies: with it, serde cannot read such numbers in flattened parts and in untagged enums.
@@ -53,7 +53,7 @@ pub struct CustomClaimsError {
 
 impl CustomClaimsError {
     /// Finds out why `payload` does not deserialize into `T`.
-    pub(super) fn of<T: DeserializeOwned>(payload: &str) -> Self {
+    pub(crate) fn of<T: DeserializeOwned>(payload: &str) -> Self {
         // A type that fits at the second reading has no fixed behaviour, and nothing can be said about it.
         let mismatch = T::deserialize(Reader::new(payload)).err().unwrap_or_default().expecting_type::<T>();
         Self { mismatch: Box::new(mismatch) }

@@ -12,8 +12,8 @@ use super::mismatch::{Mismatch, Step, shown};
 
 /// The text of one JSON value.
 ///
-/// Scalars are read by `serde_json` itself, so that this fails where `serde_json` failed before. Only arrays and objects
-/// are walked here.
+/// Scalars are read by `serde_json` itself, so that this fails where `serde_json` failed before. Only arrays and
+/// objects are walked here.
 #[derive(Clone, Copy)]
 pub(super) struct Reader<'de>(&'de str);
 

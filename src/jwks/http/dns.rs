@@ -26,8 +26,8 @@ use crate::{
 /// Tokio has a limited number of threads for such work, which the application needs too. Without a limit of its own,
 /// a verifier with many instances would occupy all of them.
 ///
-/// Nor may a few names whose servers are silent occupy all that the limit leaves. A name has one lookup at a time, which
-/// all fetches share, and names whose last lookup was slow get only a part of the permits.
+/// Nor may a few names whose servers are silent occupy all that the limit leaves. A name has one lookup at a time,
+/// which all fetches share, and names whose last lookup was slow get only a part of the permits.
 #[derive(Clone)]
 pub(super) struct NameLookups {
     lookup: Arc<LookupFn>,
