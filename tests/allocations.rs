@@ -15,7 +15,9 @@ use http::{
 };
 use http_body_util::Empty;
 use tower::{Service, ServiceExt, service_fn};
-use tower_clerk::{ClerkAuthLayer, TokenSource, Verifier, jwks::FetchError, testing::TestIssuer, verify::Instance};
+use tower_clerk::{
+    ClerkAuthLayer, TokenKind, TokenSource, Verifier, jwks::FetchError, testing::TestIssuer, verify::Instance,
+};
 use tower_layer::Layer;
 
 use self::tokens::{Tokens, at_hand, fetched, many, ready, without_budget};
@@ -157,6 +159,33 @@ fn verifying_a_cached_token_allocates_nothing() {
             assert_eq!(most(|| drop(verifier.try_verify(token).expect("a good token"))), 0);
         }
     }
+}
+
+#[test]
+fn verifying_a_cached_token_of_another_kind_allocates_nothing() {
+    let issuer = &kit().issuer;
+    let config = issuer.config().accept([TokenKind::Session, TokenKind::OAuth, TokenKind::M2m]).expect("kinds");
+    let verifier = Verifier::new(config).expect("a verifier");
+    for token in [issuer.oauth_token("user_ada").scopes(["read", "write"]), issuer.m2m_token("mch_a").claim("a", 1)] {
+        let token = token.sign();
+        assert_eq!(most(|| drop(verifier.try_verify_principal(&token).expect("a good token"))), 0);
+    }
+    assert_eq!(verifier.token_cache_status().entries, 2);
+}
+
+#[test]
+fn verifying_a_known_opaque_token_allocates_nothing() {
+    let answer = |_: Request<Bytes>| async {
+        let key = r#"{"object":"api_key","id":"ak_1","subject":"user_ada","name":"ci","scopes":["things:read"],
+            "claims":null,"revoked":false,"expired":false,"expiration":null}"#;
+        Ok::<_, FetchError>(Response::new(Bytes::from(key)))
+    };
+    let config = kit().issuer.config().accept([TokenKind::ApiKey]).expect("a configuration");
+    let verifier = Verifier::builder(Instance::new(config).backend_api(answer)).build().expect("a verifier");
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    runtime.block_on(verifier.verify_principal("ak_good")).expect("a good key");
+    assert_eq!(most(|| drop(verifier.try_verify_principal("ak_good").expect("a good key"))), 0);
+    assert_eq!(verifier.opaque_tokens_status().calls, 1);
 }
 
 #[test]

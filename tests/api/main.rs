@@ -5,10 +5,14 @@
 mod support;
 
 mod authorize;
+mod backend_api;
 mod custom_claims;
 mod http;
 mod instances;
+mod kinds;
+mod kit;
 mod lifecycle;
+mod opaque_tokens;
 mod stack;
 mod telemetry;
 mod token_cache;

@@ -1,9 +1,10 @@
 //! Attacks and faults: forged tokens, generated input, a second implementation as oracle, and a key server that
-//! misbehaves.
+//! misbehaves, as does the Backend API.
 
 #[path = "../support/mod.rs"]
 mod support;
 
+mod backend_api;
 mod differential;
 mod faults;
 mod forgeries;

@@ -41,6 +41,8 @@ pub(crate) enum Step {
 pub(crate) struct Seen {
     /// The number of connections that either side has closed after a request.
     pub(crate) closed: usize,
+    /// The request bodies, in order of arrival.
+    pub(crate) bodies: Vec<String>,
     /// The request heads, in order of arrival.
     pub(crate) heads: Vec<String>,
     /// The client addresses of all connections, with or without a request.
@@ -57,7 +59,8 @@ pub(crate) struct Server {
     spare: Vec<TcpSocket>,
 }
 
-type Scripts = dyn Fn(&str) -> Script + Send + Sync;
+/// By the head of the request, and how many its connection has had before it.
+type Scripts = dyn Fn(&str, usize) -> Script + Send + Sync;
 
 struct State {
     scripts: Mutex<Arc<Scripts>>,
@@ -86,7 +89,7 @@ impl Server {
             spare.push(socket);
         }
         let seen = watch::Sender::new(Seen::default());
-        let state = State { scripts: Mutex::new(Arc::new(|_| vec![Step::Hang])), gate: Semaphore::new(0), seen };
+        let state = State { scripts: Mutex::new(Arc::new(|_, _| vec![Step::Hang])), gate: Semaphore::new(0), seen };
         Self { accepting: None, address, state: Arc::new(state), spare }
     }
 
@@ -122,6 +125,11 @@ impl Server {
 
     /// Chooses the script by the head of the request.
     pub(crate) fn respond_with(&self, script: impl Fn(&str) -> Script + Send + Sync + 'static) {
+        self.respond_by_turn(move |head, _| script(head));
+    }
+
+    /// Chooses the script by the head of the request, and by how many requests its connection has had before it.
+    pub(crate) fn respond_by_turn(&self, script: impl Fn(&str, usize) -> Script + Send + Sync + 'static) {
         *self.state.scripts.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(script);
     }
 
@@ -172,20 +180,23 @@ async fn accept(listener: TcpListener, state: Arc<State>) {
         state.seen.send_modify(|seen| seen.peers.push(peer));
         let state = Arc::clone(&state);
         connections.spawn(async move {
-            let Ok(Some(head)) = read_head(&mut stream).await else { return };
+            let Ok(Some(request)) = read_request(&mut stream).await else { return };
             // If an error ends the connection, the client notices it too.
-            let _ = state.serve(stream, head).await;
+            let _ = state.serve(stream, request).await;
             state.seen.send_modify(|seen| seen.closed += 1);
         });
     }
 }
 
 impl State {
-    async fn serve(&self, mut stream: TcpStream, mut head: String) -> io::Result<()> {
-        loop {
-            self.seen.send_modify(|seen| seen.heads.push(head.clone()));
+    async fn serve(&self, mut stream: TcpStream, (mut head, mut body): (String, String)) -> io::Result<()> {
+        for turn in 0.. {
+            self.seen.send_modify(|seen| {
+                seen.bodies.push(body);
+                seen.heads.push(head.clone());
+            });
             let scripts = Arc::clone(&self.scripts.lock().unwrap_or_else(PoisonError::into_inner));
-            for step in scripts(&head) {
+            for step in scripts(&head, turn) {
                 match step {
                     Step::Close => return stream.shutdown().await,
                     Step::Drip(bytes, pause) => loop {
@@ -205,11 +216,12 @@ impl State {
                     Step::Write(bytes) => self.write(&mut stream, &bytes).await?,
                 }
             }
-            match read_head(&mut stream).await? {
-                Some(next) => head = next,
-                None => return Ok(()),
+            match read_request(&mut stream).await? {
+                Some(next) => (head, body) = next,
+                None => break,
             }
         }
+        Ok(())
     }
 
     async fn write(&self, stream: &mut TcpStream, mut bytes: &[u8]) -> io::Result<()> {
@@ -220,6 +232,18 @@ impl State {
         }
         Ok(())
     }
+}
+
+/// The head and the body of the next request; `None` if the connection ends.
+async fn read_request(stream: &mut TcpStream) -> io::Result<Option<(String, String)>> {
+    let Some(head) = read_head(stream).await? else { return Ok(None) };
+    let length = head.to_ascii_lowercase().split("\r\n").find_map(|line| {
+        let length = line.strip_prefix("content-length:")?;
+        length.trim().parse().ok()
+    });
+    let mut body = vec![0; length.unwrap_or(0)];
+    stream.read_exact(&mut body).await?;
+    String::from_utf8(body).map(|body| Some((head, body))).map_err(io::Error::other)
 }
 
 /// The head of the next request, or the first byte of a TLS handshake; `None` if the connection ends.

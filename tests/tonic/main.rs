@@ -16,6 +16,7 @@ mod expiry;
 mod handlers;
 mod harness;
 mod header_limit;
+mod kinds;
 mod one_port;
 mod proto;
 mod requirements;

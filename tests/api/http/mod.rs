@@ -7,6 +7,7 @@ mod gateway;
 mod modes;
 mod proxy;
 mod rejections;
+mod resource;
 mod several_cookies;
 mod sources;
 mod waiting_cookies;

@@ -56,9 +56,10 @@ async fn tokens_that_no_instance_accepts_are_not_resolved() {
     for (token, kind) in [
         ("a.b.c".to_owned(), VerifyErrorKind::Malformed),
         (a.token("u").header("alg", "none").sign(), VerifyErrorKind::UnsupportedAlgorithm),
-        (a.token("u").header("typ", "at+jwt").sign(), VerifyErrorKind::UnsupportedType),
+        (a.token("u").header("typ", "at+jwt").sign(), VerifyErrorKind::TokenKindNotAccepted),
+        (a.token("mch_a").sign(), VerifyErrorKind::TokenKindNotAccepted),
         (a.token("u").header("crit", ["exp"]).sign(), VerifyErrorKind::CriticalHeader),
-        (a.token("u").header("cat", "cl_B7d4PD333AAA").sign(), VerifyErrorKind::UnsupportedCategory),
+        (a.token("u").header("cat", "cl_B7d4PD333AAA").sign(), VerifyErrorKind::TokenKindNotAccepted),
         (a.token("u").without_claim("iss").sign(), VerifyErrorKind::InvalidIssuer),
         (a.token("u").claim("iss", "http://clerk.a.example").sign(), VerifyErrorKind::InvalidIssuer),
         (a.token("u").claim("iss", "https://127.0.0.1").sign(), VerifyErrorKind::InvalidIssuer),

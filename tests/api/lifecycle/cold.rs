@@ -61,7 +61,7 @@ async fn tokens_that_can_be_rejected_without_keys_start_no_fetch() {
         (with_header(r#"{"alg":"HS256","kid":"ins_0"}"#), VerifyErrorKind::UnsupportedAlgorithm),
         (with_header(r#"{"alg":"RS256"}"#), VerifyErrorKind::InvalidKeyId),
         (with_header(r#"{"alg":"RS256","kid":""}"#), VerifyErrorKind::InvalidKeyId),
-        (with_header(r#"{"alg":"RS256","kid":"ins_0","typ":"at+jwt"}"#), VerifyErrorKind::UnsupportedType),
+        (with_header(r#"{"alg":"RS256","kid":"ins_0","typ":"at+jwt"}"#), VerifyErrorKind::TokenKindNotAccepted),
         (with_header(r#"{"alg":"RS256","kid":"ins_0","crit":[]}"#), VerifyErrorKind::CriticalHeader),
     ] {
         assert_eq!(harness.verify(&token).await, Err(kind), "{token:.60}");

@@ -13,8 +13,10 @@ use http_body_util::Full;
 use tokio::task::LocalSet;
 use tower::{Service, ServiceExt, service_fn};
 use tower_clerk::{
-    ClerkAuth, ClerkAuthLayer, ClerkAuthService,
-    authenticate::{ResponseBody, ResponseFuture},
+    ApiKey, ClerkAuth, ClerkAuthLayer, ClerkAuthService, M2mToken, OAuthToken, Principal, ProtectedResource,
+    authenticate::{ResourceMetadataService, ResponseBody, ResponseFuture},
+    backend_api::OpaqueTokenLimits,
+    testing::TestBackendApi,
 };
 use tower_layer::Layer;
 
@@ -35,6 +37,18 @@ fn layer_and_service_are_cloned_and_shared_across_threads() {
     is_shared::<ClerkAuth>();
     is_shared::<ClerkAuthService<Plain>>();
     is_sent::<ClerkAuthService<NotSync>>();
+}
+
+#[test]
+fn callers_resources_and_limits_are_cloned_and_shared_across_threads() {
+    is_shared::<OAuthToken>();
+    is_shared::<M2mToken>();
+    is_shared::<ApiKey>();
+    is_shared::<Principal>();
+    is_shared::<ProtectedResource>();
+    is_shared::<ResourceMetadataService>();
+    is_shared::<OpaqueTokenLimits>();
+    is_shared::<TestBackendApi>();
 }
 
 #[test]

@@ -5,7 +5,7 @@ mod bodies;
 mod custom_client;
 mod deadlines;
 mod environment;
-mod instance;
+pub(crate) mod instance;
 mod no_fetch;
 mod outages;
 mod redirects;

@@ -71,8 +71,14 @@ fn rejected_without_keys(url: &str) -> Vec<(String, VerifyErrorKind)> {
         (signed(json!({ "alg": "RS256", "jku": jwks, "x5u": jwks })), VerifyErrorKind::InvalidKeyId),
         (signed(json!({ "alg": "none", "kid": kid, "jku": jwks })), VerifyErrorKind::UnsupportedAlgorithm),
         (signed(json!({ "alg": "RS256", "kid": kid, "crit": ["jku"], "jku": jwks })), VerifyErrorKind::CriticalHeader),
-        (signed(json!({ "alg": "RS256", "kid": kid, "typ": "at+jwt" })), VerifyErrorKind::UnsupportedType),
-        (signed(json!({ "alg": "RS256", "kid": kid, "cat": "cl_B7d4PD333AAA" })), VerifyErrorKind::UnsupportedCategory),
+        (signed(json!({ "alg": "RS256", "kid": kid, "typ": "at+jwt" })), VerifyErrorKind::TokenKindNotAccepted),
+        (
+            signed(json!({ "alg": "RS256", "kid": kid, "cat": "cl_B7d4PD333AAA" })),
+            VerifyErrorKind::TokenKindNotAccepted,
+        ),
+        (issuer().m2m_token("mch_a").sign(), VerifyErrorKind::TokenKindNotAccepted),
+        (issuer().oauth_token("user_ada").sign(), VerifyErrorKind::TokenKindNotAccepted),
+        (token().claim("sub", "mch_a").header("cat", "cl_I7d4PD111III").sign(), VerifyErrorKind::TokenKindNotAccepted),
         (token().claim("long", "a".repeat(16 * 1024)).sign(), VerifyErrorKind::TooLong),
     ]
 }

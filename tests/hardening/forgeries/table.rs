@@ -125,6 +125,7 @@ impl Row {
                 VerifyErrorKind::CriticalHeader
                     | VerifyErrorKind::InvalidKeyId
                     | VerifyErrorKind::Malformed
+                    | VerifyErrorKind::TokenKindNotAccepted
                     | VerifyErrorKind::TooLong
                     | VerifyErrorKind::UnsupportedAlgorithm
                     | VerifyErrorKind::UnsupportedCategory

@@ -6,7 +6,8 @@ use aws_lc_rs::{
 };
 use serde_json::{Value, json};
 use tower_clerk::verify::VerifyErrorKind::{
-    CriticalHeader, InvalidSessionId, InvalidSignature, InvalidSubject, Malformed, UnsupportedCategory, UnsupportedType,
+    CriticalHeader, InvalidSessionId, InvalidSignature, InvalidSubject, Malformed, TokenKindNotAccepted,
+    UnsupportedCategory, UnsupportedType,
 };
 
 use super::{
@@ -133,8 +134,9 @@ fn encrypted(payload: &str) -> String {
 fn of_other_kinds() -> Vec<Row> {
     let mut attacks = Vec::new();
     for typ in [
-        json!("at+jwt"),
-        json!("application/at+jwt"),
+        json!("AT+JWT"),
+        json!("at+jwt "),
+        json!("application/AT+jwt"),
         json!("logout+jwt"),
         json!("secevent+jwt"),
         json!("dpop+jwt"),
@@ -151,9 +153,12 @@ fn of_other_kinds() -> Vec<Row> {
         let token = trusted().sign(&with(header(), "typ", &typ), &payload());
         attacks.push((format!("typ: {typ}"), token, UnsupportedType));
     }
+    for typ in ["at+jwt", "application/at+jwt"] {
+        let token = trusted().sign(&with(header(), "typ", typ), &payload());
+        attacks.push((format!("typ: {typ}"), token, TokenKindNotAccepted));
+    }
     for cat in [
         json!("cl_B7d4PD222AAA"),
-        json!("cl_B7d4PD333AAA"),
         json!("cl_b7d4pd111aaa"),
         json!("cl_B7d4PD111AAA "),
         json!(""),
@@ -164,20 +169,23 @@ fn of_other_kinds() -> Vec<Row> {
         attacks.push((format!("cat: {cat}"), token, UnsupportedCategory));
     }
     let machine = with(payload(), "sub", "mch_2xhFjEI5X2qWRvtV13BzSj8H6Dk");
+    let escaped = machine.to_string().replace("mch_", r"\u006dch_");
     let handshake = json!({ "handshake": ["__session=x; Path=/"] });
     let of_machine = with(header(), "cat", "cl_B7d4PD333AAA");
     let of_session = with(header(), "cat", "cl_B7d4PD111AAA");
     attacks.extend([
-        ("a machine's".to_owned(), trusted().sign(&of_machine, &machine), UnsupportedCategory),
-        ("a machine's without cat".to_owned(), trusted().sign(&header(), &machine), InvalidSubject),
-        ("a machine's as a session's".to_owned(), trusted().sign(&of_session, &machine), InvalidSubject),
+        ("a session's as a machine's".to_owned(), trusted().sign(&of_machine, &payload()), TokenKindNotAccepted),
+        ("a machine's".to_owned(), trusted().sign(&of_machine, &machine), TokenKindNotAccepted),
+        ("a machine's without cat".to_owned(), trusted().sign(&header(), &machine), TokenKindNotAccepted),
+        ("a machine's as a session's".to_owned(), trusted().sign(&of_session, &machine), TokenKindNotAccepted),
+        ("a machine's, escaped".to_owned(), trusted().sign_bytes(header().to_string(), escaped), TokenKindNotAccepted),
         ("a template's".to_owned(), trusted().sign(&header(), &without(payload(), "sid")), InvalidSessionId),
         ("a handshake's".to_owned(), trusted().sign(&header(), &handshake), InvalidSubject),
     ]);
     let mut rows = table(Class::OtherTokenKind, &trusted().sign(&of_session, &payload()), attacks);
     let typed = with(header(), "typ", "at+jwt");
     let scoped = with(without(payload(), "sid"), "scope", "profile email");
-    let oauth = ("an OAuth access token", trusted().sign(&typed, &scoped), UnsupportedType);
+    let oauth = ("an OAuth access token", trusted().sign(&typed, &scoped), TokenKindNotAccepted);
     rows.extend(table(Class::OtherTokenKind, &trusted().sign(&without(header(), "typ"), &payload()), [oauth]));
     rows
 }

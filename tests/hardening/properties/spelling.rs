@@ -119,7 +119,7 @@ proptest! {
         for (bad, kind) in [
             (full_token().claim("azp", 7), VerifyErrorKind::InvalidAuthorizedParty),
             (full_token().claim("sts", "pending"), VerifyErrorKind::PendingSession),
-            (full_token().claim("sub", "mch_a"), VerifyErrorKind::InvalidSubject),
+            (full_token().claim("sub", "mch_a"), VerifyErrorKind::TokenKindNotAccepted),
             (full_token().expired(), VerifyErrorKind::Expired),
         ] {
             let payload: Value = serde_json::from_str(&bad.payload()).expect("JSON");
