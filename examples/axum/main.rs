@@ -3,12 +3,18 @@
 //! ```text
 //! cargo run --example axum
 //! CLERK_PUBLISHABLE_KEY=pk_test_… PORT=8080 cargo run --example axum
+//! CLERK_PUBLISHABLE_KEY=pk_test_… CLERK_SECRET_KEY=sk_test_… cargo run --example axum
 //! ```
+//!
+//! `/protected` and `/optional` are for the users of sessions. `/any`, `/oauth` and `/scoped` accept the tokens of OAuth
+//! clients and machines too, and API keys if there is a secret key to verify them with.
 
+mod caller;
 #[path = "../support/exit.rs"]
 mod exit;
 mod routes;
 mod settings;
+mod tokens;
 
 use std::{error::Error, io::Write, net::SocketAddr, process::ExitCode, time::Duration};
 
@@ -23,13 +29,14 @@ async fn main() -> ExitCode {
 
 async fn run() -> Result<(), Box<dyn Error>> {
     let settings = Settings::read(3000).await?;
-    let clerk = ClerkAuthLayer::from_config(settings.config.clone())?;
+    let config = tokens::accepted(settings.config.clone(), settings.issuer.as_ref())?;
+    let app = routes::app(ClerkAuthLayer::from_config(config)?)?;
     let listener = tokio::net::TcpListener::bind(("127.0.0.1", settings.port))
         .await
         .map_err(|error| format!("PORT: 127.0.0.1:{} cannot be listened on: {error}", settings.port))?;
     let address = listener.local_addr()?;
     print_what_to_try(address, settings.issuer.as_ref());
-    let serving = axum::serve(listener, routes::app(clerk)).with_graceful_shutdown(interrupted());
+    let serving = axum::serve(listener, app).with_graceful_shutdown(interrupted());
     tokio::select! {
         served = serving => Ok(served?),
         // A client that never finishes its request must not keep the program running.
@@ -58,10 +65,16 @@ fn print_what_to_try(address: SocketAddr, issuer: Option<&TestIssuer>) {
         stdout,
         "\nno Clerk instance is configured: tokens of an embedded one are trusted, {}\n\n\
          without a token, 401:\n  curl -i http://{address}/protected\n\n\
-         with a token that is good for an hour, 200:\n  curl -i http://{address}/protected -H 'Authorization: Bearer {token}'\n\n\
-         with or without, 200:\n  curl -i http://{address}/optional",
+         with a token that is good for an hour, 200:\n  curl -i http://{address}/protected -H 'Authorization: Bearer {token}'\n",
         issuer.url()
     );
+    for (what, path, token) in tokens::of_programs(issuer) {
+        let _ = writeln!(
+            stdout,
+            "with {what}, 200:\n  curl -i http://{address}{path} -H 'Authorization: Bearer {token}'\n"
+        );
+    }
+    let _ = writeln!(stdout, "with or without, 200:\n  curl -i http://{address}/optional");
 }
 
 /// Waits for Ctrl-C. If no handler can be installed, the signal ends the process anyway.

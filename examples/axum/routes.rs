@@ -1,18 +1,35 @@
 use axum::{Json, Router, extract::State, response::IntoResponse, routing::get};
 use serde::Serialize;
 use serde_json::value::RawValue;
-use tower_clerk::{ClerkAuth, ClerkAuthLayer, Verifier, claims::Organization};
+use tower_clerk::{
+    ClerkAuth, ClerkAuthLayer, ConfigError, OAuthToken, Principal, RequireLayer, Requirement, TokenKind, Verifier,
+    claims::Organization,
+};
 
-/// `GET /` for everyone, `GET /protected` for users, `GET /optional` for both, `GET /healthz` for operators.
-pub(crate) fn app(clerk: ClerkAuthLayer) -> Router {
+use crate::caller::Caller;
+
+/// `GET /` for everyone, `GET /protected` for users, `GET /optional` for both, `GET /healthz` for operators; and for
+/// programs too `GET /any`, `GET /oauth` for OAuth clients, `GET /scoped` for OAuth clients and API keys with a scope.
+///
+/// The layers share one verifier, and so its keys and what it knows about tokens.
+pub(crate) fn app(clerk: ClerkAuthLayer) -> Result<Router, ConfigError> {
+    let sessions = clerk.clone().accept([TokenKind::Session])?;
+    let scope = RequireLayer::new(Requirement::scope("things:read"));
     let health = Router::new().route("/healthz", get(healthz)).with_state(clerk.verifier().clone());
-    let protected = Router::new().route("/protected", get(protected)).route_layer(clerk.clone());
-    let optional = Router::new().route("/optional", get(optional)).route_layer(clerk.allow_unauthenticated_requests());
-    Router::new()
+    let protected = Router::new().route("/protected", get(protected)).route_layer(sessions.clone());
+    let optional =
+        Router::new().route("/optional", get(optional)).route_layer(sessions.allow_unauthenticated_requests());
+    let programs = Router::new()
+        .route("/scoped", get(any).route_layer(scope))
+        .route("/any", get(any))
+        .route("/oauth", get(oauth))
+        .route_layer(clerk);
+    Ok(Router::new()
         .route("/", get(|| async { "everyone may read this\n" }))
         .merge(protected)
         .merge(optional)
-        .merge(health)
+        .merge(programs)
+        .merge(health))
 }
 
 /// What the token grants to the user, and all its claims.
@@ -62,6 +79,15 @@ async fn protected(user: ClerkAuth) -> impl IntoResponse {
 
 async fn optional(user: Option<ClerkAuth>) -> Json<Visitor> {
     Json(Visitor { authenticated: user.is_some(), sub: user.map(|user| user.user_id().to_owned()) })
+}
+
+async fn any(principal: Principal) -> Json<Caller> {
+    Json(Caller::from(&principal))
+}
+
+/// The layer accepts more, but a handler that takes an `OAuthToken` never sees another kind: those get a 401.
+async fn oauth(token: OAuthToken) -> Json<Caller> {
+    Json(Caller::from(&Principal::from(token)))
 }
 
 /// Always a 200, even without keys: restarting this service would not end an outage of Clerk.

@@ -26,7 +26,7 @@ impl Settings {
 }
 
 /// An empty variable counts as not set. An empty list of parties is reported as a mistake instead.
-fn is_set(name: &str) -> bool {
+pub(crate) fn is_set(name: &str) -> bool {
     env::var_os(name).is_some_and(|value| !is_blank(&value) || name == "CLERK_AUTHORIZED_PARTIES")
 }
 

@@ -8,6 +8,7 @@ mod support;
 mod apps;
 mod axum;
 mod process;
+mod programs;
 mod readme;
 mod settings;
 mod tonic;
