@@ -1,7 +1,8 @@
 //! Rules for the source: which file may import which, which names are restricted to certain files, the texts of errors,
-//! the names of tests, and what no line may have.
+//! the names of tests, what no line may have, and what the guide shows.
 
 mod events;
+mod guide;
 mod lines;
 mod names;
 mod order;

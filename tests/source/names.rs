@@ -29,7 +29,8 @@ fn names_of_tests_are_found_after_every_attribute() {
 #[test]
 fn names_of_tests_are_sentences_of_at_most_70_characters() {
     let mut seen = 0;
-    for folder in ["tests", "examples/gateway/src", "examples/gateway/tests"] {
+    let programs = ["examples/gateway/src", "examples/gateway/tests", "examples/mcp/src", "examples/mcp/tests"];
+    for folder in ["tests"].into_iter().chain(programs) {
         for (file, text) in texts(folder) {
             for name in test_names(&text) {
                 assert!(name.len() <= 70, "{name} has {} characters: {folder}/{file}", name.len());

@@ -1,4 +1,4 @@
-//! The source files of the library, and of the gateway, and what each of them imports.
+//! The source files of the library, of the gateway and of the MCP server, and what each of them imports.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -11,16 +11,21 @@ pub(crate) struct Sources(BTreeMap<String, String>);
 
 impl Sources {
     pub(crate) fn read() -> Self {
-        Self::below("src")
+        Self::below("src", 40)
     }
 
     pub(crate) fn of_the_gateway() -> Self {
-        Self::below("examples/gateway/src")
+        Self::below("examples/gateway/src", 40)
     }
 
-    fn below(folder: &str) -> Self {
+    pub(crate) fn of_the_mcp_server() -> Self {
+        Self::below("examples/mcp/src", 15)
+    }
+
+    /// Of more than `least` files.
+    fn below(folder: &str, least: usize) -> Self {
         let files: BTreeMap<_, _> = texts(folder).into_iter().map(|(name, text)| (name, code(&text))).collect();
-        assert!(files.len() > 40, "the sources were not found");
+        assert!(files.len() > least, "the sources were not found");
         Self(files)
     }
 
