@@ -10,9 +10,13 @@ use std::{
 use allocation_counter::{measure, opt_out};
 use criterion::Criterion;
 
+mod raw;
 mod tokens;
 
-pub(crate) use self::tokens::{Tokens, at_hand, fetched, many, on_all_cores, ready, usual, without_budget};
+pub(crate) use self::{
+    raw::Raw,
+    tokens::{Tokens, at_hand, fetched, many, on_all_cores, ready, usual, without_budget},
+};
 
 /// Something that is done many times.
 pub(crate) trait Operation {
