@@ -4,7 +4,7 @@ import json
 import subprocess
 import sys
 
-MANIFESTS = {"tower-clerk": "Cargo.toml", "gateway": "examples/gateway/Cargo.toml"}
+MANIFESTS = {"tower-clerk": "Cargo.toml", "gateway": "examples/gateway/Cargo.toml", "mcp": "examples/mcp/Cargo.toml"}
 
 
 def version(text):
