@@ -190,6 +190,7 @@ async fn protected_resource_metadata_names_the_instance() {
     assert_eq!(answer.status, 200);
     let document: Value = serde_json::from_str(&answer.body).expect("JSON");
     assert_eq!(document["authorization_servers"], json!([site.issuer.url()]));
+    assert_eq!(answer.header("cache-control"), Some("max-age=3600"));
     for missing in ["/b", "/missing", ""] {
         assert_eq!(program.send(&format!("GET {path}{missing}"), &[]).await.status, 404, "{missing}");
     }
