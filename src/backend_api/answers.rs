@@ -174,6 +174,17 @@ impl Answers {
         }
     }
 
+    /// Forgets the answers about the tokens with this id, which stay known, and returns their digests.
+    pub(super) fn forget_id(&self, id: &str) -> Vec<Digest> {
+        let Some(cache) = self.good.get() else { return Vec::new() };
+        let of_id = cache.iter().filter(|(_, good)| good.claims.id() == Some(id));
+        let digests: Vec<_> = of_id.map(|(digest, _)| digest).collect();
+        for digest in &digests {
+            cache.remove(digest);
+        }
+        digests
+    }
+
     /// Forgets all answers. Tokens that were seen valid stay known, or a flood could lock them out.
     pub(super) fn forget(&self) {
         if let Some(cache) = self.good.get() {

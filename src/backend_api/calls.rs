@@ -205,6 +205,13 @@ impl CallState {
         }
     }
 
+    /// Stops the flight of a token, if there is one.
+    pub(super) fn stop_one(&mut self, digest: &Digest) {
+        if let Some(current) = self.in_flight.remove(digest) {
+            current.flight.stop();
+        }
+    }
+
     /// Stops all flights.
     pub(super) fn stop(&mut self) {
         self.in_flight.drain().for_each(|(_, current)| current.flight.stop());

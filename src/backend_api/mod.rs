@@ -59,7 +59,7 @@
 //!
 //! The first number is the longest time for which a revoked token is still accepted, while the API answers. When it
 //! ends, requests wait for the next call: an old answer is not served meanwhile. Either clock can end it, so a machine
-//! that was suspended does not keep a revoked token alive. [`Verifier::forget_opaque_tokens`] ends it at once.
+//! that was suspended does not keep a revoked token alive. [`Verifier::forget_opaque_token`] ends it at once.
 //!
 //! A token that is malformed is rejected without a call: its body is empty or has a character outside
 //! `A-Z a-z 0-9 . _ ~ + / = -`, or the token is longer than 512 bytes.
@@ -103,6 +103,7 @@
 //! most one a minute.
 //!
 //! [`ClerkConfig::accept`]: crate::ClerkConfig::accept
+//! [`Verifier::forget_opaque_token`]: crate::Verifier::forget_opaque_token
 //! [`Verifier::forget_opaque_tokens`]: crate::Verifier::forget_opaque_tokens
 //! [`Verifier::opaque_tokens_status`]: crate::Verifier::opaque_tokens_status
 //! [`clock_skew`]: crate::ClerkConfig::clock_skew

@@ -110,6 +110,14 @@ impl OpaqueTokens {
         }
     }
 
+    /// Forgets the good answers about tokens with this id, and stops their calls in flight.
+    pub(crate) fn forget_id(&self, id: &str) {
+        let mut state = self.shared.calls.lock();
+        for digest in self.shared.answers.forget_id(id) {
+            state.stop_one(&digest);
+        }
+    }
+
     /// Forgets what is known about all tokens, and stops the calls in flight, which may have read their answer before
     /// the caller's reason to call this.
     pub(crate) fn forget(&self) {

@@ -341,10 +341,41 @@ impl Verifier {
         self.inner.opaque_tokens.as_ref().map(OpaqueTokens::status).unwrap_or_default()
     }
 
-    /// Forgets what the Backend API has said about opaque tokens, and stops the calls in progress. The next request
+    /// Forgets what the Backend API has said about the opaque token with this id, such as
+    /// [`ApiKey::id`](crate::ApiKey::id). The next request with it asks again.
+    ///
+    /// Call it when you know that a key was revoked, for example from a webhook. It visits every kept answer.
+    ///
+    /// ```
+    /// # #[cfg(feature = "testing")]
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+    /// use tower_clerk::{Principal, TokenKind, Verifier, testing::{TestBackendApi, TestIssuer}, verify::Instance};
+    ///
+    /// let api = TestBackendApi::new();
+    /// let config = TestIssuer::new().config().accept([TokenKind::ApiKey])?;
+    /// let verifier = Verifier::builder(Instance::new(config).backend_api(api.clone())).build()?;
+    /// let key = api.api_key("user_ada").issue();
+    /// let Principal::ApiKey(known) = verifier.verify_principal(&key).await? else { return Err("another kind".into()) };
+    ///
+    /// api.revoke(&key);
+    /// assert!(verifier.verify_principal(&key).await.is_ok());
+    /// verifier.forget_opaque_token(known.id());
+    /// assert!(verifier.verify_principal(&key).await.is_err());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn forget_opaque_token(&self, id: &str) {
+        if let Some(tokens) = &self.inner.opaque_tokens {
+            tokens.forget_id(id);
+        }
+    }
+
+    /// Forgets what the Backend API has said about all opaque tokens, and stops the calls in progress. The next request
     /// with each of them asks again. Tokens that were seen valid stay outside of the budget for others.
     ///
-    /// Call it when you know that a key was revoked, for example from a webhook.
+    /// With many tokens in use this is as many calls, as fast as the limits allow. For one that was revoked call
+    /// [`forget_opaque_token`](Self::forget_opaque_token).
     pub fn forget_opaque_tokens(&self) {
         if let Some(tokens) = &self.inner.opaque_tokens {
             tokens.forget();

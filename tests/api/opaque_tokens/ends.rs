@@ -63,6 +63,34 @@ async fn forgetting_asks_again_about_every_token_good_or_bad() {
 }
 
 #[tokio::test]
+async fn one_token_is_forgotten_by_its_id_and_no_other() {
+    let fixture = Fixture::new(Api::valid());
+    assert_eq!((fixture.verify("ak_a").await, fixture.verify("mt_a").await), (GOOD, GOOD));
+    fixture.api.always(Reply::Unknown);
+    fixture.verifier.forget_opaque_token("another id");
+    assert_eq!((fixture.verify("ak_a").await, fixture.api.calls()), (GOOD, 2));
+    fixture.verifier.forget_opaque_token("ak_id");
+    assert_eq!((fixture.verify("ak_a").await, fixture.verify("mt_a").await), (INACTIVE, GOOD));
+    assert_eq!(fixture.api.calls(), 3);
+}
+
+#[tokio::test]
+async fn a_call_in_flight_when_its_token_is_forgotten_keeps_no_answer() {
+    let fixture = Fixture::new(Api::valid());
+    assert_eq!(fixture.verify("ak_a").await, GOOD);
+    fixture.clock.advance(secs(60));
+    fixture.api.always(Reply::Hold);
+    let mut waiting = Box::pin(fixture.verify("ak_a"));
+    assert_eq!(at_once(waiting.as_mut()), None);
+    fixture.api.started(2).await;
+    fixture.verifier.forget_opaque_token("ak_id");
+    fixture.api.over(2).await;
+    assert_eq!(at_once(waiting.as_mut()), None);
+    fixture.api.always(Reply::Unknown);
+    assert_eq!(waiting.await, INACTIVE);
+}
+
+#[tokio::test]
 async fn what_was_forgotten_is_not_served_in_an_outage() {
     let fixture = Fixture::new(Api::valid());
     assert_eq!(fixture.verify("ak_a").await, GOOD);
