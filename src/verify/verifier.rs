@@ -355,7 +355,8 @@ impl Verifier {
     /// let config = TestIssuer::new().config().accept([TokenKind::ApiKey])?;
     /// let verifier = Verifier::builder(Instance::new(config).backend_api(api.clone())).build()?;
     /// let key = api.api_key("user_ada").issue();
-    /// let Principal::ApiKey(known) = verifier.verify_principal(&key).await? else { return Err("another kind".into()) };
+    /// let found = verifier.verify_principal(&key).await?;
+    /// let Principal::ApiKey(known) = found else { return Err("another kind".into()) };
     ///
     /// api.revoke(&key);
     /// assert!(verifier.verify_principal(&key).await.is_ok());

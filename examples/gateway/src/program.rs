@@ -62,7 +62,7 @@ impl Gateway {
             Command::Serve(folder, settings) => {
                 let source = match folder {
                     Some(folder) => Source::Folder(folder),
-                    None => Source::Demonstration(Demonstration::start().await?),
+                    None => Source::Demonstration(Box::new(Demonstration::start().await?)),
                 };
                 let drain_timeout = settings.drain_timeout;
                 // From now on a signal waits to be obeyed; until then it ends the process.

@@ -10,7 +10,7 @@ use crate::demonstration::Demonstration;
 /// The folder of the files, and the environment for them.
 #[derive(Debug)]
 pub(crate) enum Source {
-    Demonstration(Demonstration),
+    Demonstration(Box<Demonstration>),
     Folder(PathBuf),
 }
 
