@@ -84,16 +84,17 @@ impl Principal {
     pub(super) fn new(token: VerifiedToken, responder: Responder) -> Self {
         match token {
             VerifiedToken::Session(claims) => Self::Session(ClerkAuth::new(claims, responder)),
-            VerifiedToken::Machine(claims) => {
-                let kind = claims.kind();
-                let machine = Machine { claims, responder };
-                match kind {
-                    TokenKind::M2m => Self::M2m(M2mToken(machine)),
-                    TokenKind::ApiKey => Self::ApiKey(ApiKey(machine)),
-                    // The claims of a session are no `MachineClaims`.
-                    TokenKind::OAuth | TokenKind::Session => Self::OAuth(OAuthToken(machine)),
-                }
-            }
+            VerifiedToken::Machine(claims) => Self::of_machine(Machine { claims, responder }),
+        }
+    }
+
+    /// The principal of a token that is no session token.
+    pub(super) fn of_machine(machine: Machine) -> Self {
+        match machine.claims.kind() {
+            TokenKind::M2m => Self::M2m(M2mToken(machine)),
+            TokenKind::ApiKey => Self::ApiKey(ApiKey(machine)),
+            // The claims of a session are no `MachineClaims`.
+            TokenKind::OAuth | TokenKind::Session => Self::OAuth(OAuthToken(machine)),
         }
     }
 

@@ -3,7 +3,8 @@
 use http::Extensions;
 
 use super::{
-    api_key::ApiKey, extension::ClerkAuth, m2m_token::M2mToken, oauth_token::OAuthToken, principal::Principal,
+    api_key::ApiKey, extension::ClerkAuth, holder::Holder, m2m_token::M2mToken, oauth_token::OAuthToken,
+    principal::Principal,
 };
 use crate::rejection::{Rejection, Responder};
 
@@ -47,13 +48,11 @@ macro_rules! of_extensions {
 
 of_extensions!(ClerkAuth OAuthToken M2mToken ApiKey);
 
-/// In the order of [`Principal::holder_in`].
 impl RequestPrincipal for Principal {
     fn of(extensions: &Extensions) -> Option<Self> {
-        let oauth = || OAuthToken::of(extensions).map(Self::OAuth);
-        let m2m = || M2mToken::of(extensions).map(Self::M2m);
-        let api_key = || ApiKey::of(extensions).map(Self::ApiKey);
-        let session = ClerkAuth::of(extensions).map(Self::Session);
-        session.or_else(oauth).or_else(m2m).or_else(api_key).or_else(|| extensions.get().cloned())
+        Self::holder_in(extensions).map(|holder| match holder {
+            Holder::Machine(machine) => Self::of_machine(machine.clone()),
+            Holder::Session(user) => Self::Session(user.clone()),
+        })
     }
 }

@@ -16,12 +16,12 @@ use serde::de::IgnoredAny;
 
 use super::OpaqueInstance;
 use crate::{
-    claims::{ActorValues, MachineClaims, MachineValues, NumericDate, SubjectKind, audience, names_one_of, strings},
+    claims::{ActorValues, MachineClaims, MachineValues, NumericDate, SubjectKind, audience, strings},
     clock::millis,
     config::ClerkConfig,
     json::{Object, Value},
     jwks::{FetchError, FetchErrorKind, is_unencoded, retry_after},
-    token_kind::{MACHINE_ID_PREFIX, TokenKind},
+    token_kind::TokenKind,
 };
 
 /// What the Backend API says about a token.
@@ -118,9 +118,8 @@ fn claims(
         return Err(OpaqueRejection::Inactive);
     }
     let (id, subject) = (text("id")?, text("subject")?);
-    if !is_subject(kind, &subject) {
-        return Err(OpaqueRejection::Inactive);
-    }
+    let subject_kind =
+        SubjectKind::of(&subject).filter(|owner| is_owner(kind, *owner)).ok_or(OpaqueRejection::Inactive)?;
     let scopes = match members.get("scopes") {
         Some(scopes) => strings(&scopes).ok_or(OpaqueRejection::Inactive)?,
         None if kind == TokenKind::M2m => Vec::new(),
@@ -130,19 +129,12 @@ fn claims(
     let is_oauth = kind == TokenKind::OAuth;
     let of_oauth = |name| if is_oauth { members.string(name) } else { None };
     // No answer about an M2M token has an audience.
-    let accepted = match kind {
-        TokenKind::M2m => &config.m2m_audience[..],
-        TokenKind::OAuth => &config.oauth_audience,
-        _ => &[],
-    };
     let aud = if is_oauth { members.get("aud") } else { None };
     let audience = audience(aud.as_ref()).unwrap_or_default();
-    if !accepted.is_empty() && !names_one_of(&audience, accepted) {
+    if !config.accepts_audience(kind, &audience) {
         return Err(OpaqueRejection::Audience);
     }
-    if let Some(machine) = config.machine_id.as_ref().filter(|_| kind == TokenKind::M2m)
-        && !scopes.iter().any(|scope| scope == machine)
-    {
+    if !config.may_be_shown(kind, &scopes) {
         return Err(OpaqueRejection::MachineNotInScope);
     }
     // A token of another form of proof than that of a bearer (RFC 7800, section 3.1).
@@ -155,7 +147,7 @@ fn claims(
     };
     let values = MachineValues {
         kind,
-        subject_kind: SubjectKind::of(&subject).ok_or(OpaqueRejection::Inactive)?,
+        subject_kind,
         issuer: None,
         id: Some(id),
         subject,
@@ -183,14 +175,12 @@ fn object_name(kind: TokenKind) -> &'static str {
     }
 }
 
-/// Whether a token of this kind may have this subject. A user grants an OAuth token, so its subject is one.
-fn is_subject(kind: TokenKind, subject: &str) -> bool {
-    let is = |prefix| subject.strip_prefix(prefix).is_some_and(|id: &str| !id.is_empty());
-    let (is_machine, is_user) = (is(MACHINE_ID_PREFIX), is("user_"));
+/// Whether a token of this kind may have a subject of that one. A user grants an OAuth token, so its subject is one.
+fn is_owner(kind: TokenKind, subject: SubjectKind) -> bool {
     match kind {
-        TokenKind::ApiKey => is_machine || is_user || is("org_"),
-        TokenKind::M2m => is_machine,
-        TokenKind::OAuth => is_user,
+        TokenKind::ApiKey => true,
+        TokenKind::M2m => subject == SubjectKind::Machine,
+        TokenKind::OAuth => subject == SubjectKind::User,
         TokenKind::Session => false,
     }
 }

@@ -27,8 +27,3 @@ pub(crate) fn audience<'p>(aud: Option<&Value<'p>>) -> Option<Vec<Cow<'p, str>>>
 pub(crate) fn is_scope(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| matches!(byte, b'!' | b'#'..=b'[' | b']'..=b'~'))
 }
-
-/// Whether one of these texts is accepted, compared byte by byte.
-pub(crate) fn names_one_of(texts: &[Cow<'_, str>], accepted: &[String]) -> bool {
-    texts.iter().any(|text| accepted.iter().any(|other| other == text))
-}

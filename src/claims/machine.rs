@@ -50,17 +50,11 @@ pub(crate) enum SubjectKind {
 }
 
 impl SubjectKind {
-    /// By the prefix of the subject's id; `None` if it is of none of these kinds.
+    /// By the prefix of the subject's id; `None` if it is an id of none of these kinds.
     pub(crate) fn of(subject: &str) -> Option<Self> {
-        if subject.starts_with(MACHINE_ID_PREFIX) {
-            Some(Self::Machine)
-        } else if subject.starts_with("org_") {
-            Some(Self::Organization)
-        } else if subject.starts_with("user_") {
-            Some(Self::User)
-        } else {
-            None
-        }
+        let kinds = [(MACHINE_ID_PREFIX, Self::Machine), ("org_", Self::Organization), ("user_", Self::User)];
+        let is_id = |prefix| subject.strip_prefix(prefix).is_some_and(|id: &str| !id.is_empty());
+        kinds.into_iter().find_map(|(prefix, kind)| is_id(prefix).then_some(kind))
     }
 }
 

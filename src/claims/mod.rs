@@ -78,7 +78,7 @@ use self::{
 };
 pub(crate) use self::{
     actor::ActorValues,
-    lists::{audience, is_scope, names_one_of, strings},
+    lists::{audience, is_scope, strings},
     machine::{MachineClaims, MachineValues, SubjectKind},
     numeric_date::NumericDate,
     organization::strip_org_prefix,

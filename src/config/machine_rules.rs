@@ -1,4 +1,4 @@
-use std::time::Duration;
+use std::{borrow::Cow, time::Duration};
 
 use super::{
     ClerkConfig, ConfigError, MachineSecretKey, SecretKey,
@@ -182,6 +182,23 @@ impl ClerkConfig {
             TokenKind::M2m if self.machine_secret_key.is_some() => "machine_secret_key",
             _ => "secret_key",
         }
+    }
+
+    /// Whether a token of this kind may name these audiences. They are compared byte by byte.
+    pub(crate) fn accepts_audience(&self, kind: TokenKind, audience: &[Cow<'_, str>]) -> bool {
+        let accepted = match kind {
+            TokenKind::OAuth => &self.oauth_audience[..],
+            TokenKind::M2m => &self.m2m_audience,
+            TokenKind::ApiKey | TokenKind::Session => &[],
+        };
+        accepted.is_empty() || audience.iter().any(|named| accepted.iter().any(|other| other == named))
+    }
+
+    /// Whether a token of this kind with these scopes may be shown to this machine. Those of an M2M token are the ids
+    /// of machines.
+    pub(crate) fn may_be_shown(&self, kind: TokenKind, scopes: &[Cow<'_, str>]) -> bool {
+        let machine = self.machine_id.as_ref().filter(|_| kind == TokenKind::M2m);
+        machine.is_none_or(|machine| scopes.iter().any(|scope| scope == machine))
     }
 
     /// The longest lifetime of a JWT of this kind, if there is a limit.

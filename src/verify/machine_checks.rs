@@ -11,8 +11,7 @@ use super::{
 };
 use crate::{
     claims::{
-        ActorValues, MachineClaims, MachineValues, NumericDate, RawClaim, RawClaims, SubjectKind, audience,
-        names_one_of, strings,
+        ActorValues, MachineClaims, MachineValues, NumericDate, RawClaim, RawClaims, SubjectKind, audience, strings,
     },
     config::{ClerkConfig, InstanceInfo},
     json::{Object, Value},
@@ -39,14 +38,11 @@ pub(super) fn check_machine_claims(
     };
     let issuer = issuer(std::mem::take(&mut raw.iss), config)?;
     let audience = audience(raw.aud.as_ref()).unwrap_or_default();
-    let accepted = if kind == TokenKind::M2m { &config.m2m_audience } else { &config.oauth_audience };
-    if !accepted.is_empty() && !names_one_of(&audience, accepted) {
+    if !config.accepts_audience(kind, &audience) {
         return Err(VerifyErrorKind::InvalidAudience.into());
     }
     let scopes = if kind == TokenKind::M2m { machines(members, &audience) } else { granted(members) };
-    if let Some(machine) = config.machine_id.as_ref().filter(|_| kind == TokenKind::M2m)
-        && !scopes.iter().any(|scope| scope == machine)
-    {
+    if !config.may_be_shown(kind, &scopes) {
         return Err(VerifyErrorKind::MachineNotInScope.into());
     }
     // A token of another form of proof than that of a bearer (RFC 7800, section 3.1).
