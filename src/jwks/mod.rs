@@ -13,7 +13,7 @@
 //! | twice the refresh interval has passed, by the monotonic or the wall clock, and no refresh has failed since: the set is *late* | a token whose signature holds waits for one refresh, and is then verified again; if the refresh fails, the old set is used and no further request waits |
 //! | a refresh fails | the last good set is used up to the stale limit, 24 hours by default |
 //! | there is no set | requests wait for the one fetch in flight, at most its timeout, then get 503 with `Retry-After`; a request that joined too late for its key waits for one more fetch |
-//! | fetches fail | back-off from 0.25 s, doubling to 1 s without keys and 30 s with keys; `Retry-After` is honoured up to 5 s and 60 s |
+//! | fetches fail | back-off from 0.25 s, doubling to 1 s without keys and 30 s with keys; `Retry-After` is honoured up to 5 s and 60 s. One below that is lengthened by up to a half at random, but not past it; one of that length or more is not |
 //! | a `kid` is unknown | a fetch, from a budget: two at once, one more every 10 seconds |
 //! | a signature is bad under a known `kid` | one fetch a minute, if the set is older than 30 seconds |
 //! | many instances need keys at once | 32 fetches at once for each verifier, of which 8 are kept for instances with keys, and 8 more for those whose last fetch has not failed; the wait for a place counts towards the timeout |

@@ -46,8 +46,8 @@ pub(super) struct Schedule {
     failed_at: Duration,
     /// The delay that the server asked for; zero if none.
     retry_after: Duration,
-    /// How much shorter than its full length the current back-off is, in percent. Drawn once for each failure, so that
-    /// the delay does not change between two questions.
+    /// In percent of the longest jitter. Drawn once for each failure, so that the delay does not change between two
+    /// questions.
     jitter: u32,
 }
 
@@ -70,7 +70,7 @@ impl Schedule {
     pub(super) fn failed(&mut self, now: Duration, retry_after: Option<Duration>) {
         self.failures = self.failures.saturating_add(1);
         self.failed_at = now;
-        self.jitter = fastrand::u32(0..=MAX_JITTER);
+        self.jitter = fastrand::u32(0..=100);
         self.retry_after = retry_after.unwrap_or_default();
     }
 
@@ -87,8 +87,11 @@ impl Schedule {
             false => (MAX_DELAY_WITHOUT_KEYS, MAX_RETRY_AFTER_WITHOUT_KEYS),
         };
         let doubled = FIRST_DELAY.saturating_mul(1_u32.checked_shl(self.failures.min(16) - 1).unwrap_or(u32::MAX));
-        let backoff = doubled.min(longest) * (100 - self.jitter) / 100;
-        let delay = backoff.max(self.retry_after.min(longest_asked));
+        let backoff = doubled.min(longest) * (10_000 - BACK_OFF_JITTER * self.jitter) / 10_000;
+        // Not before the time that was asked for, unless that is past the limit.
+        let asked = self.retry_after.min(longest_asked) * (10_000 + RETRY_AFTER_JITTER * self.jitter) / 10_000;
+        let asked = asked.min(longest_asked);
+        let delay = backoff.max(asked);
         // If the clock has gone back, the rest of the delay is not longer than the delay.
         self.failed_at.saturating_add(delay).saturating_sub(now).min(delay)
     }
@@ -130,8 +133,12 @@ const MAX_DELAY_WITHOUT_KEYS: Duration = Duration::from_secs(1);
 const MAX_RETRY_AFTER_WITH_KEYS: Duration = Duration::from_secs(60);
 /// Without keys the service is down, so even a server that asks for more is tried again after this.
 const MAX_RETRY_AFTER_WITHOUT_KEYS: Duration = Duration::from_secs(5);
-/// In percent: enough to spread replicas that failed together. Jitter only shortens, so the limits above hold.
-const MAX_JITTER: u32 = 25;
+/// In percent of the back-off: enough to spread replicas that failed together. It only shortens, so the limits above
+/// hold.
+const BACK_OFF_JITTER: u32 = 25;
+/// In percent of a `Retry-After`, which it lengthens, but not past the limits above. A server asks all replicas that it
+/// refuses at once for the same delay. Without jitter they come back at once, and most are refused again.
+const RETRY_AFTER_JITTER: u32 = 50;
 
 #[cfg(test)]
 mod tests {
@@ -168,17 +175,39 @@ mod tests {
         schedule.failed(at(1_000_000), None);
         assert!(schedule.delay(at(900_000), false) <= FIRST_DELAY);
         schedule.failed(at(1_000_000), Some(at(3)));
-        assert_eq!(schedule.delay(at(900_000), true), at(3));
+        let delay = schedule.delay(at(900_000), true);
+        assert!(delay >= at(3) && delay <= at(3) * 3 / 2, "{delay:?}");
     }
 
     #[test]
     fn retry_after_is_honoured_up_to_its_limit() {
         let mut schedule = Schedule::new();
-        schedule.failed(at(0), Some(at(3)));
-        assert_eq!((schedule.delay(at(0), false), schedule.delay(at(0), true)), (at(3), at(3)));
-        schedule.failed(at(0), Some(at(3600)));
-        assert_eq!((schedule.delay(at(0), false), schedule.delay(at(0), true)), (at(5), at(60)));
-        schedule.failed(at(0), Some(Duration::MAX));
-        assert_eq!(schedule.delay(at(1), false), at(4));
+        for (asked, has_keys, shortest, longest) in [
+            (at(3), false, at(3), Duration::from_millis(4500)),
+            (at(3), true, at(3), Duration::from_millis(4500)),
+            (at(4), false, at(4), at(5)),
+            (at(5), false, at(5), at(5)),
+            (at(3600), false, at(5), at(5)),
+            (at(50), true, at(50), at(60)),
+            (Duration::MAX, true, at(60), at(60)),
+        ] {
+            schedule.failed(at(0), Some(asked));
+            let delay = schedule.delay(at(0), has_keys);
+            assert!((shortest..=longest).contains(&delay), "{delay:?} of {asked:?}");
+            assert_eq!(schedule.delay(at(1), has_keys), delay - at(1));
+            assert_eq!(schedule.delay(delay, has_keys), Duration::ZERO);
+        }
+    }
+
+    #[test]
+    fn replicas_that_were_asked_for_the_same_delay_wait_differently() {
+        let delays: std::collections::BTreeSet<_> = (0..200)
+            .map(|_| {
+                let mut schedule = Schedule::new();
+                schedule.failed(at(0), Some(at(3)));
+                schedule.delay(at(0), false)
+            })
+            .collect();
+        assert!(delays.len() > 20, "{delays:?}");
     }
 }

@@ -121,8 +121,10 @@ impl FetchError {
 
     /// Sets the delay before the next fetch, as the HTTP header `Retry-After` does (RFC 9110, section 10.2.3).
     ///
-    /// It is honoured up to 60 seconds, and up to 5 seconds if there is no key set in use. It only lengthens the
-    /// back-off.
+    /// It is honoured up to 60 seconds, and up to 5 seconds if there is no key set in use. Below such a limit it is
+    /// lengthened by up to a half at random, though not past the limit, so that replicas which were put off together do
+    /// not come back together. A delay of the limit or more is not lengthened: such replicas come back together, after
+    /// the limit. It never shortens the back-off.
     ///
     /// ```
     /// # #[cfg(feature = "testing")]
@@ -140,7 +142,8 @@ impl FetchError {
     /// let verifier = Verifier::builder(instance).clock(ManualClock::new()).build()?;
     ///
     /// let error = verifier.warm_up().await.unwrap_err();
-    /// assert_eq!(error.retry_after(), Some(Duration::from_secs(3)));
+    /// let delay = error.retry_after().ok_or("a delay")?;
+    /// assert!(delay >= Duration::from_secs(3) && delay <= Duration::from_millis(4500));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// # })?;
     /// # Ok::<(), Box<dyn std::error::Error>>(())

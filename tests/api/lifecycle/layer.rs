@@ -16,6 +16,10 @@ async fn without_keys_the_response_is_503_with_retry_after() {
     let (harness, token) = (Harness::cold(), key(0).token());
     let layer = ClerkAuthLayer::from(harness.verifier.clone());
     harness.source.always(Reply::FailureUntil(millis(4200)));
+    let error = harness.verifier.verify(&token).await.expect_err("no keys");
+    let delay = error.retry_after().expect("a delay");
+    assert!(delay >= millis(4200) && delay <= secs(5), "{delay:?}");
+    harness.clock.advance(delay - millis(4200));
     // Whole seconds, rounded up.
     for (elapsed, seconds) in
         [(millis(0), 5), (millis(200) - NANO, 5), (NANO, 4), (secs(1), 3), (secs(2), 1), (secs(1) - NANO, 1)]

@@ -12,6 +12,7 @@ mod layer;
 mod no_runtime;
 mod operators;
 mod replacement;
+mod rolling_rotation;
 mod runtimes;
 mod sharing;
 mod source_faults;

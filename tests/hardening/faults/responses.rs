@@ -41,6 +41,14 @@ fn is_unavailable(answer: &Answer, kind: FetchErrorKind, retry_after: &str) {
     assert_eq!((rejection.kind(), rejection.fetch_error_kind()), (RejectionKind::KeysUnavailable, Some(kind)));
 }
 
+/// Fails once, and lets the random part of the delay pass that follows.
+async fn until_the_time_asked_for(instance: &Instance, seconds: &str) {
+    let asked = Duration::from_secs(seconds.parse().expect("seconds"));
+    let delay = instance.failure().await.retry_after().expect("a delay");
+    assert!(delay <= asked * 3 / 2, "{delay:?} of {asked:?}");
+    instance.clock.advance(delay.saturating_sub(asked));
+}
+
 #[tokio::test]
 async fn a_failing_server_is_a_503_with_retry_after() {
     let asked = |value: &str| response("503 Service Unavailable", &[("Retry-After", value)], "no keys today");
@@ -52,6 +60,7 @@ async fn a_failing_server_is_a_503_with_retry_after() {
     ] {
         let instance = Instance::cold(PATIENT, script).await;
         let layer = layer(&instance);
+        until_the_time_asked_for(&instance, retry_after).await;
         for _ in 0..2 {
             is_unavailable(&ask(&instance, &layer).await, FetchErrorKind::UnexpectedStatus, retry_after);
         }
@@ -68,6 +77,7 @@ async fn a_retry_after_counts_down_in_whole_seconds() {
     let script = response("429 Too Many Requests", &[("Retry-After", "3")], "");
     let instance = Instance::cold(PATIENT, script).await;
     let layer = layer(&instance);
+    until_the_time_asked_for(&instance, "3").await;
     for (passed, retry_after) in [(0, "3"), (999, "3"), (1, "2"), (1001, "1"), (998, "1")] {
         instance.clock.advance(Duration::from_millis(passed));
         is_unavailable(&ask(&instance, &layer).await, FetchErrorKind::UnexpectedStatus, retry_after);
@@ -88,6 +98,7 @@ async fn a_grpc_call_gets_unavailable() {
         (response("429 Too Many Requests", &[("Retry-After", "4")], ""), "4000"),
     ] {
         let instance = Instance::cold(PATIENT, script).await;
+        until_the_time_asked_for(&instance, &pushback[..1]).await;
         let token = instance.token();
         let answer = within(send(layer(&instance), &token, true)).await;
         assert_eq!((answer.status(), answer.header("content-type")), (200, Some("application/grpc")));
