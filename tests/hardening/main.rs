@@ -1,5 +1,5 @@
-//! Attacks and faults: forged tokens, generated input, a second implementation as oracle, and a key server that
-//! misbehaves, as does the Backend API.
+//! Attacks and faults: forged tokens, generated input, a second implementation as oracle, a key server that
+//! misbehaves, as does the Backend API, and the load of many replicas.
 
 #[path = "../support/mod.rs"]
 mod support;
@@ -9,3 +9,4 @@ mod differential;
 mod faults;
 mod forgeries;
 mod properties;
+mod replicas;
