@@ -14,6 +14,9 @@
 //! [`Principal`](crate::Principal), [`OAuthToken`](crate::OAuthToken), [`M2mToken`](crate::M2mToken) and
 //! [`ApiKey`](crate::ApiKey) have the same two methods.
 //!
+//! A program that its operators configure reads a requirement
+//! [from text](Requirement#impl-FromStr-for-Requirement), such as `role=org:admin permission=org:invoices:create`.
+//!
 //! # Who meets what
 //!
 //! | | session | OAuth token | API key | M2M token |
@@ -73,6 +76,7 @@
 mod future;
 mod has;
 mod layer;
+mod parse;
 mod policy;
 mod requirement;
 mod service;
@@ -80,6 +84,7 @@ mod service;
 pub use self::{
     future::ResponseFuture,
     layer::{RequireAuthenticatedLayer, RequireLayer},
+    parse::{ParseRequirementError, ParseRequirementErrorKind},
     policy::{Authorized, Policy},
     requirement::Requirement,
     service::RequireService,
