@@ -187,15 +187,19 @@
 //!
 //! # Guide
 //!
-//! - [Deployment](guide::deployment): compiler, TLS, runtime, proxy, certificates, health endpoint, start, replicas.
+//! - [Deployment](guide::deployment): compiler, TLS, runtime, proxy, certificates, start.
+//! - [Replicas](guide::replicas): many processes: load on Clerk, memory, probes, rotation of keys, deploys.
 //! - [Outages](guide::outages): what a service does while Clerk is down.
 //! - [Events](guide::events): what is logged.
+//! - [Dashboards](guide::dashboards): every metric, with a dashboard and alerts.
 //! - [Defaults](guide::defaults): every number, with its reason.
 //! - [Recipes](guide::recipes): complete examples.
 //! - [Browsers](guide::browsers): other origins, visitors, cookies, WebSockets, server-sent events.
+//! - [In front of anything](guide::in_front_of_anything): in the process, nginx, Caddy, Envoy: which, at what cost.
 //! - [Leaving a hosted gateway](guide::leaving_a_hosted_gateway): its two files, run by a program of your own.
 //! - [Machines](guide::machines): OAuth tokens, M2M tokens and API keys beside sessions, and what each costs.
 //! - [MCP servers](guide::mcp_servers): tools for AI agents, guarded by OAuth.
+//! - [Migration](guide::migration): from `jsonwebtoken`, clerk-rs and jwt-authorizer.
 //! - [OpenAPI](guide::openapi): a security scheme with aide or utoipa.
 //! - [Settings](guide::settings): what people set by mistake, and the error that it gets.
 //! - [Threats](guide::threats): who is trusted with what.
@@ -210,6 +214,7 @@
 //! | `reqwest` | Fetching keys, and asking about opaque tokens, over HTTPS | Yes |
 //! | `tracing` | Events and spans | Yes |
 //! | `tonic` | [`ClerkAuth`] and the other kinds from a request of tonic 0.14, [`Rejection`] as its `Status`, named services | No |
+//! | `metrics` | [Counters, gauges and histograms](guide::dashboards) for the recorder of the facade `metrics` 0.24 | No |
 //! | `full` | All of the above | No |
 //! | `testing` | The test kit: an issuer, tokens of every kind, a Backend API, users, a clock | No |
 //! | `fips` | The FIPS build of aws-lc | No |
@@ -240,6 +245,7 @@ mod credentials;
 pub mod gateway;
 pub mod guide;
 mod instance;
+mod instruments;
 mod json;
 pub mod jwks;
 mod jwt;

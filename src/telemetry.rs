@@ -63,6 +63,23 @@ pub(crate) fn rejected(
     let _ = (reason, unavailable, passed, source);
 }
 
+/// Records who sends a request in the current span, by the names of OpenTelemetry. A span that does not declare these
+/// fields ignores them.
+pub(crate) fn user(user_id: Option<&str>, session_id: Option<&str>) {
+    #[cfg(feature = "tracing")]
+    {
+        let span = tracing::Span::current();
+        if let Some(user_id) = user_id {
+            span.record("user.id", user_id);
+        }
+        if let Some(session_id) = session_id {
+            span.record("session.id", session_id);
+        }
+    }
+    #[cfg(not(feature = "tracing"))]
+    let _ = (user_id, session_id);
+}
+
 /// WARN: `count` tokens since the last such warning had a valid signature, but an `nbf` or `iat` in the future, at most
 /// by `drift`. The clock of this machine is most likely slow.
 pub(crate) fn clock_drift(instance: &str, count: u64, drift: Duration) {

@@ -69,6 +69,16 @@ impl TokenKind {
         }
     }
 
+    /// The name of the kind in labels of metrics.
+    pub(crate) fn label(self) -> &'static str {
+        match self {
+            Self::Session => "session",
+            Self::OAuth => "oauth",
+            Self::M2m => "m2m",
+            Self::ApiKey => "api_key",
+        }
+    }
+
     /// The kind with this name.
     pub(crate) fn from_name(name: &str) -> Option<Self> {
         ALL.into_iter().find(|kind| kind.as_str() == name)

@@ -15,6 +15,10 @@ use std::{
     convert::Infallible,
     env, future,
     hint::black_box,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, SystemTime},
 };
 
@@ -28,6 +32,7 @@ use bytes::Bytes;
 use futures_util::FutureExt;
 use http::{HeaderValue, Request, Response, header::AUTHORIZATION};
 use http_body_util::Empty;
+use metrics::{Counter, Gauge, Histogram, HistogramFn, Key, KeyName, Metadata, SharedString, Unit};
 use tower::{Service, service_fn};
 use tower_clerk::{
     ClerkAuthLayer, ClerkConfig, Verifier,
@@ -53,7 +58,7 @@ fn main() {
 
 type Case = fn(usize);
 
-const CASES: [(&str, Case); 12] = [
+const CASES: [(&str, Case); 13] = [
     ("digest", digests),
     ("raw", raw),
     ("bare_call", |times| call(times, None, tokens().first().map(String::as_str), 200)),
@@ -68,6 +73,8 @@ const CASES: [(&str, Case); 12] = [
     ("rejected_no_token", |times| verify(verifier(), times, words, is(VerifyErrorKind::Malformed))),
     ("layer_hit", |times| call(times, Some(verifier()), tokens().first().map(String::as_str), 200)),
     ("layer_rejected", |times| call(times, Some(verifier()), None, 401)),
+    // The last one: its recorder is that of the process.
+    ("layer_hit_metrics", with_metrics),
 ];
 
 fn is(kind: VerifyErrorKind) -> impl Fn(Result<(), VerifyErrorKind>) -> bool {
@@ -129,6 +136,15 @@ fn call(times: usize, verifier: Option<VerifierBuilder>, token: Option<&str>, st
         Some(verifier) => requests(times, ClerkAuthLayer::from(ready(verifier)).layer(bare), token, status),
         None => requests(times, bare, token, status),
     }
+}
+
+/// As `layer_hit`, with a recorder. That of Prometheus calibrates its clock, which takes as long as it takes: this one
+/// costs the same in each run. One request in 64 is timed, so `times` is a multiple of that.
+fn with_metrics(times: usize) {
+    let requests = Arc::new(AtomicU64::new(0));
+    metrics::set_global_recorder(Recorder { requests: Arc::clone(&requests) }).expect("the first recorder");
+    call(times, Some(verifier()), tokens().first().map(String::as_str), 200);
+    assert_eq!(requests.load(Ordering::Relaxed), u64::try_from(times).expect("a number"), "the requests are counted");
 }
 
 fn requests<B>(
@@ -205,3 +221,39 @@ fn words() -> Vec<String> {
 
 const JWKS: &str = include_str!("test_only_jwks.json");
 const TOKENS: &str = include_str!("test_only_tokens.txt");
+
+/// Counts requests, and takes everything else.
+struct Recorder {
+    requests: Arc<AtomicU64>,
+}
+
+struct LastValue(AtomicU64);
+
+impl metrics::Recorder for Recorder {
+    fn describe_counter(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+
+    fn describe_gauge(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+
+    fn describe_histogram(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+
+    fn register_counter(&self, key: &Key, _: &Metadata<'_>) -> Counter {
+        match key.name() {
+            "clerk_auth_requests" => Counter::from_arc(Arc::clone(&self.requests)),
+            _ => Counter::from_arc(Arc::new(AtomicU64::new(0))),
+        }
+    }
+
+    fn register_gauge(&self, _: &Key, _: &Metadata<'_>) -> Gauge {
+        Gauge::from_arc(Arc::new(AtomicU64::new(0)))
+    }
+
+    fn register_histogram(&self, _: &Key, _: &Metadata<'_>) -> Histogram {
+        Histogram::from_arc(Arc::new(LastValue(AtomicU64::new(0))))
+    }
+}
+
+impl HistogramFn for LastValue {
+    fn record(&self, value: f64) {
+        self.0.store(value.to_bits(), Ordering::Relaxed);
+    }
+}

@@ -13,9 +13,10 @@ use super::{extension::CustomClaimsTypes, principal::Principal, resource_metadat
 use crate::{
     claims::{Claims, MachineClaims, VerifiedToken},
     credentials::{
-        Authentication, CookieError, CredentialLocation, CredentialOrigin, PendingCredential, TokenSources,
-        check_cookie,
+        Authentication, CookieError, CredentialContext, CredentialLocation, CredentialOrigin, PendingCredential,
+        TokenSources, check_cookie,
     },
+    instruments::{Outcome, RejectedRequest, SourceLabel, Timer},
     rejection::{GrpcForm, Rejection, RejectionKind, RejectionReason, Responder},
     telemetry,
     token_kind::{TokenKind, TokenKinds},
@@ -31,6 +32,8 @@ pub(super) struct Authenticator {
     pub(super) sources: TokenSources,
     pub(super) mode: Mode,
     pub(super) strip_unverified_credentials: bool,
+    /// Whether the span of a request gets the ids of its user and session.
+    pub(super) record_user: bool,
     pub(super) custom_claims: CustomClaimsTypes,
     pub(super) responder: Responder,
     /// The kinds of tokens that may authenticate a request here, of those that the instances accept.
@@ -64,14 +67,24 @@ pub(super) enum Decision<W> {
 pub(super) struct ParkingPermit {
     count: Arc<AtomicUsize>,
     _bytes: WaitingPermit,
+    /// The time that the request takes, wait included.
+    timer: Timer,
 }
 
 /// Why a request has no user.
 struct Unauthenticated {
     kind: RejectionKind,
     reason: RejectionReason,
-    /// Where the credential was found; `None` if there was no token to verify.
+    /// Where the credential was found; `None` if there is none.
     location: Option<CredentialLocation>,
+    /// The kind of its token, as far as that is known.
+    token: Option<TokenKind>,
+}
+
+/// Which token has authenticated a request.
+struct Authenticated {
+    token: TokenKind,
+    origin: CredentialOrigin,
 }
 
 impl Authenticator {
@@ -82,6 +95,7 @@ impl Authenticator {
             verifier,
             mode: Mode::Strict,
             strip_unverified_credentials: false,
+            record_user: false,
             custom_claims: CustomClaimsTypes::default(),
             responder: Responder::default(),
             kinds,
@@ -109,12 +123,13 @@ impl Authenticator {
         {
             return Decision::Respond(response.map(Bytes::from));
         }
-        match self.verify(request, None) {
+        let mut timer = self.verifier.instruments().requests.timer(|| self.verifier.monotonic());
+        match self.verify(request, None, &mut timer) {
             Decision::Forward => Decision::Forward,
             Decision::Respond(response) => Decision::Respond(response),
-            Decision::Wait(pending) => match self.park(request) {
+            Decision::Wait(pending) => match self.park(request, timer) {
                 Ok(permit) => Decision::Wait((pending, permit)),
-                Err(error) => self.decide_without_waiting(pending, error, request),
+                Err(error) => self.decide_without_waiting(pending, error, request, timer),
             },
         }
     }
@@ -124,8 +139,9 @@ impl Authenticator {
         &self,
         pending: &mut PendingCredential,
         request: &mut Request<B>,
+        permit: &mut ParkingPermit,
     ) -> Decision<PendingCredential> {
-        self.verify(request, Some(pending))
+        self.verify(request, Some(pending), &mut permit.timer)
     }
 
     /// Whether any request is parked: it waits for keys, or for the inner service to become ready after that.
@@ -137,18 +153,26 @@ impl Authenticator {
         &self,
         request: &mut Request<B>,
         pending: Option<&mut PendingCredential>,
+        timer: &mut Timer,
     ) -> Decision<PendingCredential> {
-        let admitted =
-            match self.sources.verify(&self.verifier, self.kinds, request.method(), request.headers(), pending) {
-                Authentication::AmbiguousCookies => Err(Unauthenticated::ambiguous_cookies()),
-                Authentication::CrossSite => Err(RejectionKind::CrossSite.into()),
-                Authentication::Invalid(error, origin) => Err(Unauthenticated::new(error, origin)),
-                Authentication::Malformed => Err(RejectionKind::MalformedRequest.into()),
-                Authentication::Missing => Err(RejectionKind::MissingToken.into()),
-                Authentication::Verified(token, origin) => self.admit(token, origin, request),
-                Authentication::Wait(pending) => return Decision::Wait(pending),
-            };
-        self.decide(admitted, request)
+        let (method, headers) = (request.method(), request.headers());
+        let context =
+            CredentialContext { verifier: &self.verifier, kinds: self.kinds, method, headers, timer: &mut *timer };
+        let admitted = match self.sources.verify(context, pending) {
+            Authentication::AmbiguousCookies => Err(Unauthenticated::ambiguous_cookies()),
+            Authentication::CrossSite => Err(Unauthenticated::from(CookieError::CrossSite)),
+            Authentication::Invalid(error, origin) => Err(Unauthenticated::new(error, origin.location)),
+            Authentication::Malformed(location) => {
+                Err(Unauthenticated { location: Some(location), ..RejectionKind::MalformedRequest.into() })
+            }
+            Authentication::Missing => Err(RejectionKind::MissingToken.into()),
+            Authentication::Verified(token, origin) => {
+                timer.verified();
+                self.admit(token, origin, request)
+            }
+            Authentication::Wait(pending) => return Decision::Wait(pending),
+        };
+        self.decide(admitted, request, *timer)
     }
 
     /// Decides about a request that cannot wait.
@@ -160,21 +184,35 @@ impl Authenticator {
         pending: PendingCredential,
         error: VerifyError,
         request: &mut Request<B>,
+        mut timer: Timer,
     ) -> Decision<W> {
         let origin = pending.origin;
         if let Some(mut pending) = pending.without_late_wait() {
-            match self.verify(request, Some(&mut pending)) {
+            match self.verify(request, Some(&mut pending), &mut timer) {
                 Decision::Forward => return Decision::Forward,
                 Decision::Respond(response) => return Decision::Respond(response),
                 Decision::Wait(_) => {}
             }
         }
-        self.decide(Err(Unauthenticated::new(error, origin)), request)
+        self.decide(Err(Unauthenticated::new(error, origin.location)), request, timer)
     }
 
-    fn decide<B, W>(&self, admitted: Result<(), Unauthenticated>, request: &mut Request<B>) -> Decision<W> {
-        let rejected = admitted.err().and_then(|unauthenticated| self.reject(unauthenticated, request));
-        rejected.map_or(Decision::Forward, Decision::Respond)
+    fn decide<B, W>(
+        &self,
+        admitted: Result<Authenticated, Unauthenticated>,
+        request: &mut Request<B>,
+        timer: Timer,
+    ) -> Decision<W> {
+        match admitted {
+            Err(unauthenticated) => {
+                self.reject(unauthenticated, request, timer).map_or(Decision::Forward, Decision::Respond)
+            }
+            Ok(Authenticated { token, origin }) => {
+                let source = source_label(Some(origin.location));
+                self.verifier.instruments().requests.allowed(token, source, timer, || self.verifier.monotonic());
+                Decision::Forward
+            }
+        }
     }
 
     /// Counts a request and its head as parked for as long as the result lives.
@@ -182,10 +220,10 @@ impl Authenticator {
     /// # Errors
     ///
     /// [`VerifyError`] if the requests that wait already take as many bytes as they may.
-    fn park<B>(&self, request: &Request<B>) -> Result<ParkingPermit, VerifyError> {
+    fn park<B>(&self, request: &Request<B>, timer: Timer) -> Result<ParkingPermit, VerifyError> {
         let bytes = self.verifier.reserve_waiting(parked_size(request))?;
         self.parked.fetch_add(1, Ordering::AcqRel);
-        Ok(ParkingPermit { count: Arc::clone(&self.parked), _bytes: bytes })
+        Ok(ParkingPermit { count: Arc::clone(&self.parked), _bytes: bytes, timer })
     }
 
     /// Inserts the user and the custom claims into the extensions, if the token may authenticate this request.
@@ -196,14 +234,22 @@ impl Authenticator {
         token: VerifiedToken,
         origin: CredentialOrigin,
         request: &mut Request<B>,
-    ) -> Result<(), Unauthenticated> {
+    ) -> Result<Authenticated, Unauthenticated> {
+        let authenticated = Authenticated { token: token.kind(), origin };
         match &token {
             VerifiedToken::Session(claims) => self.check_session(claims, origin, request)?,
             VerifiedToken::Machine(claims) if !self.accepts_audience(claims) => {
                 let error = VerifyError::rejected(VerifyErrorKind::InvalidAudience);
-                return Err(Unauthenticated::new(error, origin));
+                let unauthenticated = Unauthenticated::new(error, origin.location);
+                return Err(Unauthenticated { token: Some(authenticated.token), ..unauthenticated });
             }
             VerifiedToken::Machine(_) => {}
+        }
+        if self.record_user {
+            match &token {
+                VerifiedToken::Session(claims) => telemetry::user(Some(claims.user_id()), claims.session_id()),
+                VerifiedToken::Machine(claims) => telemetry::user(claims.user_id(), None),
+            }
         }
         let principal = Principal::new(token, self.responder.clone());
         match principal {
@@ -213,7 +259,7 @@ impl Authenticator {
             }
             principal => principal.insert(request.extensions_mut()),
         }
-        Ok(())
+        Ok(authenticated)
     }
 
     /// Whether a token may be used at the resource. Only OAuth tokens are issued for one.
@@ -230,24 +276,41 @@ impl Authenticator {
         request: &mut Request<B>,
     ) -> Result<(), Unauthenticated> {
         if origin.location == CredentialLocation::Cookie {
-            check_cookie(claims, origin, request.method(), request.headers())
-                .map_err(|error| Unauthenticated::from(error).at(origin))?;
+            check_cookie(claims, origin, request.method(), request.headers())?;
         }
         self.custom_claims.insert(claims, request.extensions_mut()).map_err(|error| {
             self.verifier.custom_claims_failed(claims, &error);
-            Unauthenticated { kind: RejectionKind::InvalidToken, reason: error.into(), location: None }.at(origin)
+            Unauthenticated {
+                kind: RejectionKind::InvalidToken,
+                reason: error.into(),
+                location: Some(origin.location),
+                token: Some(TokenKind::Session),
+            }
         })
     }
 
     /// Lets a request pass without a user if the mode allows it. Returns the response to one that does not pass.
-    fn reject<B>(&self, unauthenticated: Unauthenticated, request: &mut Request<B>) -> Option<Response<Bytes>> {
-        let Unauthenticated { kind, reason, location } = unauthenticated;
+    fn reject<B>(
+        &self,
+        unauthenticated: Unauthenticated,
+        request: &mut Request<B>,
+        timer: Timer,
+    ) -> Option<Response<Bytes>> {
+        let Unauthenticated { kind, reason, location, token } = unauthenticated;
         let passes = match (self.mode, kind) {
             (_, RejectionKind::MalformedRequest) | (Mode::Strict, _) => false,
             (Mode::AllowMissingToken, kind) => kind == RejectionKind::MissingToken,
             (Mode::AllowUnauthenticated, _) => true,
         };
         telemetry::rejected(reason.name(kind), reason.unavailable(), passes, reason.cause());
+        let outcome = match (passes, kind) {
+            (true, _) => Outcome::Anonymous,
+            (false, RejectionKind::KeysUnavailable) => Outcome::Unavailable,
+            (false, _) => Outcome::Refused,
+        };
+        let rejected = RejectedRequest { outcome, reason: reason.name(kind), token, source: source_label(location) };
+        let timer = if kind == RejectionKind::MalformedRequest { timer.without_token() } else { timer };
+        self.verifier.instruments().requests.rejected(rejected, timer, || self.verifier.monotonic());
         let form = GrpcForm::of(self.responder.format, request.method(), request.headers());
         let challenge = self.responder.challenge(request.uri(), request.headers());
         let rejection = Rejection::new(kind, reason, form, challenge, self.responder.response.clone());
@@ -281,8 +344,9 @@ impl Drop for ParkingPermit {
 }
 
 impl Unauthenticated {
-    fn new(error: VerifyError, origin: CredentialOrigin) -> Self {
-        Self { kind: RejectionKind::of(error.kind()), reason: error.into(), location: None }.at(origin)
+    fn new(error: VerifyError, location: CredentialLocation) -> Self {
+        let (kind, token) = (RejectionKind::of(error.kind()), error.token());
+        Self { kind, reason: error.into(), location: Some(location), token }
     }
 
     fn ambiguous_cookies() -> Self {
@@ -290,29 +354,35 @@ impl Unauthenticated {
             kind: RejectionKind::InvalidToken,
             reason: RejectionReason::AmbiguousCookies,
             location: Some(CredentialLocation::Cookie),
+            token: Some(TokenKind::Session),
         }
-    }
-
-    fn at(self, origin: CredentialOrigin) -> Self {
-        Self { location: Some(origin.location), ..self }
     }
 }
 
 impl From<RejectionKind> for Unauthenticated {
     fn from(kind: RejectionKind) -> Self {
-        Self { kind, reason: RejectionReason::None, location: None }
+        Self { kind, reason: RejectionReason::None, location: None, token: None }
     }
 }
 
 impl From<CookieError> for Unauthenticated {
     fn from(error: CookieError) -> Self {
-        match error {
-            CookieError::CrossSite => RejectionKind::CrossSite.into(),
+        let (kind, reason) = match error {
+            CookieError::CrossSite => (RejectionKind::CrossSite, RejectionReason::None),
             CookieError::InvalidAuthorizedParty => {
-                let error = VerifyError::rejected(VerifyErrorKind::InvalidAuthorizedParty);
-                Self { kind: RejectionKind::InvalidToken, reason: error.into(), location: None }
+                (RejectionKind::InvalidToken, VerifyError::rejected(VerifyErrorKind::InvalidAuthorizedParty).into())
             }
-        }
+        };
+        // A cookie carries a session or nothing.
+        Self { kind, reason, location: Some(CredentialLocation::Cookie), token: Some(TokenKind::Session) }
+    }
+}
+
+fn source_label(location: Option<CredentialLocation>) -> SourceLabel {
+    match location {
+        Some(CredentialLocation::Authorization | CredentialLocation::Header) => SourceLabel::Header,
+        Some(CredentialLocation::Cookie) => SourceLabel::Cookie,
+        Some(CredentialLocation::Other) | None => SourceLabel::Other,
     }
 }
 

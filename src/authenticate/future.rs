@@ -60,7 +60,7 @@ pin_project! {
 struct Parked<S, ReqBody> {
     request: Request<ReqBody>,
     service: S,
-    _permit: ParkingPermit,
+    permit: ParkingPermit,
 }
 
 impl<S, ReqBody> ResponseFuture<S, ReqBody>
@@ -84,7 +84,7 @@ where
         service: S,
         request: Request<ReqBody>,
     ) -> Self {
-        let parked = Box::new(Parked { request, service, _permit: permit });
+        let parked = Box::new(Parked { request, service, permit });
         Self { state: State::Waiting { pending, authenticator, parked: Some(parked) } }
     }
 }
@@ -109,7 +109,8 @@ where
                     ready!(pending.poll(context));
                     // Taken first: if a closure of the application panics, the request is dropped at once.
                     let mut parked = parked.take().unwrap_or_else(|| polled_after_completion());
-                    match authenticator.resume(pending, &mut parked.request) {
+                    let Parked { request, permit, .. } = &mut *parked;
+                    match authenticator.resume(pending, request, permit) {
                         Decision::Forward => State::Readying { parked: Some(parked) },
                         Decision::Respond(response) => State::Respond { response: Some(response) },
                         Decision::Wait(next) => {
@@ -124,7 +125,7 @@ where
                         *parked = None;
                         return Poll::Ready(Err(error));
                     }
-                    let Parked { request, mut service, _permit } =
+                    let Parked { request, mut service, permit: _permit } =
                         *parked.take().unwrap_or_else(|| polled_after_completion());
                     State::Forward { future: service.call(request) }
                 }

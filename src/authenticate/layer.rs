@@ -183,6 +183,54 @@ impl ClerkAuthLayer {
         self.with(|authenticator| authenticator.responder.response = Some(Arc::new(response)))
     }
 
+    /// Records `user.id` and `session.id` in the current span once a request is authenticated, by the names of
+    /// [OpenTelemetry](https://opentelemetry.io/docs/specs/semconv/registry/attributes/user/).
+    ///
+    /// Without it no event and no span of this crate names a user: logs with these ids are personal data. The span is
+    /// the application's, such as that of a `TraceLayer` around this layer, and must declare both fields: `tracing`
+    /// ignores fields that a span does not have. OAuth tokens, and API keys of users, record `user.id` alone; M2M
+    /// tokens record nothing.
+    ///
+    /// ```
+    /// # #[cfg(feature = "testing")]
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+    /// use std::convert::Infallible;
+    ///
+    /// use http::{Request, Response};
+    /// use tower::{ServiceBuilder, ServiceExt};
+    /// use tower_clerk::{ClerkAuthLayer, testing::TestIssuer};
+    /// use tower_http::trace::TraceLayer;
+    /// use tracing::field::Empty;
+    ///
+    /// # // What is logged, to read it back.
+    /// # let (log, writer) = std::io::pipe()?;
+    /// # let subscriber = tracing_subscriber::fmt().with_writer(std::sync::Arc::new(writer)).finish();
+    /// # let guard = tracing::subscriber::set_default(subscriber);
+    /// let issuer = TestIssuer::new();
+    /// let span = |_: &Request<String>| tracing::info_span!("request", "user.id" = Empty, "session.id" = Empty);
+    /// let service = ServiceBuilder::new()
+    ///     .layer(TraceLayer::new_for_http().make_span_with(span))
+    ///     .layer(ClerkAuthLayer::from_config(issuer.config())?.record_user())
+    ///     .service_fn(async |_: Request<String>| {
+    ///         tracing::info!("handled");
+    ///         Ok::<_, Infallible>(Response::new(String::new()))
+    ///     });
+    ///
+    /// let bearer = format!("Bearer {}", issuer.token("user_ada").session_id("sess_1").sign());
+    /// let request = Request::builder().header("authorization", bearer).body(String::new())?;
+    /// assert_eq!(service.oneshot(request).await?.status(), 200);
+    /// # drop(guard);
+    /// # let logged = std::io::read_to_string(log)?;
+    /// assert!(logged.contains(r#"request{user.id="user_ada" session.id="sess_1"}: "#));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[cfg(feature = "tracing")]
+    pub fn record_user(self) -> Self {
+        self.with(|authenticator| authenticator.record_user = true)
+    }
+
     /// Deserializes the payload of each token into `T` and inserts it as [`CustomClaims<T>`](super::CustomClaims) into
     /// the extensions.
     ///

@@ -5,6 +5,7 @@ use http::{HeaderMap, Method, Uri};
 use crate::{
     authenticate::{ClerkAuth, Holder},
     claims::{Claims, Entitlement, EntitlementScope, Reverification, is_scope, strip_org_prefix},
+    instruments::{DecisionInstruments, RequirementLabel},
     rejection::{GrpcForm, Rejection, RejectionFormat, Responder},
     resource::ChallengeParameters,
     telemetry,
@@ -256,9 +257,39 @@ impl Requirement {
         ChallengeParameters { scope, ..challenge }
     }
 
+    /// How metrics count it. Several requirements count as their kind if they are all of one.
+    fn label(&self) -> RequirementLabel {
+        match &self.0 {
+            Kind::All(parts) | Kind::AnyOf(parts) => {
+                let mut labels = parts.iter().map(Self::label);
+                let first = labels.next().unwrap_or(RequirementLabel::Other);
+                if labels.all(|label| label == first) { first } else { RequirementLabel::Other }
+            }
+            Kind::Feature(_) => RequirementLabel::Feature,
+            Kind::Instance(_) | Kind::Predicate(_) => RequirementLabel::Other,
+            Kind::Permission(_) => RequirementLabel::Permission,
+            Kind::Plan(_) => RequirementLabel::Plan,
+            Kind::Reverification(_) => RequirementLabel::Reverification,
+            Kind::Role(_) => RequirementLabel::Role,
+            Kind::Scope(_) => RequirementLabel::Scope,
+        }
+    }
+
     /// Rejects a holder that does not meet it. `request` is the head of the request, if there is one.
     pub(super) fn check(&self, holder: Holder<'_>, request: Option<RequestHead<'_>>) -> Result<(), Rejection> {
-        let reverification = match self.verdict(holder) {
+        self.check_at(holder, request, &DecisionInstruments::default())
+    }
+
+    /// As [`check`](Self::check), at a place that keeps its own counters.
+    pub(super) fn check_at(
+        &self,
+        holder: Holder<'_>,
+        request: Option<RequestHead<'_>>,
+        instruments: &DecisionInstruments,
+    ) -> Result<(), Rejection> {
+        let verdict = self.verdict(holder);
+        instruments.decided(self.label(), verdict == Verdict::Holds);
+        let reverification = match verdict {
             Verdict::Holds => return Ok(()),
             Verdict::Fails => None,
             Verdict::Reverify(reverification) => Some(reverification),

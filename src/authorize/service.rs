@@ -11,6 +11,7 @@ use tower_service::Service;
 use super::{Requirement, future::ResponseFuture, requirement::RequestHead};
 use crate::{
     authenticate::{Holder, Principal, ResponseBody},
+    instruments::DecisionInstruments,
     rejection::{Rejection, layer_missing},
     telemetry,
 };
@@ -57,7 +58,13 @@ pub(super) struct AccessRule {
     /// Detect the users of other authentication schemes.
     others: Arc<[HasUser]>,
     /// `None` accepts every user.
-    requirement: Option<Arc<Requirement>>,
+    counted: Option<Arc<CountedRequirement>>,
+}
+
+/// A requirement, and how often it was met.
+struct CountedRequirement {
+    requirement: Requirement,
+    instruments: DecisionInstruments,
 }
 
 /// Whether the extensions of a request hold the user of some scheme.
@@ -65,11 +72,12 @@ pub(super) type HasUser = fn(&Extensions) -> bool;
 
 impl AccessRule {
     pub(super) fn authenticated() -> Self {
-        Self { others: Arc::default(), requirement: None }
+        Self { others: Arc::default(), counted: None }
     }
 
     pub(super) fn requirement(requirement: Requirement) -> Self {
-        Self { others: Arc::default(), requirement: Some(Arc::new(requirement)) }
+        let counted = CountedRequirement { requirement, instruments: DecisionInstruments::default() };
+        Self { others: Arc::default(), counted: Some(Arc::new(counted)) }
     }
 
     pub(super) fn or(self, has_user: HasUser) -> Self {
@@ -79,10 +87,10 @@ impl AccessRule {
     /// Returns the response to a request that does not pass, `None` for one that passes.
     fn reject<B>(&self, request: &mut Request<B>) -> Option<Response<Bytes>> {
         let extensions = request.extensions();
-        let rejection = match (Principal::holder_in(extensions), &self.requirement) {
-            (Some(holder), Some(requirement)) => {
+        let rejection = match (Principal::holder_in(extensions), &self.counted) {
+            (Some(holder), Some(counted)) => {
                 let head = RequestHead { method: request.method(), uri: request.uri(), headers: request.headers() };
-                requirement.check(holder, Some(head)).err()?
+                counted.requirement.check_at(holder, Some(head), &counted.instruments).err()?
             }
             (Some(Holder::Session(_)), None) => return None,
             _ if self.others.iter().any(|has_user| has_user(extensions)) => return None,
@@ -132,7 +140,8 @@ where
 
 impl fmt::Debug for AccessRule {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("AccessRule").field("requirement", &self.requirement).finish_non_exhaustive()
+        let requirement = self.counted.as_ref().map(|counted| &counted.requirement);
+        formatter.debug_struct("AccessRule").field("requirement", &requirement).finish_non_exhaustive()
     }
 }
 

@@ -68,11 +68,13 @@ impl Asker {
                     Answer::Failed(error) => (Some(response.status()), error),
                     Answer::Rejected(why) => {
                         self.calls.note(call, index, Ok(()), now);
+                        call.verdicts.record(index, false);
                         rejected = Some(more_telling(rejected, why));
                         continue;
                     }
                     Answer::Valid(claims) => {
                         self.calls.note(call, index, Ok(()), now);
+                        call.verdicts.record(index, true);
                         return Said::Valid { claims, index, asked_at };
                     }
                 },

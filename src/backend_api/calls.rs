@@ -15,6 +15,7 @@ use super::{
 };
 use crate::{
     clock::Moment,
+    instruments::CallVerdicts,
     jwks::{FetchError, FetchErrorKind},
     rate_limit::{RateLimit, Throttle},
     single_flight::Flight,
@@ -62,6 +63,8 @@ pub(super) struct Call {
     /// For an unknown token, one was taken from the budget for each of them.
     pub(super) open: Open,
     pub(super) started_at: Moment,
+    /// Of the instances that have said whether the token is valid, by their index. Only metrics need them.
+    pub(super) verdicts: CallVerdicts,
     failures: Mutex<Vec<CallFailure>>,
 }
 
@@ -270,10 +273,18 @@ impl CallState {
 
 impl Call {
     pub(super) fn new(id: FlightId, kind: TokenKind, is_known: bool, open: Open, now: Moment) -> Self {
-        Self { id, kind, is_known, open, started_at: now, failures: Mutex::new(Vec::new()) }
+        Self {
+            id,
+            kind,
+            is_known,
+            open,
+            started_at: now,
+            verdicts: CallVerdicts::default(),
+            failures: Mutex::default(),
+        }
     }
 
-    /// Keeps a failure for the log.
+    /// Keeps a failure for the log and for metrics.
     pub(super) fn failed(&self, index: usize, status: Option<StatusCode>, error: FetchError) {
         self.failures().push(CallFailure { index, status, error });
     }

@@ -142,9 +142,16 @@ pub(crate) struct OpaqueInstance {
     pub(crate) api: Arc<dyn BackendApi>,
     /// Whether `api` is the application's own, which may need no key of the configuration.
     pub(crate) has_own_api: bool,
+    /// Whether its name is a label of metrics.
+    pub(crate) is_named: bool,
 }
 
 impl OpaqueInstance {
+    /// Its name in metrics, if it has one there.
+    fn metrics_name(&self) -> Option<&str> {
+        self.is_named.then_some(self.config.name())
+    }
+
     /// Whether it is asked about opaque tokens of this kind.
     fn is_asked(&self, kind: TokenKind) -> bool {
         let has_key = || self.config.opaque_token_key(kind).is_some();

@@ -21,9 +21,12 @@ use super::{
     health::FlightId,
     status::Counters,
 };
+#[cfg(feature = "metrics")]
+use crate::instruments::begin_backend_calls;
 use crate::{
     claims::MachineClaims,
     clock::{Clock, Moment},
+    instruments::{CallResult, Instruments, backend_called},
     jwks::{FetchError, FetchErrorKind},
     jwt::sha256,
     places::Places,
@@ -55,10 +58,16 @@ struct Shared {
     /// One permit for each request that may wait.
     waiters: Arc<Semaphore>,
     counters: Counters,
+    instruments: Arc<Instruments>,
 }
 
 impl OpaqueTokens {
-    pub(crate) fn new(instances: Vec<OpaqueInstance>, clock: Arc<dyn Clock>, limits: OpaqueTokenLimits) -> Self {
+    pub(crate) fn new(
+        instances: Vec<OpaqueInstance>,
+        clock: Arc<dyn Clock>,
+        limits: OpaqueTokenLimits,
+        instruments: Arc<Instruments>,
+    ) -> Self {
         let is_asked = |kind: &TokenKind| instances.iter().any(|instance| instance.is_asked(*kind));
         let shared = Shared {
             kinds: TokenKind::all().filter(is_asked).collect(),
@@ -69,6 +78,7 @@ impl OpaqueTokens {
             places: Arc::new(limits.places()),
             waiters: Arc::new(Semaphore::new(MAX_WAITING)),
             counters: Counters::default(),
+            instruments,
         };
         Self { shared: Arc::new(shared) }
     }
@@ -91,10 +101,14 @@ impl OpaqueTokens {
         match found {
             Lookup::Failed(failure) => {
                 shared.counters.refused(failure);
+                if matches!(failure, OpaqueFailure::Rejected(_)) {
+                    shared.instruments.verifications.answered_from_memory(kind, false);
+                }
                 Lookup::Failed(failure)
             }
             Lookup::Found(Accepted { claims, is_stale }) => {
                 shared.counters.accepted(is_stale);
+                shared.instruments.verifications.answered_from_memory(kind, true);
                 Lookup::Found(claims)
             }
             Lookup::Wait(flight) => {
@@ -126,6 +140,15 @@ impl OpaqueTokens {
         self.shared.answers.forget();
     }
 
+    /// Begins the series of the calls that this verifier may make.
+    #[cfg(feature = "metrics")]
+    pub(crate) fn begin_series(&self) {
+        for instance in &*self.shared.instances {
+            let kinds = TokenKind::all().filter(|kind| instance.is_asked(*kind));
+            kinds.for_each(|kind| begin_backend_calls(instance.metrics_name(), kind));
+        }
+    }
+
     pub(crate) fn status(&self) -> OpaqueTokensStatus {
         let (shared, now) = (&self.shared, self.shared.now());
         let state = shared.calls.lock();
@@ -155,7 +178,10 @@ impl OpaqueWait {
             WaitEnd::TimedOut => self.shared.give_up(self.id),
         };
         match &outcome {
-            Ok(accepted) if accepted.is_stale => self.shared.counters.accepted(true),
+            Ok(accepted) if accepted.is_stale => {
+                self.shared.counters.accepted(true);
+                self.shared.instruments.verifications.answered_from_memory(accepted.claims.kind(), true);
+            }
             // A call of this request, or of another, for which it has waited.
             Ok(_) | Err(OpaqueFailure::Rejected(_)) => {}
             Err(failure) => self.shared.counters.refused(*failure),
@@ -253,7 +279,8 @@ impl Shared {
                 Completion::TimedOut => broken_off(&mut state, call, FetchErrorKind::Timeout, now, &mut failures),
             };
             if !state.end(call, matches!(said, Said::Valid { .. })) {
-                return;
+                drop(state);
+                return self.count_calls(call, &failures);
             }
             let mut due = |failure: CallFailure| {
                 let setting = self.key_setting(&failure, call.kind);
@@ -264,8 +291,20 @@ impl Shared {
             (self.keep(call.id.digest, said, now), failures)
         };
         waiters.announce(outcome);
-        for (failure, setting, is_due) in failures {
-            self.log(&failure, setting, is_due);
+        for (failure, setting, is_due) in &failures {
+            self.log(failure, setting, *is_due);
+        }
+        self.count_calls(call, failures.iter().map(|(failure, ..)| failure));
+    }
+
+    /// Counts the calls that a flight has made.
+    fn count_calls<'a>(&self, call: &Call, failures: impl IntoIterator<Item = &'a CallFailure>) {
+        let verdict = |is_valid| if is_valid { CallResult::Valid } else { CallResult::Invalid };
+        let verdicts = call.verdicts.take().into_iter().map(|(index, is_valid)| (index, verdict(is_valid)));
+        let failures = failures.into_iter().map(|failure| (failure.index, CallResult::Unavailable));
+        for (index, result) in verdicts.chain(failures) {
+            let instance = self.instances.get(index).and_then(OpaqueInstance::metrics_name);
+            backend_called(instance, call.kind, result);
         }
     }
 

@@ -134,6 +134,11 @@ impl MachineClaims {
         self.text(self.inner.subject)
     }
 
+    /// The subject, if it is a user.
+    pub(crate) fn user_id(&self) -> Option<&str> {
+        (self.subject_kind() == SubjectKind::User).then_some(self.subject())
+    }
+
     pub(crate) fn subject_kind(&self) -> SubjectKind {
         self.inner.subject_kind
     }

@@ -20,6 +20,7 @@ use std::{borrow::Cow, mem};
 use super::{credential::MAX_CANDIDATES, pending::Waited};
 use crate::{
     claims::Claims,
+    instruments::Timer,
     token_kind::TokenKinds,
     verify::{ClaimedToken, PendingVerification, Verification, Verifier, VerifyError, VerifyErrorKind, session},
 };
@@ -108,7 +109,13 @@ impl<'a> CookieCandidates<'a> {
     ///
     /// `kinds` are sessions, or nothing where no session is accepted. `waited` is from the last time, if the request
     /// has waited for one of them since.
-    pub(super) fn verify(mut self, verifier: &Verifier, kinds: TokenKinds, waited: &mut Option<Waited>) -> Choice<'a> {
+    pub(super) fn verify(
+        mut self,
+        verifier: &Verifier,
+        kinds: TokenKinds,
+        waited: &mut Option<Waited>,
+        timer: &mut Timer,
+    ) -> Choice<'a> {
         let was_examined = match self.iter().next() {
             None => return Choice::Missing,
             Some(Candidate { text, claimed: None, .. }) => match cached(verifier, text, kinds) {
@@ -130,10 +137,13 @@ impl<'a> CookieCandidates<'a> {
             let cached = if was_examined { cached(verifier, text, kinds) } else { None };
             let result = match cached {
                 Some(claims) => Ok(claims),
-                None => match self.attempt(index, text, claimed, verifier, kinds, waited) {
-                    Verification::Pending(pending) => return Choice::Wait(text.clone(), pending),
-                    Verification::Ready(result) => result.and_then(session),
-                },
+                None => {
+                    timer.start(|| verifier.monotonic());
+                    match self.attempt(index, text, claimed, verifier, kinds, waited) {
+                        Verification::Pending(pending) => return Choice::Wait(text.clone(), pending),
+                        Verification::Ready(result) => result.and_then(session),
+                    }
+                }
             };
             match result {
                 Ok(claims) => match &verified {
@@ -174,7 +184,7 @@ impl<'a> CookieCandidates<'a> {
             .in_order()
             .filter(|(other, _, other_claimed)| *other != index && other_claimed.issuer == claimed.issuer);
         let sibling = of_same_issuer.find_map(|(_, other, _)| waited.progress_of(other.as_bytes()));
-        waited.attempt(sibling, verifier, (text.as_bytes(), kinds), &claimed.issuer)
+        waited.attempt(sibling, verifier, text.as_bytes(), kinds, &claimed.issuer)
     }
 
     /// The candidates with their indices, in the order in which they are tried. All must be examined.

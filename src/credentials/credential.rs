@@ -13,6 +13,9 @@ pub(crate) struct CredentialOrigin {
 pub(crate) enum CredentialLocation {
     Authorization,
     Cookie,
+    /// Another header than `Authorization`.
+    Header,
+    /// Wherever a closure has found it.
     Other,
 }
 

@@ -16,7 +16,7 @@ pub(crate) use self::{
     credential::{CredentialLocation, CredentialOrigin},
     cross_site::{CookieError, check_cookie},
     pending::PendingCredential,
-    sources::{Authentication, TokenSources},
+    sources::{Authentication, CredentialContext, TokenSources},
 };
 
 /// A place in a request where a token may be, for

@@ -117,7 +117,8 @@ impl Waited {
         &mut self,
         sibling: Option<Progress>,
         verifier: &Verifier,
-        (text, kinds): (&[u8], TokenKinds),
+        text: &[u8],
+        kinds: TokenKinds,
         issuer: &str,
     ) -> Verification {
         match self.progress(verifier, text, sibling, || verifier.needs_lookup(issuer)) {

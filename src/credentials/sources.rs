@@ -16,6 +16,7 @@ use super::{
 use crate::{
     claims::VerifiedToken,
     config::ConfigError,
+    instruments::Timer,
     token_kind::TokenKinds,
     verify::{Verification, Verifier, VerifyError},
 };
@@ -32,6 +33,16 @@ pub(crate) struct TokenSources {
     suffixed_cookies: Vec<SuffixedCookies>,
 }
 
+/// The head of a request, and what its credential is verified with.
+pub(crate) struct CredentialContext<'a> {
+    pub(crate) verifier: &'a Verifier,
+    /// The kinds of which a token may be, outside of a cookie.
+    pub(crate) kinds: TokenKinds,
+    pub(crate) method: &'a Method,
+    pub(crate) headers: &'a HeaderMap,
+    pub(crate) timer: &'a mut Timer,
+}
+
 /// What the credential of a request is worth.
 pub(crate) enum Authentication {
     /// Cookies with valid tokens of two users (401).
@@ -41,7 +52,7 @@ pub(crate) enum Authentication {
     /// A token that does not verify, or cannot be verified now.
     Invalid(VerifyError, CredentialOrigin),
     /// A credential that cannot be a token (400; RFC 6750, section 3.1, `invalid_request`).
-    Malformed,
+    Malformed(CredentialLocation),
     /// No credential in any source.
     Missing,
     Verified(VerifiedToken, CredentialOrigin),
@@ -98,16 +109,13 @@ impl TokenSources {
     /// invalid token, a client could choose under which of two users it acts, and a rejected header would silently
     /// become a cookie.
     ///
-    /// A token in a header field may be of one of these kinds. One in a cookie is a session token or invalid: a browser
-    /// must not act with the token of a machine.
+    /// A token in a cookie is a session token or invalid: a browser must not act with the token of a machine.
     pub(crate) fn verify(
         &self,
-        verifier: &Verifier,
-        kinds: TokenKinds,
-        method: &Method,
-        headers: &HeaderMap,
+        mut context: CredentialContext<'_>,
         pending: Option<&mut PendingCredential>,
     ) -> Authentication {
+        let CredentialContext { verifier, kinds, headers, .. } = context;
         let mut waited = pending.and_then(PendingCredential::take_waited);
         let first = waited.as_ref().map_or(0, |waited| waited.source);
         for (index, TokenSource(kind)) in self.sources.iter().enumerate().skip(first) {
@@ -119,11 +127,10 @@ impl TokenSources {
                 Kind::Header(name) if *name == AUTHORIZATION => {
                     (bearer::header(headers, name), CredentialLocation::Authorization)
                 }
-                Kind::Header(name) => (bearer::header(headers, name), CredentialLocation::Other),
+                Kind::Header(name) => (bearer::header(headers, name), CredentialLocation::Header),
                 Kind::Cookie(_) | Kind::CustomCookie(_) | Kind::SessionCookie => {
                     let candidates = self.candidates(kind, headers, verifier);
-                    let kinds = kinds.and(TokenKinds::SESSIONS);
-                    match self.verify_cookie(candidates, (verifier, kinds), method, headers, index, &mut waited) {
+                    match self.verify_cookie(candidates, &mut context, index, &mut waited) {
                         Some(authentication) => return authentication,
                         None => continue,
                     }
@@ -131,22 +138,22 @@ impl TokenSources {
             };
             let (text, must_be_b64token) = match &value {
                 SourceValue::Absent => continue,
-                SourceValue::Malformed => return Authentication::Malformed,
+                SourceValue::Malformed => return Authentication::Malformed(location),
                 SourceValue::Bearer(text) => (*text, true),
                 SourceValue::Token(text) => (text.as_bytes(), false),
             };
             if text.len() > self.max_length {
-                return Authentication::Malformed;
+                return Authentication::Malformed(location);
             }
             let verification = match &mut waited {
-                None => verifier.start(text, kinds),
+                None => verifier.start(text, kinds, context.timer),
                 Some(waited) => waited.resume(verifier, text, kinds),
             };
             let origin = CredentialOrigin { location, is_cross_site_checked: false };
             return match verification {
                 Verification::Ready(Ok(claims)) => Authentication::Verified(claims, origin),
                 // For rejected tokens only: a valid token is a `b64token`, so that a cache hit need not be scanned.
-                _ if must_be_b64token && !is_b64token(text) => Authentication::Malformed,
+                _ if must_be_b64token && !is_b64token(text) => Authentication::Malformed(location),
                 Verification::Ready(Err(error)) => Authentication::Invalid(error, origin),
                 Verification::Pending(wait) => {
                     Authentication::Wait(PendingCredential::new(wait, text, index, origin, waited))
@@ -184,12 +191,11 @@ impl TokenSources {
     fn verify_cookie(
         &self,
         mut candidates: CookieCandidates<'_>,
-        (verifier, kinds): (&Verifier, TokenKinds),
-        method: &Method,
-        headers: &HeaderMap,
+        context: &mut CredentialContext<'_>,
         source: usize,
         waited: &mut Option<Waited>,
     ) -> Option<Authentication> {
+        let CredentialContext { verifier, kinds, method, headers, timer } = context;
         if candidates.is_empty() {
             return None;
         }
@@ -200,7 +206,7 @@ impl TokenSources {
         }
         let is_cross_site_checked = verdict == CrossSiteVerdict::Allowed;
         let origin = CredentialOrigin { location: CredentialLocation::Cookie, is_cross_site_checked };
-        Some(match candidates.verify(verifier, kinds, waited) {
+        Some(match candidates.verify(verifier, kinds.and(TokenKinds::SESSIONS), waited, timer) {
             Choice::Ambiguous => Authentication::AmbiguousCookies,
             Choice::Invalid(error) => Authentication::Invalid(error, origin),
             Choice::Missing => return None,

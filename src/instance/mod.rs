@@ -32,6 +32,7 @@ use crate::{
 use crate::{
     backend_api::{BackendApi, OpaqueInstance},
     config::{ClerkConfig, ConfigError, InstanceInfo, KeyLocation, SecretKey},
+    instruments::KeyInstruments,
     jwks::{InstanceKeys, KeyResources, KeySource, KeyStore, RefreshPolicy},
     token_kind::TokenKind,
 };
@@ -119,6 +120,9 @@ pub(crate) struct TrustedInstance {
     /// The part of the configuration that claims keep, in an [`Arc`] that all claims of the instance share.
     pub(crate) info: Arc<InstanceInfo>,
     pub(crate) keys: InstanceKeys,
+    /// Whether its name is a label of metrics.
+    #[cfg_attr(not(feature = "metrics"), expect(dead_code, reason = "it is for the gauges alone"))]
+    is_named: bool,
     has_verified: AtomicBool,
 }
 
@@ -133,14 +137,22 @@ pub(crate) struct InstanceResources {
 }
 
 impl TrustedInstance {
-    /// Makes an instance ready for use. It fetches nothing.
-    pub(crate) fn new(instance: Instance, resources: &InstanceResources) -> Result<Self, ConfigError> {
+    /// Makes an instance ready for use. It fetches nothing. `is_named` is whether its name is a label of metrics, as
+    /// that of one of several configured instances: names that a resolver returns would make too many series.
+    pub(crate) fn new(instance: Instance, resources: &InstanceResources, is_named: bool) -> Result<Self, ConfigError> {
         let Instance { config, key_source, backend_api: _ } = instance;
+        let instruments = KeyInstruments::of(is_named.then_some(config.name()));
         let keys = match key_source {
-            Some(source) => resources.key_store(&config, source),
-            None => resources.configured_keys(&config)?,
+            Some(source) => resources.key_store(&config, source, instruments),
+            None => resources.configured_keys(&config, instruments)?,
         };
-        Ok(Self { info: Arc::new(config.info()), config, keys, has_verified: AtomicBool::new(false) })
+        Ok(Self { info: Arc::new(config.info()), config, keys, is_named, has_verified: AtomicBool::new(false) })
+    }
+
+    /// Its name in metrics, if it has one there.
+    #[cfg(feature = "metrics")]
+    pub(crate) fn metrics_name(&self) -> Option<&str> {
+        self.is_named.then_some(self.config.name())
     }
 
     /// Whether one of its keys has verified a token.
@@ -158,13 +170,13 @@ impl TrustedInstance {
 }
 
 impl InstanceResources {
-    fn configured_keys(&self, config: &ClerkConfig) -> Result<InstanceKeys, ConfigError> {
+    fn configured_keys(&self, config: &ClerkConfig, instruments: KeyInstruments) -> Result<InstanceKeys, ConfigError> {
         match config.key_location() {
             KeyLocation::JwtKey(key) => Ok(InstanceKeys::One(Arc::clone(key.key()))),
             KeyLocation::Document(document) => Ok(InstanceKeys::Set(Arc::clone(document.keys()))),
             KeyLocation::Remote { url, secret_key } => {
                 let source = self.remote_source(&url, secret_key)?;
-                Ok(self.key_store(config, source))
+                Ok(self.key_store(config, source, instruments))
             }
             KeyLocation::Unknown => {
                 Err(ConfigError::missing("frontend_api_url", "no setting names the Clerk instance to trust"))
@@ -183,7 +195,7 @@ impl InstanceResources {
     }
 
     /// The instance as one whose opaque tokens the Backend API is asked about; `None` if it accepts none of them.
-    fn opaque_instance(&self, instance: &Instance) -> Result<Option<OpaqueInstance>, ConfigError> {
+    fn opaque_instance(&self, instance: &Instance, is_named: bool) -> Result<Option<OpaqueInstance>, ConfigError> {
         let config = &instance.config;
         let has_key = |kind| config.opaque_token_key(kind).is_some();
         let mut opaque = config.accepted.iter().filter(|kind| *kind != TokenKind::Session);
@@ -201,7 +213,7 @@ impl InstanceResources {
             _ => return Ok(None),
         };
         let has_own_api = instance.backend_api.is_some();
-        Ok(Some(OpaqueInstance { config: config.clone(), info: Arc::new(config.info()), api, has_own_api }))
+        Ok(Some(OpaqueInstance { config: config.clone(), info: Arc::new(config.info()), api, has_own_api, is_named }))
     }
 
     #[cfg(feature = "reqwest")]
@@ -214,13 +226,13 @@ impl InstanceResources {
         Err(ConfigError::missing("backend_api", "asking Clerk about opaque tokens needs the feature `reqwest`"))
     }
 
-    fn key_store(&self, config: &ClerkConfig, source: Arc<dyn KeySource>) -> InstanceKeys {
+    fn key_store(&self, config: &ClerkConfig, source: Arc<dyn KeySource>, instruments: KeyInstruments) -> InstanceKeys {
         let number = self.stores.fetch_add(1, Ordering::Relaxed);
         let policy = RefreshPolicy {
             interval: config.jwks_refresh_interval,
             stale_limit: config.jwks_stale_limit,
             timeout: config.jwks_timeout,
         };
-        InstanceKeys::Fetched(KeyStore::new(Arc::clone(&self.keys), number, source, policy))
+        InstanceKeys::Fetched(KeyStore::new(Arc::clone(&self.keys), number, source, policy, instruments))
     }
 }

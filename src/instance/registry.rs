@@ -75,12 +75,13 @@ impl InstanceRegistry {
                 telemetry::machine_not_checked(config.name());
             }
         }
+        let is_named = instances.len() > 1;
         let mut opaque = Vec::new();
         for instance in &instances {
-            opaque.extend(resources.opaque_instance(instance)?);
+            opaque.extend(resources.opaque_instance(instance, is_named)?);
         }
-        let configured: Result<Vec<_>, _> =
-            instances.into_iter().map(|instance| TrustedInstance::new(instance, resources).map(Arc::new)).collect();
+        let trusted = |instance| TrustedInstance::new(instance, resources, is_named).map(Arc::new);
+        let configured: Result<Vec<_>, _> = instances.into_iter().map(trusted).collect();
         Ok((Self { configured: configured?, by_issuer, resolved }, opaque))
     }
 

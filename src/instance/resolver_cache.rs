@@ -542,7 +542,7 @@ impl Shared {
                 let mut limited = instance.clone();
                 limited.config.max_token_length = limited.config.max_token_length.min(self.rules.max_token_length);
                 limited.config.accepted = limited.config.accepted.and(self.rules.kinds);
-                Arc::new(TrustedInstance::new(limited, &self.resources).map_err(ResolveError::new)?)
+                Arc::new(TrustedInstance::new(limited, &self.resources, false).map_err(ResolveError::new)?)
             }
         };
         Ok(Arc::new(CachedInstance {

@@ -27,6 +27,7 @@ use super::{
 };
 use crate::{
     clock::{Clock, Moment},
+    instruments::{FetchLabel, KeyInstruments},
     jwt::KeySet,
     rate_limit::Throttle,
     single_flight::{Announcer, Completion, Flight, FlightWait, MAX_WAITING, WaitEnd, within},
@@ -96,10 +97,13 @@ struct Shared {
     /// Whether the source has failed since the last success. Only a set whose refresh has not failed makes tokens wait.
     has_failed: AtomicBool,
     history: Mutex<History>,
+    instruments: KeyInstruments,
 }
 
 /// Past fetches, for status and log.
 struct History {
+    /// Why the last fetch was started, and when.
+    started: (FetchLabel, Duration),
     last_error: Option<FetchErrorKind>,
     last_success: Option<Duration>,
     /// Replaced by a new one after a success, so that the first failure of the next outage is logged at once.
@@ -113,6 +117,7 @@ impl KeyStore {
         number: u64,
         source: Arc<dyn KeySource>,
         policy: RefreshPolicy,
+        instruments: KeyInstruments,
     ) -> Self {
         let shared = Shared {
             source,
@@ -124,10 +129,12 @@ impl KeyStore {
             freshness: Freshness::new(),
             has_failed: AtomicBool::new(false),
             history: Mutex::new(History {
+                started: (FetchLabel::First, Duration::ZERO),
                 last_error: None,
                 last_success: None,
                 warnings: Throttle::new(WARNING_INTERVAL),
             }),
+            instruments,
         };
         Self { shared: Arc::new(shared) }
     }
@@ -162,7 +169,7 @@ impl KeyStore {
     pub(super) fn refresh_if_due(&self, set: &CachedKeySet, now: Moment) {
         if set.is_refresh_due(now) {
             let now = now.monotonic;
-            self.shared.gate.refresh_if_idle(now, |id| Shared::start(&self.shared, id, now));
+            self.shared.gate.refresh_if_idle(now, |id| Shared::start(&self.shared, id, now, FetchLabel::Refresh));
         }
     }
 
@@ -191,7 +198,7 @@ impl KeyStore {
         let is_brief = is_bad_signature && seen.is_some_and(|seen| self.is_late(seen, now));
         let request = FetchRequest { reason, seen: seen.map(generation), now: now.monotonic, join_takes: is_brief };
         let may_start = || !reason.is_forgeable() || self.shared.resources.limits.try_take_forgeable(now.monotonic);
-        let start = |id| Shared::start(&self.shared, id, now.monotonic);
+        let start = |id| Shared::start(&self.shared, id, now.monotonic, reason.label());
         let fetch = match self.shared.gate.request(request, current, may_start, start) {
             Entry::Backoff(retry_after) => {
                 let kind = self.shared.history().last_error.unwrap_or(FetchErrorKind::Transport);
@@ -225,7 +232,7 @@ impl KeyStore {
     /// Fetches now, whatever the budgets and the back-off say, or joins the fetch in flight.
     pub(super) fn force(&self) -> Fetch {
         let now = self.shared.now().monotonic;
-        match self.shared.gate.force(now, |id| Shared::start(&self.shared, id, now)) {
+        match self.shared.gate.force(now, |id| Shared::start(&self.shared, id, now, FetchLabel::Refresh)) {
             Entry::Joined(flight) => Shared::wait(&self.shared, flight, false),
             Entry::Started(flight) => Shared::wait(&self.shared, flight, true),
             Entry::Backoff(_) | Entry::BudgetExhausted | Entry::NoRuntime | Entry::SetChanged => {
@@ -290,8 +297,8 @@ impl FetchWait {
 }
 
 impl Shared {
-    /// Starts a fetch; `None` outside a Tokio runtime.
-    fn start(shared: &Arc<Self>, id: u64, now: Duration) -> Option<Flight<Outcome>> {
+    /// Starts a fetch; `None` outside a Tokio runtime. The caller holds the lock of the gate.
+    fn start(shared: &Arc<Self>, id: u64, now: Duration, why: FetchLabel) -> Option<Flight<Outcome>> {
         // Weak, because the task would otherwise keep the store alive, and dropping the verifier would not stop the
         // fetch.
         let store = Arc::downgrade(shared);
@@ -321,7 +328,9 @@ impl Shared {
                 store.finish(id, fetched.map_err(|error| error.at(store.source.location())), &waiters);
             }
         };
-        Flight::start(id, now, shared.policy.timeout, Span::fetch_keys, fetch, on_done)
+        let flight = Flight::start(id, now, shared.policy.timeout, Span::fetch_keys, fetch, on_done)?;
+        shared.history().started = (why, now);
+        Some(flight)
     }
 
     fn wait(shared: &Arc<Self>, flight: Flight<Outcome>, is_own: bool) -> Fetch {
@@ -350,6 +359,7 @@ impl Shared {
         };
         let now = self.now();
         let (count, skipped) = (keys.len(), keys.skipped());
+        let mut started = (FetchLabel::First, Duration::ZERO);
         let keep = |generation| {
             let set = CachedKeySet::new(keys, generation, now, self.policy);
             let fresh_until = set.fresh_until();
@@ -357,6 +367,7 @@ impl Shared {
             self.has_failed.store(false, Ordering::Release);
             self.freshness.publish(generation, fresh_until);
             let mut history = self.history();
+            started = history.started;
             history.last_error = None;
             history.last_success = Some(now.monotonic);
             history.warnings = Throttle::new(WARNING_INTERVAL);
@@ -364,6 +375,7 @@ impl Shared {
         if self.gate.succeed(flight, keep) {
             waiters.announce(Ok(()));
             telemetry::keys_fetched(count, skipped);
+            self.instruments.fetched("ok", started.0, now.monotonic.saturating_sub(started.1));
         }
     }
 
@@ -371,7 +383,7 @@ impl Shared {
     fn fail(&self, flight: u64, error: &FetchError, announce: impl FnOnce(FetchErrorKind)) {
         let now = self.now();
         let age = self.usable(now).map(|set| set.age(now));
-        let mut is_due = false;
+        let (mut is_due, mut started) = (false, (FetchLabel::First, Duration::ZERO));
         // Under the lock of the gate, so that the failure of one flight cannot be noted after the success of the next.
         // A fetch that found no place says nothing about the source: it neither delays the next one, nor makes a late
         // set usable without it.
@@ -381,6 +393,7 @@ impl Shared {
                 self.has_failed.store(true, Ordering::Release);
             }
             let mut history = self.history();
+            started = history.started;
             history.last_error = Some(error.kind());
             // The throttle is asked last: a failure that is no warning must not use up the interval.
             is_due = telemetry::is_worth_a_warning(age) && history.warnings.is_due(now.monotonic);
@@ -391,6 +404,7 @@ impl Shared {
         }
         announce(error.kind());
         telemetry::fetch_failed(error, age, is_due);
+        self.instruments.fetched(error.kind().as_str(), started.0, now.monotonic.saturating_sub(started.1));
     }
 
     /// How much a fetch that starts now matters.
@@ -421,6 +435,18 @@ impl Drop for Shared {
     /// Stops the fetch in flight, and frees the set at once: in a verifier with a resolver, stores come and go.
     fn drop(&mut self) {
         self.gate.reset(|| self.resources.cache.remove(self.number));
+    }
+}
+
+impl FetchReason {
+    /// As metrics count it.
+    fn label(self) -> FetchLabel {
+        match self {
+            Self::BadSignature => FetchLabel::BadSignature,
+            Self::LateSet => FetchLabel::Refresh,
+            Self::NoKeys => FetchLabel::First,
+            Self::UnknownKid => FetchLabel::UnknownKid,
+        }
     }
 }
 

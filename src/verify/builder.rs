@@ -16,6 +16,7 @@ use crate::{
     backend_api::{OpaqueTokenLimits, OpaqueTokens},
     config::{ClerkConfig, ConfigError, MAX_STALE_LIMIT},
     instance::{InstanceRegistry, InstanceResources, MAX_RESOLVED, ResolverCache, ResolverRules},
+    instruments::Instruments,
     jwks::{FetchLimits, KeyCache, KeyResources},
     token_kind::{TokenKind, TokenKinds},
 };
@@ -358,8 +359,9 @@ impl VerifierBuilder {
         let resolved = self.resolver.map(|resolver| ResolverCache::new(resolver, rules, Arc::clone(&resources)));
         let opaque_token_limits = self.opaque_token_limits.check()?;
         let (instances, opaque) = InstanceRegistry::new(self.instances, &resources, resolved)?;
-        let opaque_tokens =
-            (!opaque.is_empty()).then(|| OpaqueTokens::new(opaque, Arc::clone(&self.clock), opaque_token_limits));
+        let instruments = Arc::new(Instruments::new());
+        let opaque_tokens = (!opaque.is_empty())
+            .then(|| OpaqueTokens::new(opaque, Arc::clone(&self.clock), opaque_token_limits, Arc::clone(&instruments)));
         let limits = self.token_cache.filter(|limits| limits.entries > 0 && limits.bytes > 0);
         let token_cache = limits.map(TokenCache::new);
         let inner = Inner {
@@ -370,6 +372,7 @@ impl VerifierBuilder {
             token_cache,
             opaque_tokens,
             diagnostics: Diagnostics::default(),
+            instruments,
             waiting: WaitingBytes::default(),
         };
         Ok(Verifier { inner: Arc::new(inner) })

@@ -17,7 +17,7 @@ use std::{
 
 use foldhash::fast::RandomState;
 use quick_cache::{
-    Weighter,
+    Lifecycle, Weighter,
     sync::{Cache, DefaultLifecycle},
 };
 
@@ -25,7 +25,7 @@ use super::{
     cached_token::{CachedToken, SUFFIX_LENGTH, TokenSuffix},
     thread_cache::ThreadCaches,
 };
-use crate::claims::VerifiedToken;
+use crate::{claims::VerifiedToken, instruments::UncountedEvictions};
 
 /// The two limits of a token cache.
 #[derive(Clone, Copy, Debug)]
@@ -63,14 +63,18 @@ pub struct TokenCacheStatus {
 /// for it.
 pub(super) struct TokenCache {
     /// Made with the first verified token: a verifier that verifies none allocates no shards.
-    cache: OnceLock<Cache<TokenSuffix, Arc<CachedToken>, TokenWeight, RandomState>>,
+    cache: OnceLock<SharedCache>,
+    /// Those that [`take_evictions`](Self::take_evictions) has not returned yet.
+    evictions: UncountedEvictions,
     limits: TokenCacheLimits,
     threads: Option<ThreadCaches>,
 }
 
+type SharedCache = Cache<TokenSuffix, Arc<CachedToken>, TokenWeight, RandomState, CountEvictions>;
+
 impl TokenCacheLimits {
     /// Makes a cache that keeps both limits, although quick_cache has only one: the total weight.
-    fn cache(self) -> Cache<TokenSuffix, Arc<CachedToken>, TokenWeight, RandomState> {
+    fn cache(self, evictions: UncountedEvictions) -> SharedCache {
         let Self { entries, bytes } = self;
         // quick_cache adds up weights in `u64`: a quarter of its range keeps the sums below the maximum.
         let bytes = u64::try_from(bytes).unwrap_or(u64::MAX).min(u64::MAX / 4);
@@ -82,14 +86,15 @@ impl TokenCacheLimits {
         // quick_cache sizes its list of evicted keys by this estimate, so it must not exceed what fits into the bytes.
         let fitting = usize::try_from(bytes).unwrap_or(usize::MAX) / CachedToken::MIN_WEIGHT;
         let estimate = entries.min(fitting).max(1);
-        Cache::with(estimate, bytes, TokenWeight { share }, RandomState::default(), DefaultLifecycle::default())
+        let lifecycle = CountEvictions { evictions, drops: DefaultLifecycle::default() };
+        Cache::with(estimate, bytes, TokenWeight { share }, RandomState::default(), lifecycle)
     }
 }
 
 impl TokenCache {
     pub(super) fn new(limits: TokenCacheLimits) -> Self {
         let threads = ThreadCaches::beside(limits.entries, limits.bytes);
-        Self { cache: OnceLock::new(), limits, threads }
+        Self { cache: OnceLock::new(), evictions: UncountedEvictions::default(), limits, threads }
     }
 
     /// Returns the claims of exactly this token, if `is_valid` says that its entry is still valid.
@@ -115,17 +120,40 @@ impl TokenCache {
         }
     }
 
+    /// Inserts a verified token.
     pub(super) fn insert(&self, token: CachedToken, now: SystemTime) {
         let (suffix, token) = (*token.suffix(), Arc::new(token));
         if let Some(threads) = &self.threads {
             threads.on_insert(&token, now);
         }
-        self.cache.get_or_init(|| self.limits.cache()).insert(suffix, token);
+        self.cache.get_or_init(|| self.limits.cache(self.evictions.clone())).insert(suffix, token);
+    }
+
+    /// How many tokens were evicted since the last call, for metrics.
+    pub(super) fn take_evictions(&self) -> u64 {
+        self.evictions.take()
     }
 
     pub(super) fn status(&self) -> TokenCacheStatus {
         let Some(cache) = self.cache.get() else { return TokenCacheStatus::default() };
         TokenCacheStatus { entries: cache.len(), bytes: cache.iter().map(|(_, cached)| cached.weight()).sum() }
+    }
+}
+
+/// Counts evictions. quick_cache reports them while it holds a lock, so this runs no other code.
+#[derive(Clone)]
+struct CountEvictions {
+    evictions: UncountedEvictions,
+    drops: DefaultLifecycle<TokenSuffix, Arc<CachedToken>>,
+}
+
+impl Lifecycle<TokenSuffix, Arc<CachedToken>> for CountEvictions {
+    type RequestState =
+        <DefaultLifecycle<TokenSuffix, Arc<CachedToken>> as Lifecycle<TokenSuffix, Arc<CachedToken>>>::RequestState;
+
+    fn on_evict(&self, state: &mut Self::RequestState, suffix: TokenSuffix, token: Arc<CachedToken>) {
+        self.evictions.add_one();
+        self.drops.on_evict(state, suffix, token);
     }
 }
 

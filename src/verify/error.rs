@@ -5,6 +5,7 @@ use crate::{
     instance::ResolveFailure,
     jwks::{FetchErrorKind, FetchUnavailable, KeyError},
     jwt::{HeaderError, MalformedToken},
+    token_kind::TokenKind,
 };
 
 /// Why a token was rejected, or could not be verified because keys are unavailable.
@@ -37,6 +38,8 @@ use crate::{
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct VerifyError {
     kind: VerifyErrorKind,
+    /// The kind that the token claims to be of, if that was read.
+    token: Option<TokenKind>,
     unavailable: Option<Unavailable>,
 }
 
@@ -161,11 +164,25 @@ pub enum UnavailableReason {
 
 impl VerifyError {
     pub(crate) fn rejected(kind: VerifyErrorKind) -> Self {
-        Self { kind, unavailable: None }
+        Self { kind, token: None, unavailable: None }
     }
 
     pub(super) fn unavailable(reason: UnavailableReason, retry_after: Duration) -> Self {
-        Self { kind: VerifyErrorKind::KeysUnavailable, unavailable: Some(Unavailable { reason, retry_after }) }
+        Self {
+            kind: VerifyErrorKind::KeysUnavailable,
+            token: None,
+            unavailable: Some(Unavailable { reason, retry_after }),
+        }
+    }
+
+    /// Notes the kind that the token claims to be of.
+    pub(super) fn of_token(self, token: Option<TokenKind>) -> Self {
+        Self { token: self.token.or(token), ..self }
+    }
+
+    /// The kind that the token claims to be of; `None` if it was rejected before that was read.
+    pub(crate) fn token(&self) -> Option<TokenKind> {
+        self.token
     }
 
     /// Returns the first check that failed.

@@ -23,7 +23,7 @@ impl Verifier {
         kinds: TokenKinds,
         progress: &mut Progress,
     ) -> Verification {
-        let rejected = |kind| Verification::Ready(Err(VerifyError::rejected(kind)));
+        let rejected = |reason| Verification::Ready(Err(VerifyError::rejected(reason).of_token(Some(kind))));
         let tokens = match &self.inner.opaque_tokens {
             Some(tokens) if kinds.contains(kind) => tokens,
             _ => return rejected(VerifyErrorKind::TokenKindNotAccepted),
@@ -33,16 +33,18 @@ impl Verifier {
             return Verification::Ready(Ok(VerifiedToken::Machine(claims)));
         }
         match tokens.find(kind, text) {
-            Lookup::Failed(failure) => Verification::Ready(Err(self.opaque_failed(failure))),
+            Lookup::Failed(failure) => Verification::Ready(Err(self.opaque_failed(failure, kind))),
             Lookup::Found(claims) => Verification::Ready(Ok(VerifiedToken::Machine(claims))),
             Lookup::Wait(wait) => {
                 let (verifier, mut progress) = (self.clone(), mem::take(progress));
                 let future = Box::pin(async move {
                     match wait.end().await {
                         Some(answer) => {
-                            progress.answer = Some(answer.map_err(|failure| verifier.opaque_failed(failure))?);
+                            progress.answer = Some(answer.map_err(|failure| verifier.opaque_failed(failure, kind))?);
                         }
-                        None if progress.has_lost_call => return Err(OpaqueFailure::LOST.into()),
+                        None if progress.has_lost_call => {
+                            return Err(VerifyError::from(OpaqueFailure::LOST).of_token(Some(kind)));
+                        }
                         None => progress.has_lost_call = true,
                     }
                     Ok(progress)
@@ -53,11 +55,11 @@ impl Verifier {
     }
 
     /// The error of a failure. A flood of made-up tokens is worth a warning.
-    fn opaque_failed(&self, failure: OpaqueFailure) -> VerifyError {
+    fn opaque_failed(&self, failure: OpaqueFailure, kind: TokenKind) -> VerifyError {
         if matches!(failure, OpaqueFailure::TooManyTokens { .. }) {
             self.inner.diagnostics.opaque_token_refused(&*self.inner.clock);
         }
-        failure.into()
+        VerifyError::from(failure).of_token(Some(kind))
     }
 }
 

@@ -31,6 +31,7 @@ use super::{
 use crate::{
     claims::{Claims, MachineClaims, VerifiedToken},
     instance::{InstanceCheck, ResolveFailure, ResolveWait, TrustedInstance},
+    instruments::Timer,
     jwks::{CandidateKeys, KeyWait, LookupAttempts, SignedPayload},
     jwt::{Category, CheckedHeader, Segments},
     single_flight::Lookup,
@@ -76,6 +77,8 @@ pub(crate) struct Progress {
     /// Whether it has waited for a call of the resolver or of the Backend API that was stopped. It waits for one more.
     pub(super) has_lost_call: bool,
     attempts: LookupAttempts,
+    /// The kind of the token by what it claims, once that was read. For errors, which metrics count by it.
+    claimed: Option<TokenKind>,
     /// What the Backend API has said about it, if it is opaque and has waited for that.
     pub(super) answer: Option<MachineClaims>,
 }
@@ -103,7 +106,7 @@ impl Verifier {
     /// Verifies a token of one of these kinds. It waits if keys have to be fetched or the Backend API has to be asked
     /// first.
     pub(crate) async fn verify_kinds(&self, token: &str, kinds: TokenKinds) -> Result<VerifiedToken, VerifyError> {
-        let mut pending = match self.start(token.as_bytes(), kinds) {
+        let mut pending = match self.start(token.as_bytes(), kinds, &mut Timer::off()) {
             Verification::Pending(pending) => pending,
             Verification::Ready(result) => return result,
         };
@@ -159,21 +162,28 @@ impl Verifier {
 
     /// Verifies a token of one of these kinds without waiting.
     pub(crate) fn try_verify_kinds(&self, token: &str, kinds: TokenKinds) -> Result<VerifiedToken, VerifyError> {
-        self.start(token.as_bytes(), kinds).ready()
+        self.start(token.as_bytes(), kinds, &mut Timer::off()).ready()
     }
 
-    /// Verifies a token as far as possible without waiting. One of another kind than `kinds` is rejected.
-    pub(crate) fn start(&self, token: &[u8], kinds: TokenKinds) -> Verification {
+    /// Verifies a token as far as possible without waiting. One of another kind than `kinds` is rejected. `timer` is
+    /// started unless the token is cached.
+    pub(crate) fn start(&self, token: &[u8], kinds: TokenKinds, timer: &mut Timer) -> Verification {
         if token.len() > self.inner.max_token_length {
             return Verification::Ready(Err(VerifyError::rejected(VerifyErrorKind::TooLong)));
         }
         if let Some(kind) = TokenKind::of_opaque(token) {
-            return self.verify_opaque(kind, token, kinds, &mut Progress::default());
+            let verification = self.verify_opaque(kind, token, kinds, &mut Progress::default());
+            // Valid at once is only a token about which the Backend API was asked before.
+            if !matches!(verification, Verification::Ready(Ok(_))) {
+                timer.start(|| self.monotonic());
+            }
+            return verification;
         }
-        match self.cached(token, kinds) {
-            Some(claims) => Verification::Ready(Ok(claims)),
-            None => self.attempt(token, kinds, &mut Progress::default()),
+        if let Some(claims) = self.cached(token, kinds) {
+            return Verification::Ready(Ok(claims));
         }
+        timer.start(|| self.monotonic());
+        self.attempt(token, kinds, &mut Progress::default())
     }
 
     /// Verifies a token again after it has waited. `progress` must be of the same token.
@@ -195,7 +205,7 @@ impl Verifier {
     /// Only a wait is boxed. It owns a clone of the verifier, so that it keeps the fetch alive.
     pub(crate) fn attempt(&self, token: &[u8], kinds: TokenKinds, progress: &mut Progress) -> Verification {
         let attempt = match self.verify_uncached(token, kinds, progress) {
-            Err(error) => return Verification::Ready(Err(error)),
+            Err(error) => return Verification::Ready(Err(error.of_token(progress.claimed))),
             Ok(Attempt::Verified(claims)) => return Verification::Ready(Ok(claims)),
             Ok(attempt) => attempt,
         };
@@ -208,7 +218,7 @@ impl Verifier {
         let (verifier, mut progress) = (self.clone(), mem::take(progress));
         let future = Box::pin(async move {
             let _verifier = verifier;
-            progress.wait(attempt).await?;
+            progress.wait(attempt).await.map_err(|error| error.of_token(progress.claimed))?;
             Ok(progress)
         });
         Verification::Pending(PendingVerification { future, is_lookup, is_late })
@@ -247,6 +257,7 @@ impl Verifier {
             // It will never be valid again, and its claims are personal data.
             cache.remove_expired(token, now);
         }
+        self.inner.instruments.cache.looked_up(claims.is_some());
         claims
     }
 
@@ -283,6 +294,7 @@ impl Verifier {
         let decoded = segments.decode(&mut for_payload, &mut for_signature)?;
         let compact = decoded.parse()?;
         let kind = compact.claimed_kind(&header);
+        progress.claimed = Some(kind);
         if !kinds.contains(kind) {
             return Err(VerifyError::rejected(VerifyErrorKind::TokenKindNotAccepted));
         }
@@ -374,6 +386,7 @@ impl Verifier {
             && let Some(cached) = CachedToken::new(&segments, checked.clone(), Arc::clone(instance), signed_by)
         {
             cache.insert(cached, now);
+            inner.instruments.cache.evicted(cache.take_evictions());
         }
         Ok(Attempt::Verified(checked))
     }
@@ -419,7 +432,13 @@ impl Progress {
 
     /// The progress of another token of the same request, with the same issuer.
     pub(crate) fn for_another_token(&self) -> Self {
-        Self { instance: self.instance.clone(), attempts: self.attempts.for_another_token(), answer: None, ..*self }
+        Self {
+            instance: self.instance.clone(),
+            attempts: self.attempts.for_another_token(),
+            claimed: None,
+            answer: None,
+            ..*self
+        }
     }
 
     /// Notes that the resolver has named the instance.

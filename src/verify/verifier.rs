@@ -1,11 +1,14 @@
-use std::{fmt, future::Future, mem, sync::Arc};
+use std::{fmt, future::Future, mem, sync::Arc, time::Duration};
 
 use super::{Clock, TokenCacheStatus, VerifyError, cache::TokenCache, diagnostics::Diagnostics, waiting::WaitingBytes};
+#[cfg(feature = "metrics")]
+use crate::instruments::KeyGauges;
 use crate::{
     backend_api::{OpaqueTokens, OpaqueTokensStatus},
     claims::{Claims, CustomClaimsError},
     config::{ClerkConfig, IssuerUrl},
     instance::{InstanceRegistry, ResolveFailure},
+    instruments::Instruments,
     jwks::{KeysStatus, MAX_FETCHES_WITHOUT_KEYS},
     places::run_all,
     single_flight::Lookup,
@@ -47,6 +50,7 @@ pub(super) struct Inner {
     /// `None` if no instance accepts opaque tokens.
     pub(super) opaque_tokens: Option<OpaqueTokens>,
     pub(super) diagnostics: Diagnostics,
+    pub(super) instruments: Arc<Instruments>,
     pub(super) waiting: WaitingBytes,
 }
 
@@ -341,6 +345,68 @@ impl Verifier {
         self.inner.opaque_tokens.as_ref().map(OpaqueTokens::status).unwrap_or_default()
     }
 
+    /// Sets the gauges of this verifier, such as the age of the keys in seconds, in the recorder of the facade
+    /// `metrics`.
+    ///
+    /// Call it whenever metrics are read, for example in the handler of `/metrics`: gauges say what is true now, and
+    /// nothing else sets them. It also begins the series of calls of the Backend API at zero, so that a rate sees the
+    /// first call. It visits every entry of the token cache. Without a recorder it does nothing. The
+    /// [guide](crate::guide::dashboards) has the table of all metrics.
+    ///
+    /// A recorder whose type has no fields gets no metrics of this crate, counters included, because it cannot be told
+    /// from none: one that keeps its state elsewhere needs a field.
+    ///
+    /// Gauges are set and not added up, so two verifiers in one process overwrite those of each other: make one, and
+    /// clone it.
+    ///
+    /// ```
+    /// # #[cfg(feature = "testing")] {
+    /// use metrics_exporter_prometheus::PrometheusBuilder;
+    /// use tower_clerk::{Verifier, testing::TestIssuer};
+    ///
+    /// // In production: `PrometheusBuilder::new().install_recorder()?`.
+    /// let recorder = PrometheusBuilder::new().build_recorder();
+    /// let handle = recorder.handle();
+    ///
+    /// let verifier = Verifier::new(TestIssuer::new().config())?;
+    /// # metrics::with_local_recorder(&recorder, || {
+    /// verifier.record_metrics();
+    /// # });
+    /// assert!(handle.render().contains("clerk_jwks_keys 1"));
+    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[cfg(feature = "metrics")]
+    pub fn record_metrics(&self) {
+        if let Some(tokens) = &self.inner.opaque_tokens {
+            tokens.begin_series();
+        }
+        let instances = &self.inner.instances;
+        if let Some(cache) = &self.inner.token_cache {
+            let TokenCacheStatus { entries, bytes } = cache.status();
+            self.inner.instruments.cache.set_gauges(entries, bytes);
+        }
+        // Those that a resolver returns share a series: its keys are all of theirs, its age is the worst.
+        let mut shared =
+            instances.has_resolver().then(|| KeyGauges { age: Some(Duration::ZERO), ..KeyGauges::default() });
+        for instance in instances.all() {
+            let status = instance.keys.status();
+            let gauges = KeyGauges {
+                keys: status.keys,
+                // Without a set, the time since there was a new one goes on to grow.
+                age: status.age.or(status.last_success),
+                has_failed: status.last_error.is_some(),
+            };
+            match (&mut shared, instance.metrics_name()) {
+                (Some(shared), None) => shared.add(&gauges, instance.config.jwks_refresh_interval),
+                (_, name) => gauges.set(name),
+            }
+        }
+        if let Some(shared) = shared {
+            shared.set(None);
+        }
+    }
+
     /// Forgets what the Backend API has said about the opaque token with this id, such as
     /// [`ApiKey::id`](crate::ApiKey::id). The next request with it asks again.
     ///
@@ -381,6 +447,15 @@ impl Verifier {
         if let Some(tokens) = &self.inner.opaque_tokens {
             tokens.forget();
         }
+    }
+
+    pub(crate) fn instruments(&self) -> &Instruments {
+        &self.inner.instruments
+    }
+
+    /// The monotonic time, for durations.
+    pub(crate) fn monotonic(&self) -> Duration {
+        self.inner.clock.monotonic()
     }
 
     pub(crate) fn configs(&self) -> impl Iterator<Item = &ClerkConfig> {

@@ -12,6 +12,7 @@ mod instances;
 mod kinds;
 mod kit;
 mod lifecycle;
+mod metrics;
 mod opaque_tokens;
 mod stack;
 mod telemetry;

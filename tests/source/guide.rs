@@ -52,6 +52,17 @@ fn no_other_chapter_has_code_that_nothing_compiles() {
 }
 
 #[test]
+fn the_picture_of_replicas_is_html_that_a_page_can_contain() {
+    let picture = read("benches/replicas.svg");
+    // An empty line would end the block of HTML, and a style would apply to the whole page.
+    assert!(picture.starts_with("<svg ") && picture.ends_with("</svg>\n") && !picture.contains("\n\n"));
+    assert!(["<style", "style="].iter().all(|style| !picture.contains(style)));
+    assert!(["<title ", "<desc ", "role=\"img\""].iter().all(|text| picture.contains(text)));
+    let module = read("src/guide/mod.rs");
+    assert!(module.contains("#[doc = \"\"]\n#[doc = include_str!(\"../../benches/replicas.svg\")]"));
+}
+
+#[test]
 fn the_table_of_settings_names_every_variable() {
     let text = read("src/config/mod.rs");
     let table = text.split_once("//! | setting | environment variable |").expect("the table").1;

@@ -29,7 +29,17 @@ fn names_of_tests_are_found_after_every_attribute() {
 #[test]
 fn names_of_tests_are_sentences_of_at_most_70_characters() {
     let mut seen = 0;
-    let programs = ["examples/gateway/src", "examples/gateway/tests", "examples/mcp/src", "examples/mcp/tests"];
+    let programs = [
+        "examples/ext_authz/src",
+        "examples/ext_authz/tests",
+        "examples/forward_auth/src",
+        "examples/forward_auth/tests",
+        "examples/gateway/src",
+        "examples/gateway/tests",
+        "examples/mcp/src",
+        "examples/mcp/tests",
+        "examples/support",
+    ];
     for folder in ["tests"].into_iter().chain(programs) {
         for (file, text) in texts(folder) {
             for name in test_names(&text) {

@@ -18,6 +18,14 @@ impl Sources {
         Self::below("examples/gateway/src", 40)
     }
 
+    pub(crate) fn of_ext_authz() -> Self {
+        Self::below("examples/ext_authz/src", 8)
+    }
+
+    pub(crate) fn of_forward_auth() -> Self {
+        Self::below("examples/forward_auth/src", 10)
+    }
+
     pub(crate) fn of_the_mcp_server() -> Self {
         Self::below("examples/mcp/src", 15)
     }
