@@ -12,8 +12,19 @@ pub mod documents;
 mod environment;
 mod error;
 mod excerpt;
+#[allow(dead_code, reason = "a program takes what it needs")]
+#[path = "../../support/exit.rs"]
+mod exit;
 mod fault;
 mod gateway;
+mod gauges;
+#[allow(dead_code, reason = "a program takes what it needs")]
+#[path = "../../support/identity_headers.rs"]
+mod identity_headers;
+#[path = "../../support/keep_keys.rs"]
+mod keep_keys;
+#[path = "../../support/metrics.rs"]
+mod metrics;
 mod policies;
 mod problem;
 mod program;
@@ -29,6 +40,9 @@ mod site;
 mod source;
 mod template;
 mod terminal;
+#[allow(dead_code, reason = "a program takes what it needs")]
+#[path = "../../support/variables.rs"]
+mod variables;
 mod warm_up;
 
 /// Its example compiles.

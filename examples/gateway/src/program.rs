@@ -9,6 +9,7 @@ use crate::{
     demonstration::Demonstration,
     error::GatewayError,
     gateway::Gateway,
+    metrics::Metrics,
     proxy::ProxySettings,
     route_table::route_table,
     running::RunningGateway,
@@ -43,7 +44,7 @@ impl Gateway {
     /// All faults of the files, or why it cannot listen; a line each.
     pub async fn start(self, folder: impl Into<PathBuf>) -> Result<RunningGateway, GatewayError> {
         let settings = Settings { admin_port: 0, port: 0, writes_access_log: false, ..Settings::default() };
-        RunningGateway::start(self, Source::Folder(folder.into()), settings).await
+        RunningGateway::start(self, Source::Folder(folder.into()), settings, None).await
     }
 
     async fn execute(self, arguments: impl Iterator<Item = OsString>) -> Result<(), GatewayError> {
@@ -67,7 +68,10 @@ impl Gateway {
                 let drain_timeout = settings.drain_timeout;
                 // From now on a signal waits to be obeyed; until then it ends the process.
                 let signals = Signals::new();
-                let running = RunningGateway::start(self, source, settings).await?;
+                // Before the policies, so that nothing is left out. The code around may have installed another
+                // recorder, which is then the right one.
+                let metrics = Metrics::install().ok();
+                let running = RunningGateway::start(self, source, settings, metrics).await?;
                 running.announce();
                 running.serve_until_signal(signals, drain_timeout).await;
                 Ok(())

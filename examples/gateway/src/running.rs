@@ -15,10 +15,11 @@ use tracing_appender::non_blocking::WorkerGuard;
 
 use crate::{
     access_log::AccessLog,
-    admin,
+    admin::Admin,
     dispatch::Dispatcher,
     error::GatewayError,
     gateway::Gateway,
+    metrics::Metrics,
     proxy::Proxy,
     route_table::route_table,
     server,
@@ -52,7 +53,12 @@ pub struct RunningGateway {
 }
 
 impl RunningGateway {
-    pub(crate) async fn start(gateway: Gateway, source: Source, settings: Settings) -> Result<Self, GatewayError> {
+    pub(crate) async fn start(
+        gateway: Gateway,
+        source: Source,
+        settings: Settings,
+        metrics: Option<Metrics>,
+    ) -> Result<Self, GatewayError> {
         let documents = gateway.read(&source)?;
         let shutdown = Shutdown::default();
         let proxy = gateway.proxy(settings.proxy.clone())?;
@@ -72,7 +78,8 @@ impl RunningGateway {
         let dispatcher = Arc::new(Dispatcher::new(site, proxy.clone(), log));
         let serving = server::serve(listener, Arc::clone(&dispatcher), shutdown.clone(), settings.proxy.idle_timeout);
         let accepting = tokio::spawn(serving);
-        let admin = tokio::spawn(admin::serve(admin_listener, Arc::clone(&dispatcher), shutdown.clone()));
+        let admin = Admin { dispatcher: Arc::clone(&dispatcher), metrics, shutdown: shutdown.clone() };
+        let admin = tokio::spawn(admin.serve(admin_listener));
         Ok(Self {
             gateway,
             source: Arc::new(source),
@@ -95,7 +102,7 @@ impl RunningGateway {
         self.address
     }
 
-    /// Where `/healthz` and `/readyz` are.
+    /// Where `/healthz` and `/readyz` are, and `/metrics` in the program.
     #[must_use]
     pub fn admin_address(&self) -> SocketAddr {
         self.admin_address

@@ -1,11 +1,14 @@
 //! Arguments and environment variables of the program.
 
-use std::{env, ffi::OsString, net::IpAddr, path::PathBuf, time::Duration};
+use std::{ffi::OsString, net::IpAddr, path::PathBuf, time::Duration};
 
 use http::HeaderName;
 use lexopt::{Arg, Parser, ValueExt};
 
-use crate::proxy::ProxySettings;
+use crate::{
+    proxy::ProxySettings,
+    variables::{self, of_process},
+};
 
 /// What the program is asked to do.
 #[derive(Debug)]
@@ -89,17 +92,8 @@ impl Command {
 
 impl Settings {
     fn from_env() -> Result<Self, String> {
-        let port = port("PORT")?.unwrap_or(DEFAULT_PORT);
-        let admin_port = match (self::port("ADMIN_PORT")?, port.checked_add(1)) {
-            (Some(admin_port), _) => admin_port,
-            // Any free port, as for PORT itself.
-            (None, Some(_)) if port == 0 => 0,
-            (None, Some(next)) => next,
-            (None, None) => return Err("ADMIN_PORT must be set, because there is no port after 65535".to_owned()),
-        };
-        if admin_port == port && port != 0 {
-            return Err("ADMIN_PORT must not be PORT".to_owned());
-        }
+        let port = variables::port("PORT", of_process)?.unwrap_or(DEFAULT_PORT);
+        let admin_port = variables::port_beside(port, "ADMIN_PORT", of_process)?;
         Ok(Self { admin_port, port, ..Self::default() })
     }
 }
@@ -137,16 +131,6 @@ fn on_or_off(text: &str, name: &str) -> Result<bool, String> {
     }
 }
 
-/// Deployment tools often set an empty variable for a missing value.
-fn port(name: &str) -> Result<Option<u16>, String> {
-    let Some(text) = env::var_os(name) else { return Ok(None) };
-    let text = text.to_string_lossy();
-    match text.trim() {
-        "" => Ok(None),
-        text => text.parse().map(Some).map_err(|_| format!("{name} must be a number from 0 to 65535")),
-    }
-}
-
 /// That of the hosted gateway's own development server.
 const DEFAULT_PORT: u16 = 9000;
 /// Far beyond what anybody waits for, and far below what a clock can count.
@@ -177,7 +161,7 @@ Options:
 
 Environment:
   PORT                    9000 by default; 0 for any free port
-  ADMIN_PORT              for /healthz and /readyz; PORT + 1 by default
+  ADMIN_PORT              for /healthz, /readyz and /metrics; PORT + 1 by default
   and every variable that the files name
 
 SIGHUP reads the files again. If they have a fault, it is printed, and the old ones stay in use.

@@ -14,7 +14,8 @@ use tower_clerk::{ClerkAuthLayer, Verifier, gateway::GatewayPolicy};
 use crate::{
     cors::Cors,
     documents::{Documents, Handler, Policy, PolicyAction, Route},
-    excerpt::{excerpt, with_causes},
+    excerpt::excerpt,
+    exit,
     policies::{CustomLayer, EditHeaders, PolicyLayer, RouteService, authentication_layer},
     problem,
     proxy::{ClientInfo, Proxy},
@@ -106,6 +107,11 @@ impl Site {
         self.verifiers().all(|verifier| verifier.keys_status().keys > 0)
     }
 
+    /// The names of all authentication policies, with their verifiers.
+    pub(crate) fn authentications(&self) -> impl Iterator<Item = (&str, &Verifier)> {
+        self.authentications.iter().map(|one| (one.policy.name(), one.layer.verifier()))
+    }
+
     /// The verifiers of all policies, to fetch their keys before the first request.
     pub(crate) fn verifiers(&self) -> impl Iterator<Item = &Verifier> {
         self.authentications.iter().map(|one| one.layer.verifier())
@@ -132,7 +138,7 @@ impl<'a> Layers<'a> {
             PolicyAction::Authenticate(read) => {
                 let layer = match self.kept.iter().find(|kept| kept.policy == **read) {
                     Some(kept) => kept.layer.clone(),
-                    None => authentication_layer(read).map_err(|error| failed(&with_causes(&error)))?,
+                    None => authentication_layer(read).map_err(|error| failed(&exit::line(&error)))?,
                 };
                 self.authentications.push(Authentication { policy: (**read).clone(), layer: layer.clone() });
                 PolicyLayer::Authenticate(layer)

@@ -15,6 +15,7 @@ mod issuer;
 mod scope_challenge;
 mod server;
 mod settings;
+#[path = "../../support/shutdown.rs"]
 mod shutdown;
 mod tools;
 mod welcome;

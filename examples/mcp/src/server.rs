@@ -1,13 +1,13 @@
 //! The MCP service, its guards, and the listener.
 
-use std::{error::Error, io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{error::Error, io, net::SocketAddr, sync::Arc};
 
 use axum::{
     Router,
     middleware::{from_fn, from_fn_with_state},
 };
 use rmcp::transport::streamable_http_server::{StreamableHttpService, session::never::NeverSessionManager};
-use tokio::{net::TcpListener, sync::watch, time::sleep};
+use tokio::net::TcpListener;
 use tower_clerk::{ClerkAuthLayer, ClerkConfig, ProtectedResource, TokenKind, authenticate::ResourceMetadataService};
 use url::Url;
 
@@ -100,21 +100,8 @@ impl Server {
     ///
     /// [`io::Error`] if the socket fails.
     pub async fn run(self) -> io::Result<()> {
-        let (end, mut ending) = watch::channel(());
-        let mut signals = self.signals;
-        let asked = async move {
-            signals.end().await;
-            let _ = end.send(());
-            sleep(GRACE).await;
-        };
-        let serving = axum::serve(self.listener, self.app).with_graceful_shutdown(async move {
-            let _ = ending.changed().await;
-        });
-        tokio::select! {
-            served = serving => served,
-            // A client that never finishes its request must not keep the program running.
-            () = asked => Ok(()),
-        }
+        let server = axum::serve(self.listener, self.app);
+        self.signals.serve(|ended| server.with_graceful_shutdown(async { drop(ended.await) })).await
     }
 }
 
@@ -153,5 +140,3 @@ fn guarded(
 /// The path of the MCP endpoint.
 pub const PATH: &str = "/mcp";
 const WELL_KNOWN: &str = "/.well-known/oauth-protected-resource";
-/// How long running requests may take after Ctrl-C.
-const GRACE: Duration = Duration::from_secs(5);

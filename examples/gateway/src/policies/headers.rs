@@ -8,7 +8,7 @@ use std::{
 use http::{HeaderMap, HeaderName, Request};
 use tower::{Layer, Service};
 
-use crate::{documents::HeaderEdits, proxy::is_like};
+use crate::{documents::HeaderEdits, identity_headers::is_like};
 
 /// Layer that edits the headers of a request.
 #[derive(Clone, Debug)]
@@ -36,7 +36,7 @@ impl EditHeaders {
 
 /// Removes a header in every spelling that an upstream may take for the same: `x_tenant` for `x-tenant`.
 fn remove(headers: &mut HeaderMap, name: &HeaderName) {
-    while let Some(other) = headers.keys().find(|other| is_like(other.as_str(), name.as_str())).cloned() {
+    while let Some(other) = headers.keys().find(|other| is_like(other, name.as_str())).cloned() {
         headers.remove(other);
     }
 }

@@ -3,7 +3,7 @@ use std::{error::Error, fmt, sync::Arc};
 use axum::body::Body;
 use http::{Response, StatusCode};
 
-use crate::{excerpt::with_causes, problem};
+use crate::{exit, problem};
 
 /// Why a response is not that of the upstream; in the extensions of such responses.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -63,7 +63,7 @@ pub(super) struct Failed {
 
 impl Failed {
     pub(super) fn because(failure: UpstreamFailure, error: &(dyn Error + 'static)) -> Self {
-        Self { failure, cause: Some(FailureCause(with_causes(error).into())) }
+        Self { failure, cause: Some(FailureCause(exit::line(error).into())) }
     }
 
     pub(super) fn into_response(self) -> Response<Body> {

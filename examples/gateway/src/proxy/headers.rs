@@ -8,6 +8,8 @@ use http::{
     },
 };
 
+use crate::identity_headers::{IdentityHeaders, is_like, starts_like};
+
 /// The names that only the gateway may set, in every spelling: servers that hand headers to programs as variables make
 /// `_` of `-`, and some of any other sign too, so that `x_clerk.user-id` would arrive as `x-clerk-user-id`.
 #[derive(Clone, Debug)]
@@ -18,28 +20,29 @@ impl ReservedHeaders {
         Self(identity_headers.into())
     }
 
-    fn contains(&self, name: &str) -> bool {
-        let may_be_known = matches!(name.as_bytes(), [b'c' | b'f' | b'k' | b'p' | b't' | b'x', ..]);
+    fn contains(&self, name: &HeaderName) -> bool {
+        let may_be_known = matches!(name.as_str().as_bytes(), [b'c' | b'f' | b'k' | b'p' | b't' | b'x', ..]);
         may_be_known && is_known(name) || self.0.iter().any(|reserved| is_like(name, reserved.as_str()))
     }
 }
 
 /// Whether a client's header of this name is removed before any policy sees it.
 pub(crate) fn never_arrives(name: &HeaderName) -> bool {
-    is_hop_by_hop(name) || is_known(name.as_str())
+    is_hop_by_hop(name) || is_known(name)
 }
 
-fn is_known(name: &str) -> bool {
-    RESERVED_PREFIXES.iter().any(|prefix| starts_like(name, prefix))
+fn is_known(name: &HeaderName) -> bool {
+    IdentityHeaders::Clerk.contain(name)
+        || starts_like(name, "x-forwarded-")
         || RESERVED_NAMES.iter().any(|reserved| is_like(name, reserved))
         // In its own spelling it belongs to the message.
-        || MESSAGE_NAMES.iter().any(|own| name != *own && is_like(name, own))
+        || MESSAGE_NAMES.iter().any(|own| name.as_str() != *own && is_like(name, own))
 }
 
 /// Removes what is meant for the next hop alone, and what only the gateway may say.
 pub(super) fn clean_request(headers: &mut HeaderMap, reserved: &ReservedHeaders) {
     let has_trailers = headers.contains_key(TE) && wants_trailers(headers);
-    remove_hop_by_hop_and(headers, |name| reserved.contains(name.as_str()));
+    remove_hop_by_hop_and(headers, |name| reserved.contains(name));
     if has_trailers {
         headers.insert(TE, HeaderValue::from_static("trailers"));
     }
@@ -59,7 +62,7 @@ pub(super) fn clean_response(headers: &mut HeaderMap) {
 /// into headers must not see there.
 pub(super) fn clean_trailers(trailers: &mut HeaderMap, reserved: &ReservedHeaders) {
     remove_hop_by_hop_and(trailers, |name| {
-        [AUTHORIZATION, CONTENT_LENGTH, COOKIE, HOST, TE, TRAILER].contains(name) || reserved.contains(name.as_str())
+        [AUTHORIZATION, CONTENT_LENGTH, COOKIE, HOST, TE, TRAILER].contains(name) || reserved.contains(name)
     });
 }
 
@@ -91,20 +94,6 @@ fn wants_trailers(headers: &HeaderMap) -> bool {
         words.any(|word| word.eq_ignore_ascii_case(b"trailers"))
     })
 }
-
-/// Whether a server that makes variables of headers would take one name for the other.
-pub(crate) fn is_like(name: &str, reserved: &str) -> bool {
-    name.len() == reserved.len() && starts_like(name, reserved)
-}
-
-/// Whether a name begins with a reserved one, all signs taken for hyphens. Header names are in lower case.
-fn starts_like(name: &str, reserved: &str) -> bool {
-    let is_same =
-        |(have, want): (u8, u8)| have == want || (!have.is_ascii_alphanumeric() && !want.is_ascii_alphanumeric());
-    name.len() >= reserved.len() && name.bytes().zip(reserved.bytes()).all(is_same)
-}
-
-const RESERVED_PREFIXES: [&str; 2] = ["x-clerk-", "x-forwarded-"];
 
 /// Headers that some servers believe: on the address of the client, on the path or the method of the request, which the
 /// gateway has decided by others, or (`Proxy`, which becomes `HTTP_PROXY`) on where to send requests of their own.

@@ -38,7 +38,7 @@ use hyper::{body::Incoming, upgrade::OnUpgrade};
 use tower_clerk::ClerkAuth;
 
 pub use self::failure::{FailureCause, UpstreamFailure};
-pub(crate) use self::headers::{is_like, never_arrives};
+pub(crate) use self::headers::never_arrives;
 use self::{
     body::{RequestBody, ResponseBody, Upload},
     client::{Client, Protocols},

@@ -10,6 +10,7 @@ mod pattern;
 #[cfg(test)]
 mod properties;
 mod segments;
+#[path = "../../../support/spelling.rs"]
 mod spelling;
 mod table;
 mod tree;

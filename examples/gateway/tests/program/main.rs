@@ -7,6 +7,7 @@ mod clients;
 mod custom;
 mod demonstration;
 mod framing;
+mod metrics;
 mod operation;
 mod serving;
 mod streaming;

@@ -1,6 +1,33 @@
 //! The signals that end the program: Ctrl-C and SIGTERM.
 
+use std::time::Duration;
+
+use tokio::sync::oneshot::{self, Receiver};
+
 pub(crate) use self::platform::Signals;
+
+impl Signals {
+    /// Runs a server until a signal closes the channel that it is made with, and then as long as it still has requests.
+    ///
+    /// A client that never finishes its request must not keep the program running: it has five seconds.
+    pub(crate) async fn serve<S, E>(mut self, server: impl FnOnce(Receiver<()>) -> S) -> Result<(), E>
+    where
+        S: IntoFuture<Output = Result<(), E>>,
+    {
+        let (end, ended) = oneshot::channel();
+        let asked = async {
+            self.end().await;
+            drop(end);
+            tokio::time::sleep(GRACE).await;
+        };
+        tokio::select! {
+            served = server(ended).into_future() => served,
+            () = asked => Ok(()),
+        }
+    }
+}
+
+const GRACE: Duration = Duration::from_secs(5);
 
 #[cfg(unix)]
 mod platform {

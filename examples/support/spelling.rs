@@ -8,7 +8,7 @@ use percent_encoding::percent_decode_str;
 /// parameters of segments, merge slashes, drop dots and spaces at the end of segments, cut what a decoded `?` or `#`
 /// begins, or take `//name` for the authority of a URL, in any order and any number of times. `None`: there are too
 /// many.
-pub(super) fn readings(path: &str) -> Option<Vec<String>> {
+pub(crate) fn readings(path: &str) -> Option<Vec<String>> {
     let mut found = vec![path.to_owned()];
     let mut next = 0;
     while let Some(reading) = found.get(next).cloned() {
@@ -31,7 +31,7 @@ pub(super) fn readings(path: &str) -> Option<Vec<String>> {
 
 /// Whether one look at the bytes shows that the path has no other reading, except in another case or without a slash at
 /// its end.
-pub(super) fn has_one_reading(path: &str) -> bool {
+pub(crate) fn has_one_reading(path: &str) -> bool {
     let mut previous = 0;
     for &byte in path.as_bytes() {
         let special = byte <= b' ' || byte >= 0x7f || matches!(byte, b'%' | b'\\' | b';');
@@ -44,12 +44,12 @@ pub(super) fn has_one_reading(path: &str) -> bool {
 }
 
 /// Whether a path with one reading has no capital letter and no slash at its end.
-pub(super) fn is_plain(path: &str) -> bool {
+pub(crate) fn is_plain(path: &str) -> bool {
     !path.bytes().any(|byte| byte.is_ascii_uppercase()) && (!path.ends_with('/') || path == "/")
 }
 
 /// Makes texts equal that differ only in case.
-pub(super) fn fold(text: &str) -> String {
+pub(crate) fn fold(text: &str) -> String {
     if text.is_ascii() {
         return text.to_ascii_lowercase();
     }
