@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! cargo run --example tonic
-//! CLERK_PUBLISHABLE_KEY=pk_test_… PORT=8080 cargo run --example tonic
+//! CLERK_PUBLISHABLE_KEY=pk_test_… PORT=8080 METRICS_PORT=9464 cargo run --example tonic
 //! ```
 //!
 //! `ClerkAuthService` guards one service, so health checks and reflection need no token (`routes.rs`).
@@ -10,24 +10,32 @@
 //!
 //! The layer checks a token only when a call begins. The handler ends a response stream when the token expires
 //! (`expiry.rs`).
+//!
+//! Metrics have a port of their own, which is not for clients: `METRICS_PORT`, or the one after `PORT`.
 
 #[path = "../support/exit.rs"]
 mod exit;
 mod expiry;
+#[path = "../support/metrics.rs"]
+mod metrics;
+mod metrics_server;
 mod routes;
 mod service;
 #[path = "../axum/settings.rs"]
 mod settings;
+#[path = "../support/variables.rs"]
+mod variables;
 #[rustfmt::skip]
 #[allow(clippy::as_conversions, unreachable_pub, unused_qualifications)]
 mod whoami;
 
 use std::{error::Error, io::Write, net::SocketAddr, process::ExitCode, time::Duration};
 
+use tokio::net::TcpListener;
 use tonic::transport::{Server, server::TcpIncoming};
 use tower_clerk::{ClerkAuthLayer, testing::TestIssuer};
 
-use self::settings::Settings;
+use self::{metrics::Metrics, settings::Settings};
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -36,19 +44,30 @@ async fn main() -> ExitCode {
 
 async fn run() -> Result<(), Box<dyn Error>> {
     let Settings { config, issuer, port } = Settings::read(50051).await?;
+    let metrics_port = variables::port_beside(port, "METRICS_PORT", variables::of_process)?;
+    // Before the layer, so that nothing is left out.
+    let metrics = Metrics::install()?;
     let clerk = ClerkAuthLayer::from_config(config)?;
     let routes = routes::routes(&clerk).await?;
-    let listener = tokio::net::TcpListener::bind(("127.0.0.1", port))
-        .await
-        .map_err(|error| format!("PORT: 127.0.0.1:{port} cannot be listened on: {error}"))?;
-    let address = listener.local_addr()?;
+    let (listener, metrics_listener) = (listen("PORT", port).await?, listen("METRICS_PORT", metrics_port).await?);
+    let (address, metrics_address) = (listener.local_addr()?, metrics_listener.local_addr()?);
     // A closed stdout is ignored: the server runs without it.
-    let _ = writeln!(std::io::stdout(), "listening on http://{address}");
+    let _ =
+        writeln!(std::io::stdout(), "listening on http://{address}\nmetrics are at http://{metrics_address}/metrics");
     if let Some(issuer) = &issuer {
         print_what_to_try(address, issuer);
     }
     let server = Server::builder().add_routes(routes).serve_with_incoming(TcpIncoming::from(listener));
-    Ok(server.await?)
+    let metrics_server = metrics_server::serve(metrics_listener, metrics, clerk.verifier().clone());
+    tokio::select! {
+        served = server => Ok(served?),
+        served = metrics_server => Ok(served?),
+    }
+}
+
+async fn listen(variable: &str, port: u16) -> Result<TcpListener, String> {
+    let listening = TcpListener::bind(("127.0.0.1", port)).await;
+    listening.map_err(|error| format!("{variable}: 127.0.0.1:{port} cannot be listened on: {error}"))
 }
 
 fn print_what_to_try(address: SocketAddr, issuer: &TestIssuer) {

@@ -10,7 +10,10 @@ use tonic_health::pb::{HealthCheckRequest, health_check_response::ServingStatus,
 use tower_clerk::testing::TestIssuer;
 
 use self::whoami::{CreateInvoiceRequest, User, WatchRequest, WhoAmIRequest, who_am_i_client::WhoAmIClient};
-use super::process::{Example, assert_names_bad_settings};
+use super::{
+    metrics::exposition,
+    process::{Example, assert_names_bad_settings},
+};
 use crate::support::{
     grpc::{self, codes},
     system_clock_issuer,
@@ -156,4 +159,19 @@ async fn it_listens_although_the_issuer_is_down() {
 #[test]
 fn a_bad_setting_exits_with_one_line_that_names_it() {
     assert_names_bad_settings("tonic");
+}
+
+#[tokio::test]
+async fn metrics_have_a_port_of_their_own() {
+    let example = start(&[]);
+    let printed = example.lines.concat();
+    let (_, rest) = printed.split_once("metrics are at ").expect("an address");
+    let url = rest.lines().next().expect("a line").trim().strip_suffix("/metrics").expect("a path");
+    assert_ne!(url, example.url);
+    let before = exposition(url).await;
+    assert!(!before.contains("clerk_auth_requests_total{"), "{before}");
+    example.who_am_i(None).await.expect_err("a rejection");
+    let after = exposition(url).await;
+    let line = r#"clerk_auth_requests_total{outcome="refused",reason="missing_token",token="none",source="other"} 1"#;
+    assert!(after.lines().any(|other| other == line), "{after}");
 }
