@@ -1,4 +1,10 @@
-use axum::{Json, Router, extract::State, response::IntoResponse, routing::get};
+use axum::{
+    Json, Router,
+    extract::State,
+    http::{StatusCode, header::CONTENT_TYPE},
+    response::IntoResponse,
+    routing::{get, post},
+};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use tower_clerk::{
@@ -6,17 +12,26 @@ use tower_clerk::{
     claims::Organization,
 };
 
-use crate::caller::Caller;
+use crate::{
+    caller::Caller,
+    metrics::{self, Metrics},
+};
 
-/// `GET /` for everyone, `GET /protected` for users, `GET /optional` for both, `GET /healthz` for operators; and for
-/// programs too `GET /any`, `GET /oauth` for OAuth clients, `GET /scoped` for OAuth clients and API keys with a scope.
+/// `GET /public` for everyone, `GET /protected` for users, `GET /optional` for both, `POST /invoices` for users with a
+/// permission, `GET /healthz` and `GET /metrics` for operators; and for programs too `GET /any`, `GET /oauth` for OAuth
+/// clients, `GET /scoped` for OAuth clients and API keys with a scope.
 ///
 /// The layers share one verifier, and so its keys and what it knows about tokens.
-pub(crate) fn app(clerk: ClerkAuthLayer) -> Result<Router, ConfigError> {
+pub(crate) fn app(clerk: ClerkAuthLayer, metrics: Metrics) -> Result<Router, ConfigError> {
     let sessions = clerk.clone().accept([TokenKind::Session])?;
     let scope = RequireLayer::new(Requirement::scope("things:read"));
     let health = Router::new().route("/healthz", get(healthz)).with_state(clerk.verifier().clone());
+    let metrics = Router::new().route("/metrics", get(self::metrics)).with_state((metrics, clerk.verifier().clone()));
     let protected = Router::new().route("/protected", get(protected)).route_layer(sessions.clone());
+    let invoices = Router::new()
+        .route("/invoices", post(create_invoice))
+        .route_layer(RequireLayer::new(Requirement::permission("org:invoices:create")))
+        .route_layer(sessions.clone());
     let optional =
         Router::new().route("/optional", get(optional)).route_layer(sessions.allow_unauthenticated_requests());
     let programs = Router::new()
@@ -25,11 +40,13 @@ pub(crate) fn app(clerk: ClerkAuthLayer) -> Result<Router, ConfigError> {
         .route("/oauth", get(oauth))
         .route_layer(clerk);
     Ok(Router::new()
-        .route("/", get(|| async { "everyone may read this\n" }))
+        .route("/public", get(|| async { "everyone may read this\n" }))
         .merge(protected)
+        .merge(invoices)
         .merge(optional)
         .merge(programs)
-        .merge(health))
+        .merge(health)
+        .merge(metrics))
 }
 
 /// What the token grants to the user, and all its claims.
@@ -54,6 +71,12 @@ struct Membership {
 struct Visitor {
     authenticated: bool,
     sub: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Invoice {
+    created_by: String,
+    organization_id: Option<String>,
 }
 
 /// The state of the keys, with times in seconds.
@@ -81,6 +104,12 @@ async fn optional(user: Option<ClerkAuth>) -> Json<Visitor> {
     Json(Visitor { authenticated: user.is_some(), sub: user.map(|user| user.user_id().to_owned()) })
 }
 
+/// Nothing is kept: the response says for whom the invoice would be.
+async fn create_invoice(user: ClerkAuth) -> impl IntoResponse {
+    let organization_id = user.organization().map(|organization| organization.id().to_owned());
+    (StatusCode::CREATED, Json(Invoice { created_by: user.user_id().to_owned(), organization_id }))
+}
+
 async fn any(principal: Principal) -> Json<Caller> {
     Json(Caller::from(&principal))
 }
@@ -99,6 +128,11 @@ async fn healthz(State(verifier): State<Verifier>) -> Json<Health> {
         last_success: status.last_success.map(|age| age.as_secs()),
         last_error: status.last_error.map(|kind| kind.to_string()),
     })
+}
+
+/// For Prometheus.
+async fn metrics(State((metrics, verifier)): State<(Metrics, Verifier)>) -> impl IntoResponse {
+    ([(CONTENT_TYPE, metrics::CONTENT_TYPE)], metrics.render([&verifier]))
 }
 
 impl From<Organization<'_>> for Membership {

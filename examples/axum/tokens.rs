@@ -2,7 +2,7 @@
 
 use tower_clerk::{ClerkConfig, ConfigError, TokenKind, testing::TestIssuer};
 
-use crate::settings::is_set;
+use crate::variables::is_set;
 
 /// Accepts every kind of token that there are keys for: JWTs of every kind, and API keys with a secret key alone. Without
 /// one, opaque OAuth and M2M tokens are rejected too, and nobody is asked about them.

@@ -27,6 +27,15 @@ impl Example {
     }
 }
 
+#[cfg(unix)]
+#[test]
+fn sigterm_ends_it_with_status_0_whoever_is_connected() {
+    let example = start(&[]);
+    let address = example.url.strip_prefix("http://").expect("a URL");
+    let _idle = std::net::TcpStream::connect(address).expect("a connection");
+    assert!(example.terminate().success());
+}
+
 #[tokio::test]
 async fn without_an_environment_it_prints_a_token_that_works() {
     let example = start(&[]);

@@ -7,8 +7,11 @@ mod support;
 
 mod apps;
 mod axum;
+mod metrics;
+mod page;
 mod process;
 mod programs;
+mod queries;
 mod readme;
 mod settings;
 mod tonic;

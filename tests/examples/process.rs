@@ -31,6 +31,14 @@ impl Example {
         }
         Self { child, lines, url }
     }
+
+    /// Asks the process to end, and waits until it has.
+    #[cfg(unix)]
+    pub(crate) fn terminate(mut self) -> std::process::ExitStatus {
+        let asked = Command::new("kill").arg(self.child.id().to_string()).status();
+        assert!(asked.expect("kill runs").success());
+        self.child.wait().expect("its end")
+    }
 }
 
 impl Drop for Example {
