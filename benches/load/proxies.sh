@@ -1,5 +1,5 @@
-# Functions of benches/load/run that start the proxies: examples/gateway and Envoy, in front of one upstream, with the
-# same routes /r0/{id}, /r1/{id} and so on.
+# Functions of benches/load/run that start the proxies: examples/gateway, and Envoy with its own filter or with
+# examples/ext_authz, in front of one upstream, with the same routes /r0/{id}, /r1/{id} and so on.
 
 # The upstream, on the core of wrk. Sets upstream. Arguments: the load server's binary, the core.
 start_upstream() {
@@ -23,12 +23,26 @@ start_gateway() {
   done
 }
 
-# Arguments: the binary, the core, the number of routes, the port.
+# Arguments: the binary, the core, the port; the next port is that of its probes.
+start_ext_authz() {
+  # Started on its core, so that it sees one and has one thread.
+  CLERK_FRONTEND_API_URL=$(cat "$files/issuer") PORT=$3 ADMIN_PORT=$(($3 + 1)) taskset --cpu-list "$2" "$1" \
+    >/dev/null 2>"$files/ext_authz.errors" &
+  started+=($!)
+  until curl --silent --fail --output /dev/null "http://127.0.0.1:$(($3 + 1))/readyz"; do
+    kill -0 "${started[-1]}" 2>/dev/null || { cat "$files/ext_authz.errors"; exit 1; }
+    sleep 0.2
+  done
+}
+
+# Arguments: the binary, the core, the number of routes, the port; and the port of ext_authz, if that is asked in place
+# of jwt_authn.
 start_envoy_proxy() {
-  local config=$files/envoy-proxy-$3 issuer
+  local config=$files/envoy-proxy-$3-${5:-} sample=envoy_proxy issuer
+  [ -z "${5:-}" ] || sample=envoy_ext_authz
   issuer=$(cat "$files/issuer")
-  sed "s|@PORT@|$4|; s|@UPSTREAM_PORT@|${upstream##*:}|; s|@JWKS@|$files/jwks.json|; s|@ISSUER@|$issuer|" \
-    benches/load/envoy_proxy.yaml >"$config.yaml"
+  sed "s|@PORT@|$4|; s|@UPSTREAM_PORT@|${upstream##*:}|; s|@JWKS@|$files/jwks.json|; s|@ISSUER@|$issuer|
+    s|@EXT_AUTHZ_PORT@|${5:-}|" "benches/load/$sample.yaml" >"$config.yaml"
   # The match that costs Envoy the least, less than a regular expression or a URI template.
   for at in $(seq 0 $(($3 - 1))); do
     echo "                        - { match: { path_separated_prefix: /r$at }, route: { cluster: upstream } }"

@@ -5,9 +5,10 @@
 //! ```
 //!
 //! Prints a table, and writes `benches/peers/results.json` and `benches/cost.svg`. For tower-mcp it runs itself again,
-//! with the feature `mcp`. With `--test` it only checks that each service sends the expected responses, and writes
-//! nothing.
+//! with the feature `mcp`. With `--test` it only checks that each service sends the expected responses, above all those
+//! in `benches/peers/answers.json`, and writes nothing. With `--record` it writes this file.
 
+mod answers;
 mod measure;
 mod peers;
 mod plot;
@@ -24,6 +25,11 @@ fn main() {
     // Set up within the runtime, whose tasks then have nothing to do. Measured outside of it, where no task budget
     // makes a future yield.
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let has = |flag| env::args().any(|argument| argument == flag);
+    if has("--record") {
+        fs::write(ANSWERS, runtime.block_on(answers::to_json())).expect("answers.json");
+        return;
+    }
     let issuer = runtime.block_on(TestIssuer::start()).expect("a loopback socket");
     let tokens: Vec<String> = (0..MANY).map(|number| token(&issuer, number).sign()).collect();
     let subjects = runtime.block_on(peers::all(&issuer, &tokens));
@@ -34,8 +40,11 @@ fn main() {
         assert_eq!(subject.target.response_to(token), (200, USER.to_owned()), "{}", subject.name);
         assert_ne!(subject.target.response_to(&forged(token)).0, 200, "{}", subject.name);
     }
-    if env::args().any(|argument| argument == "--test") {
+    if has("--test") {
         println!("{} services admit the user and reject a forgery", subjects.len());
+        let answers = runtime.block_on(answers::to_json());
+        assert_eq!(answers, fs::read_to_string(ANSWERS).expect("answers.json"), "--record writes the file");
+        println!("the answers are those in benches/peers/answers.json");
         return;
     }
     let mut report = Report::new(&tokens[0], peers::raw(&issuer, &tokens[0]), subjects);
@@ -89,6 +98,7 @@ fn forged(token: &str) -> String {
     format!("{message}.{head}{other}{}", &tail[1..])
 }
 
+const ANSWERS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/answers.json");
 const MANIFEST: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
 const MANY: usize = 1024;
 const USER: &str = "user_2mXv4Q1zB7cN9dK3fG6hJ8lP0rT";

@@ -10,8 +10,12 @@ use axum::{
     routing::get,
 };
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use clerk_rs::validators::{axum::ClerkLayer, jwks::MemoryCacheJwksProvider};
+use jwt_authorizer::layer::AuthorizationLayer;
 use serde::Deserialize;
 use tower_clerk::{ClerkAuth, ClerkAuthLayer, Verifier, testing::TestIssuer};
+use tower_jwt::JwtLayer;
+use tower_oauth2_resource_server::layer::OAuth2ResourceServerLayer;
 
 use crate::{
     USER,
@@ -82,38 +86,43 @@ async fn ours(name: &'static str, issuer: &TestIssuer, remembered: usize, tokens
 }
 
 async fn clerk_rs(issuer: &TestIssuer, tokens: &[String]) -> Box<dyn Target> {
-    use clerk_rs::{
-        ClerkConfiguration,
-        clerk::Clerk,
-        validators::{authorizer::ClerkJwt, axum::ClerkLayer, jwks::MemoryCacheJwksProvider},
-    };
-    let clerk = Clerk::new(ClerkConfiguration::new("sk_test_x").with_base_path(format!("{}/v1", issuer.url())));
-    let app = Router::new()
-        .route("/me", get(|Extension(user): Extension<ClerkJwt>| future::ready(user.sub)))
-        .layer(ClerkLayer::new(MemoryCacheJwksProvider::new(clerk), None, true));
+    let app = clerk_rs_route().layer(clerk_rs_layer(issuer));
     warm(app.clone(), &tokens[0]).await;
     target(app, Body::empty, tokens)
 }
 
+pub fn clerk_rs_route() -> Router {
+    use clerk_rs::validators::authorizer::ClerkJwt;
+    Router::new().route("/me", get(|Extension(user): Extension<ClerkJwt>| future::ready(user.sub)))
+}
+
+pub fn clerk_rs_layer(issuer: &TestIssuer) -> ClerkLayer<MemoryCacheJwksProvider> {
+    use clerk_rs::{ClerkConfiguration, clerk::Clerk};
+    let clerk = Clerk::new(ClerkConfiguration::new("sk_test_x").with_base_path(format!("{}/v1", issuer.url())));
+    ClerkLayer::new(MemoryCacheJwksProvider::new(clerk), None, true)
+}
+
 async fn jwt_authorizer(jwks: &str, tokens: &[String]) -> Box<dyn Target> {
-    use jwt_authorizer::{Authorizer, IntoLayer, JwtAuthorizer, JwtClaims};
-    let authorizer: Authorizer<User> = JwtAuthorizer::from_jwks_url(jwks).build().await.expect("an authorizer");
-    let app = axum07::Router::new()
-        .route("/me", axum07::routing::get(|JwtClaims(user): JwtClaims<User>| future::ready(user.sub)))
-        .layer(authorizer.into_layer());
+    let app = jwt_authorizer_route().layer(jwt_authorizer_layer(jwks).await);
     let request = http::Request::get("/me").header("authorization", format!("Bearer {}", tokens[0]));
     let request = request.body(axum07::body::Body::empty()).expect("a request");
     tower::ServiceExt::oneshot(app.clone(), request).await.expect("a response");
     target(app, axum07::body::Body::empty, tokens)
 }
 
+pub fn jwt_authorizer_route() -> axum07::Router {
+    use jwt_authorizer::JwtClaims;
+    axum07::Router::new().route("/me", axum07::routing::get(|JwtClaims(user): JwtClaims<User>| future::ready(user.sub)))
+}
+
+pub async fn jwt_authorizer_layer(jwks: &str) -> AuthorizationLayer<User> {
+    use jwt_authorizer::{Authorizer, IntoLayer, JwtAuthorizer};
+    let authorizer: Authorizer<User> = JwtAuthorizer::from_jwks_url(jwks).build().await.expect("an authorizer");
+    authorizer.into_layer()
+}
+
 async fn resource_server(issuer: &str, jwks: &str, tokens: &[String]) -> Box<dyn Target> {
-    use tower_oauth2_resource_server::{server::OAuth2ResourceServer, tenant::TenantConfiguration};
-    let tenant = TenantConfiguration::builder(issuer).jwks_url(jwks).build().await.expect("a tenant");
-    let server = OAuth2ResourceServer::<User>::builder().add_tenant(tenant).build().await.expect("a server");
-    let app = Router::new()
-        .route("/me", get(|Extension(user): Extension<User>| future::ready(user.sub)))
-        .layer(server.into_layer());
+    let app = resource_server_route().layer(resource_server_layer(issuer, jwks).await);
     // It fetches its keys in the background.
     for _ in 0..100 {
         if warm(app.clone(), &tokens[0]).await == StatusCode::OK {
@@ -124,7 +133,23 @@ async fn resource_server(issuer: &str, jwks: &str, tokens: &[String]) -> Box<dyn
     target(app, Body::empty, tokens)
 }
 
+pub fn resource_server_route() -> Router {
+    Router::new().route("/me", get(|Extension(user): Extension<User>| future::ready(user.sub)))
+}
+
+pub async fn resource_server_layer(issuer: &str, jwks: &str) -> OAuth2ResourceServerLayer<Body, User> {
+    use tower_oauth2_resource_server::{server::OAuth2ResourceServer, tenant::TenantConfiguration};
+    let tenant = TenantConfiguration::builder(issuer).jwks_url(jwks).build().await.expect("a tenant");
+    let server = OAuth2ResourceServer::<User>::builder().add_tenant(tenant).build().await.expect("a server");
+    server.into_layer()
+}
+
 async fn axum_jwks(jwks: &str, tokens: &[String]) -> Box<dyn Target> {
+    target(axum_jwks_app(jwks).await.expect("keys"), Body::empty, tokens)
+}
+
+/// `None` if it cannot read the keys.
+pub async fn axum_jwks_app(jwks: &str) -> Option<Router> {
     use axum_jwks::{Claims, Jwks};
 
     #[derive(Clone)]
@@ -138,12 +163,16 @@ async fn axum_jwks(jwks: &str, tokens: &[String]) -> Box<dyn Target> {
         }
     }
 
-    let state = AppState { jwks: Jwks::from_jwks_url(jwks, None, None).await.expect("keys") };
-    let app = Router::new().route("/me", get(|Claims(user): Claims<User>| future::ready(user.sub))).with_state(state);
-    target(app, Body::empty, tokens)
+    let state = AppState { jwks: Jwks::from_jwks_url(jwks, None, None).await.ok()? };
+    Some(Router::new().route("/me", get(|Claims(user): Claims<User>| future::ready(user.sub))).with_state(state))
 }
 
 async fn axum_jwt_auth(jwks: &str, tokens: &[String]) -> Box<dyn Target> {
+    target(axum_jwt_auth_app(jwks).await.expect("keys"), Body::empty, tokens)
+}
+
+/// `None` if it cannot read the keys.
+pub async fn axum_jwt_auth_app(jwks: &str) -> Option<Router> {
     use axum_jwt_auth::{Claims, Decoder, RemoteJwksDecoder};
     use jsonwebtoken10::{Algorithm, Validation};
 
@@ -164,21 +193,24 @@ async fn axum_jwt_auth(jwks: &str, tokens: &[String]) -> Box<dyn Target> {
         .build()
         .expect("a decoder");
     // Its refresh runs until the cancellation token is cancelled or the program ends.
-    decoder.initialize().await.expect("keys");
-    let app = Router::new()
-        .route("/me", get(|user: Claims<User>| future::ready(user.claims.sub)))
-        .with_state(AppState { decoder: Arc::new(decoder) });
-    target(app, Body::empty, tokens)
+    decoder.initialize().await.ok()?;
+    let me = |user: Claims<User>| future::ready(user.claims.sub);
+    Some(Router::new().route("/me", get(me)).with_state(AppState { decoder: Arc::new(decoder) }))
 }
 
 fn tower_jwt(issuer: &TestIssuer, tokens: &[String]) -> Box<dyn Target> {
-    use tower_jwt::{DecodingKey, JwtLayer, RequestClaim, Validation};
+    target(tower_jwt_route().layer(tower_jwt_layer(issuer)), Body::empty, tokens)
+}
+
+pub fn tower_jwt_route() -> Router {
+    use tower_jwt::RequestClaim;
+    Router::new().route("/me", get(|Extension(user): Extension<RequestClaim<User>>| future::ready(user.claim.sub)))
+}
+
+pub fn tower_jwt_layer(issuer: &TestIssuer) -> JwtLayer<User> {
+    use tower_jwt::{DecodingKey, Validation};
     let key = DecodingKey::from_rsa_pem(issuer.public_key_pem().as_bytes()).expect("a key");
-    let layer = JwtLayer::<User>::new(Validation::new(jsonwebtoken9::Algorithm::RS256), key);
-    let app = Router::new()
-        .route("/me", get(|Extension(user): Extension<RequestClaim<User>>| future::ready(user.claim.sub)))
-        .layer(layer);
-    target(app, Body::empty, tokens)
+    JwtLayer::<User>::new(Validation::new(jsonwebtoken9::Algorithm::RS256), key)
 }
 
 /// The layer that its `into_oauth_router` puts around an MCP server, here around our route. It decodes into its own
