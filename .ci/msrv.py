@@ -4,7 +4,13 @@ import json
 import subprocess
 import sys
 
-MANIFESTS = {"tower-clerk": "Cargo.toml", "gateway": "examples/gateway/Cargo.toml", "mcp": "examples/mcp/Cargo.toml"}
+MANIFESTS = {
+    "tower-clerk": "Cargo.toml",
+    "ext_authz": "examples/ext_authz/Cargo.toml",
+    "forward_auth": "examples/forward_auth/Cargo.toml",
+    "gateway": "examples/gateway/Cargo.toml",
+    "mcp": "examples/mcp/Cargo.toml",
+}
 
 
 def version(text):

@@ -1,0 +1,23 @@
+use axum::{Router, extract::Path, routing::get};
+use tower_clerk::{ClerkAuth, ClerkAuthLayer, ClerkConfig, ConfigError, RequireLayer, Requirement, TokenSource};
+
+async fn me(user: ClerkAuth) -> String {
+    user.user_id().to_owned()
+}
+
+async fn invoice(Path(id): Path<String>) -> String {
+    id
+}
+
+pub fn app(frontend_api_url: &str) -> Result<Router, ConfigError> {
+    let config =
+        ClerkConfig::from_frontend_api_url(frontend_api_url)?.authorized_parties(["https://app.example.com"])?;
+    let sources = [TokenSource::authorization(), TokenSource::session_cookie()];
+    let clerk = ClerkAuthLayer::from_config(config)?.token_sources(sources)?;
+    Ok(Router::new()
+        .route("/admin", get(me))
+        .route_layer(RequireLayer::new(Requirement::role("org:admin")))
+        .route("/me", get(me))
+        .route("/invoices/{id}", get(invoice))
+        .route_layer(clerk))
+}
