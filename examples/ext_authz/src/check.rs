@@ -31,6 +31,14 @@ impl Authorization for Check {
 }
 
 impl Check {
+    /// Describes what it counts itself to the recorder.
+    pub(crate) fn describe_metrics() {
+        metrics::describe_counter!(
+            "ext_authz_refusals",
+            "requests that this program refused before the layer saw them"
+        );
+    }
+
     async fn decide(&self, asked: Asked) -> CheckResponse {
         let is_grpc = is_grpc(&asked.head);
         let forged = response::forged(self.identity_headers, asked.head.headers());

@@ -25,6 +25,7 @@ use crate::{
 pub(crate) async fn serve(settings: Settings) -> Result<(), Box<dyn Error>> {
     // What is counted without a recorder is lost.
     let metrics = Metrics::install()?;
+    Check::describe_metrics();
     let deployment = Deployment::read(settings.is_demonstration).await.map_err(|error| -> Box<dyn Error> { error })?;
     let clerk = ClerkAuthLayer::from_config(deployment.config)?;
     let clerk = if settings.allows_anonymous { clerk.allow_missing_token() } else { clerk };

@@ -44,6 +44,10 @@ impl Decider {
             }
             response
         };
+        metrics::describe_counter!(
+            "forward_auth_refusals",
+            "requests that this program refused before their token was looked at"
+        );
         // A client that claims to speak gRPC would otherwise be refused with the 200 of that protocol.
         let layer = ClerkAuthLayer::from_config(config)?.rejection_format(RejectionFormat::Http);
         let mut layer = layer.rejection_response(respond);
