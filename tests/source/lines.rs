@@ -1,22 +1,11 @@
 //! What no line of a source file may have.
 
-use crate::sources::texts;
+use crate::sources::{PROGRAMS, texts};
 
 #[test]
 fn comments_have_at_most_120_characters_in_a_line() {
     let mut seen = 0;
-    let programs = [
-        "examples/ext_authz/src",
-        "examples/ext_authz/tests",
-        "examples/forward_auth/src",
-        "examples/forward_auth/tests",
-        "examples/gateway/src",
-        "examples/gateway/tests",
-        "examples/mcp/src",
-        "examples/mcp/tests",
-        "examples/support",
-    ];
-    for folder in ["src"].into_iter().chain(programs) {
+    for folder in ["src"].into_iter().chain(PROGRAMS) {
         for (file, text) in texts(folder) {
             for line in text.lines().filter(|line| is_comment(line) && !is_table(line)) {
                 let length = line.chars().count();

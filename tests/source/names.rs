@@ -1,6 +1,6 @@
 //! The names of the tests.
 
-use crate::sources::texts;
+use crate::sources::{PROGRAMS, texts};
 
 /// The names of the test functions in a file, those of `proptest!` included.
 fn test_names(text: &str) -> Vec<&str> {
@@ -29,18 +29,7 @@ fn names_of_tests_are_found_after_every_attribute() {
 #[test]
 fn names_of_tests_are_sentences_of_at_most_70_characters() {
     let mut seen = 0;
-    let programs = [
-        "examples/ext_authz/src",
-        "examples/ext_authz/tests",
-        "examples/forward_auth/src",
-        "examples/forward_auth/tests",
-        "examples/gateway/src",
-        "examples/gateway/tests",
-        "examples/mcp/src",
-        "examples/mcp/tests",
-        "examples/support",
-    ];
-    for folder in ["tests"].into_iter().chain(programs) {
+    for folder in ["tests"].into_iter().chain(PROGRAMS) {
         for (file, text) in texts(folder) {
             for name in test_names(&text) {
                 assert!(name.len() <= 70, "{name} has {} characters: {folder}/{file}", name.len());

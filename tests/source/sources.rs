@@ -6,6 +6,19 @@ use std::{
     path::Path,
 };
 
+/// The folders of the programs that are packages of their own, with their tests.
+pub(crate) const PROGRAMS: [&str; 9] = [
+    "examples/ext_authz/src",
+    "examples/ext_authz/tests",
+    "examples/forward_auth/src",
+    "examples/forward_auth/tests",
+    "examples/gateway/src",
+    "examples/gateway/tests",
+    "examples/mcp/src",
+    "examples/mcp/tests",
+    "examples/support",
+];
+
 /// The source files by their path below `src`, without unit tests and comments.
 pub(crate) struct Sources(BTreeMap<String, String>);
 

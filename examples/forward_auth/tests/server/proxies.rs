@@ -17,14 +17,12 @@ use tokio_tungstenite::{
 use tower_clerk::testing::TestIssuer;
 
 use crate::support::{
+    CLERK, RULES,
     forward_auth::ForwardAuth,
     http::Message,
     proxy::Proxy,
     site::{Site, with_flags},
 };
-
-const CLERK: [&str; 5] =
-    ["x-clerk-user-id", "x-clerk-session-id", "x-clerk-org-id", "x-clerk-org-slug", "x-clerk-org-role"];
 
 /// The identity as the application got it. nginx and some versions of Caddy leave out an empty header.
 fn identity(request: &Message) -> Vec<String> {
@@ -331,13 +329,3 @@ async fn rules_hold_whatever_the_client_writes() {
         }
     }
 }
-
-const RULES: &str = "
-[[rule]]
-prefix = '/'
-
-[[rule]]
-prefix = '/admin'
-methods = ['GET']
-require = 'role=org:admin'
-";

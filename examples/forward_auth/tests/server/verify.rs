@@ -6,13 +6,11 @@ use tempfile::TempDir;
 use tower_clerk::testing::TestIssuer;
 
 use crate::support::{
+    CLERK, RULES,
     forward_auth::ForwardAuth,
     http::{Message, request},
     site::bearer,
 };
-
-const CLERK: [&str; 5] =
-    ["x-clerk-user-id", "x-clerk-session-id", "x-clerk-org-id", "x-clerk-org-slug", "x-clerk-org-role"];
 
 fn identity(answer: &Message, names: &[&str]) -> Vec<String> {
     let one = |name: &&str| {
@@ -299,13 +297,3 @@ async fn the_other_endpoints_answer() {
     }
     assert_eq!(request(server.address, "POST", "/readyz", &[], b"").await.status(), 405);
 }
-
-const RULES: &str = "
-[[rule]]
-prefix = '/'
-
-[[rule]]
-prefix = '/admin'
-methods = ['GET']
-require = 'role=org:admin'
-";
