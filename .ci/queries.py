@@ -41,6 +41,8 @@ def fault(url, query, legend=None):
         result = ask(url, "query", query=query)["result"]
     except urllib.error.HTTPError as error:
         return json.load(error)["error"]
+    except OSError as error:
+        return f"no answer ({error})"
     series = [one["metric"] for one in result if not math.isnan(float(one["value"][1]))]
     if not series:
         return "no data"
@@ -76,7 +78,12 @@ def faults(url, dashboard):
     for query, legend in queries(dashboard):
         if found := fault(url, filled(without_default(query)), legend):
             yield f"{found}: {query}"
-    for group in ask(url, "rules")["groups"]:
+    try:
+        groups = ask(url, "rules")["groups"]
+    except OSError as error:
+        yield f"no answer about the rules ({error})"
+        return
+    for group in groups:
         for rule in group["rules"]:
             if rule["health"] != "ok":
                 yield f"{rule['name']}: {rule['health']} {rule.get('lastError')}"
