@@ -20,7 +20,7 @@ use tracing::{
 use tracing_subscriber::{Layer, layer::Context, layer::SubscriberExt, registry::LookupSpan};
 
 use crate::support::{
-    GatedSource, Reply, bearer, get_path, good, issuer, layer, millis, send_through,
+    GatedSource, Reply, bearer, get_path, good, issuer, layer, send_through,
     server::{Server, Step},
     within,
 };
@@ -258,7 +258,8 @@ async fn a_failed_fetch_is_logged_with_its_url_and_its_cause() {
 #[tokio::test]
 async fn a_fetch_without_a_usable_answer_is_logged_with_its_url() {
     let server = Server::start(vec![Step::Hang]).await;
-    let config = ClerkConfig::from_frontend_api_url(server.url()).and_then(|config| config.jwks_timeout(millis(200)));
+    let config =
+        ClerkConfig::from_frontend_api_url(server.url()).and_then(|config| config.jwks_timeout(Duration::from_secs(1)));
     let verifier = Verifier::new(config.expect("a configuration")).expect("a verifier");
     let (log, _guard) = Log::start();
     let document = |text: &str| {

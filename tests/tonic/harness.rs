@@ -22,7 +22,7 @@ use tower_clerk::{ClerkAuth, ClerkAuthLayer, Verifier, testing::TokenBuilder, ve
 use crate::{
     echo::{Text, echo_client::EchoClient, echo_server},
     expiry::{time_left, token_expired, until_expiry},
-    support::{Gate, bearer, failing_source, patient, sockets},
+    support::{Gate, bearer, failing_source, patient, sockets, within},
 };
 
 /// Streams end by the system clock, so tokens are minted by it.
@@ -142,12 +142,12 @@ impl Probe {
 
     /// Waits until this many more calls have begun.
     pub(crate) async fn begun(&self, calls: u32) {
-        self.begun.acquire_many(calls).await.expect("an open semaphore").forget();
+        within(self.begun.acquire_many(calls)).await.expect("an open semaphore").forget();
     }
 
     /// Waits until the work of this many more calls has been dropped.
     pub(crate) async fn dropped(&self, calls: u32) {
-        self.dropped.acquire_many(calls).await.expect("an open semaphore").forget();
+        within(self.dropped.acquire_many(calls)).await.expect("an open semaphore").forget();
     }
 
     fn begin(&self) -> Doing {

@@ -66,7 +66,7 @@ async fn a_source_that_panics_under_load_is_backed_off() {
 
 #[tokio::test]
 async fn a_fetch_times_out_for_everyone_who_waits() {
-    let timeout = millis(300);
+    let timeout = secs(2);
     let (harness, token) = (Harness::cold_with(|config| config.jwks_timeout(timeout)), key(0).token());
     let start = Instant::now();
     let mut waiting: Vec<_> = (0..5).map(|_| Box::pin(harness.verifier.verify(&token))).collect();
@@ -104,7 +104,7 @@ async fn the_timeout_defaults_to_three_seconds_and_can_be_changed() {
         let start = Instant::now();
         assert_eq!(harness.verify(&token).await, Err(VerifyErrorKind::KeysUnavailable));
         let deadline = millis(deadline);
-        assert!(start.elapsed() >= deadline && start.elapsed() < deadline + millis(400), "{:?}", start.elapsed());
+        assert!(start.elapsed() >= deadline && start.elapsed() < deadline + secs(2), "{:?}", start.elapsed());
     }
 }
 

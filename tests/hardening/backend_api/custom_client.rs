@@ -68,7 +68,7 @@ async fn limits_of_size_and_time_apply() {
 
 #[tokio::test]
 async fn a_time_out_of_the_client_is_not_tried_again() {
-    let api = start_with(reqwest::Client::builder().timeout(Duration::from_millis(200)), good()).await;
+    let api = start_with(reqwest::Client::builder().timeout(Duration::from_secs(1)), good()).await;
     api.verify("ak_first").await.expect("a good key");
     api.server.respond(vec![Step::Hang]);
     api.fails(FetchErrorKind::Timeout).await;

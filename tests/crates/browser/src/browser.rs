@@ -37,12 +37,14 @@ where
 }
 
 /// What Chromium needs in a container, and what keeps it from talking to anybody by itself.
-const ARGUMENTS: [&str; 10] = [
+const ARGUMENTS: [&str; 11] = [
     "--headless",
     "--no-sandbox",
     "--disable-gpu",
     "--disable-quic",
     "--no-first-run",
+    // Everything is on this machine, also what has another name.
+    "--no-proxy-server",
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
