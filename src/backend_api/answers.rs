@@ -159,12 +159,13 @@ impl Answers {
         };
         let count = good.failure.map_or(0, |last| last.count).saturating_add(1);
         let failure = Failure { count, ..failure };
-        if good.rules.has_expired(good.claims.expires_at(), now.wall) {
-            return Err(OpaqueFailure::Rejected(OpaqueRejection::Inactive));
-        }
-        let remembered = good.is_usable(now).then(|| good.claims.clone());
+        let outcome = if good.is_usable(now) {
+            Ok(Accepted::stale(good.claims.clone()))
+        } else {
+            Err(good.refused(failure, now))
+        };
         self.good().insert(digest, GoodAnswer { failure: Some(failure), ..good });
-        remembered.map(Accepted::stale).ok_or_else(|| failure.refused(now))
+        outcome
     }
 
     /// Forgets the answer about one token. It stays known.
@@ -242,8 +243,8 @@ impl AnswerRules {
         KNOWN_FOR.max(self.ttl.saturating_mul(2)).max(self.ttl.saturating_add(self.stale))
     }
 
-    /// Whether a token with this expiry has expired, with the clock skew. The expiry is exclusive, as the `exp` of a
-    /// JWT.
+    /// Whether a token with this expiry has expired for certain, so with the clock skew. The expiry is exclusive, as
+    /// the `exp` of a JWT.
     fn has_expired(self, expires_at: Option<SystemTime>, now: SystemTime) -> bool {
         expires_at.and_then(|time| time.checked_add(self.skew)).is_some_and(|end| end <= now)
     }
@@ -256,9 +257,19 @@ impl GoodAnswer {
         }
         let is_usable = self.is_usable(now);
         match self.failure.filter(|failure| failure.is_holding(now, is_usable)) {
-            Some(failure) if !is_usable => Kept::Refused(failure.refused(now)),
+            Some(failure) if !is_usable => Kept::Refused(self.refused(failure, now)),
             Some(_) => Kept::Valid(Accepted::stale(self.claims)),
             None => Kept::Nothing { remembered: is_usable.then_some(self.claims), is_known: is_known() },
+        }
+    }
+
+    /// What its token gets if it may not be used, and the call has failed. That the token has expired is certain
+    /// without a call.
+    fn refused(&self, failure: Failure, now: Moment) -> OpaqueFailure {
+        if self.rules.has_expired(self.claims.expires_at(), now.wall) {
+            OpaqueFailure::Rejected(OpaqueRejection::Inactive)
+        } else {
+            failure.refused(now)
         }
     }
 
@@ -267,11 +278,13 @@ impl GoodAnswer {
         self.is_within(now, self.rules.ttl.saturating_add(self.rules.stale))
     }
 
-    /// Whether it is younger than `limit`, and its token has not expired.
+    /// Whether it is younger than `limit`, and its token has not expired: without the clock skew, because the Backend
+    /// API can be asked, and knows.
     ///
     /// Both clocks count: a machine that was suspended must not keep a revoked token alive.
     fn is_within(&self, now: Moment, limit: Duration) -> bool {
-        !self.rules.has_expired(self.claims.expires_at(), now.wall) && now.elapsed_since(self.asked_at) < limit
+        let is_over = self.claims.expires_at().is_some_and(|end| end <= now.wall);
+        !is_over && now.elapsed_since(self.asked_at) < limit
     }
 }
 

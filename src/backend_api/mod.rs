@@ -52,14 +52,15 @@
 //!
 //! | answer | kept for | bounded by |
 //! |---|---|---|
-//! | the token is valid | [`opaque_token_ttl`], 60 seconds by default, from the start of the call; never past the expiration of the token plus [`clock_skew`] | 10 000 answers, 32 MiB |
+//! | the token is valid | [`opaque_token_ttl`], 60 seconds by default, from the start of the call; never past the expiration of the token | 10 000 answers, 32 MiB |
 //! | the token is not valid | 60 seconds | 10 000 answers, in a cache of their own |
 //! | the token was seen valid | an hour, without the answer: whoever has such a token is no stranger | 100 000 tokens |
 //! | the API says nothing about the token | see [below](#when-the-backend-api-fails) | |
 //!
 //! The first number is the longest time for which a revoked token is still accepted, while the API answers. When it
-//! ends, requests wait for the next call: an old answer is not served meanwhile. Either clock can end it, so a machine
-//! that was suspended does not keep a revoked token alive. [`Verifier::forget_opaque_token`] ends it at once.
+//! ends, requests wait for the next call: an old answer is not served meanwhile. A new answer about a token that has
+//! expired by less than [`clock_skew`] counts, but only for the requests that wait for it. Either clock can end it, so
+//! a machine that was suspended does not keep a revoked token alive. [`Verifier::forget_opaque_token`] ends it at once.
 //!
 //! A token that is malformed is rejected without a call: its body is empty or has a character outside
 //! `A-Z a-z 0-9 . _ ~ + / = -`, or the token is longer than 512 bytes.
@@ -86,7 +87,7 @@
 //!
 //! | situation | behaviour |
 //! |---|---|
-//! | a call fails, and the token was valid before | the old answer is used for up to [`opaque_token_stale`] more, 5 minutes by default, but never past the expiration of the token; then 503 |
+//! | a call fails, and the token was valid before | the old answer is used for up to [`opaque_token_stale`] more, 5 minutes by default, but never past the expiration of the token; then 503, and 401 when it has expired by [`clock_skew`] and a call about it has failed |
 //! | a call fails, and it was not | 503 with `Retry-After` |
 //! | calls for a token fail | the next one comes after 1 second; with an answer to fall back on after 1, 2, 4 and up to 30 seconds, and no request waits meanwhile |
 //! | the API sends `Retry-After` | no call for any token until then, up to 60 seconds; then at most two at a time, until the API answers |
