@@ -32,6 +32,9 @@ pub(super) struct Calls {
 
 pub(super) struct CallState {
     in_flight: HashMap<Digest, InFlight>,
+    /// Ids that the application has forgotten, each with the number of the last flight that had started by then: such a
+    /// flight may have read its answer before, and which id its token has is known only from the answer.
+    forgotten: Vec<(Box<str>, u64)>,
     /// The number of flights so far, which is the number of the last one.
     count: u64,
     /// The number of requests that were sent.
@@ -89,6 +92,7 @@ impl Calls {
     pub(super) fn new(instances: usize, budget: RateLimit) -> Self {
         let state = CallState {
             in_flight: HashMap::new(),
+            forgotten: Vec::new(),
             count: 0,
             made: 0,
             budget,
@@ -215,6 +219,23 @@ impl CallState {
         }
     }
 
+    /// Drops what the flights so far will say about a token with this id.
+    pub(super) fn forget_id(&mut self, id: &str) {
+        let oldest = self.in_flight.values().map(|current| current.flight.id()).min();
+        self.forgotten.retain(|(other, last)| oldest.is_some_and(|oldest| oldest <= *last) && **other != *id);
+        if self.forgotten.len() >= MAX_FORGOTTEN {
+            self.forgotten.clear();
+            self.stop();
+        } else if oldest.is_some() {
+            self.forgotten.push((id.into(), self.count));
+        }
+    }
+
+    /// Whether the application has forgotten this id since the flight started.
+    pub(super) fn is_forgotten(&self, flight: FlightId, id: &str) -> bool {
+        self.forgotten.iter().any(|(forgotten, last)| flight.number <= *last && **forgotten == *id)
+    }
+
     /// Stops all flights.
     pub(super) fn stop(&mut self) {
         self.in_flight.drain().for_each(|(_, current)| current.flight.stop());
@@ -306,5 +327,7 @@ impl Call {
 /// Flights that unknown tokens may add to, waiting for a place or running: a bound on memory, which only raised limits
 /// can reach.
 const MAX_IN_FLIGHT: usize = 16_384;
+/// Ids that may be forgotten while calls are in flight, a bound on memory. With more of them the calls start anew.
+const MAX_FORGOTTEN: usize = 1024;
 /// How often flights are looked for whose runtime is not polled. Each look visits all of them.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(1);

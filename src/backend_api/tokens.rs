@@ -130,6 +130,8 @@ impl OpaqueTokens {
         for digest in self.shared.answers.forget_id(id) {
             state.stop_one(&digest);
         }
+        // Of others in flight nobody knows the id before their answers come.
+        state.forget_id(id);
     }
 
     /// Forgets what is known about all tokens, and stops the calls in flight, which may have read their answer before
@@ -265,7 +267,7 @@ impl Shared {
         Flight::start(number, now, TIMEOUT, Span::ask_backend_api, work, on_done)
     }
 
-    /// Stores the outcome of a flight, unless another has taken its place, and announces it.
+    /// Stores the outcome of a flight, unless another has taken its place or its token was forgotten, and announces it.
     ///
     /// The announcement comes before the log, because a subscriber is user code: if it panics or blocks, the waiters
     /// have their outcome all the same.
@@ -278,7 +280,11 @@ impl Shared {
                 Completion::Panicked => broken_off(&mut state, call, FetchErrorKind::Panicked, now, &mut failures),
                 Completion::TimedOut => broken_off(&mut state, call, FetchErrorKind::Timeout, now, &mut failures),
             };
-            if !state.end(call, matches!(said, Said::Valid { .. })) {
+            let (is_valid, is_forgotten) = match &said {
+                Said::Valid { claims, .. } => (true, claims.id().is_some_and(|id| state.is_forgotten(call.id, id))),
+                _ => (false, false),
+            };
+            if !state.end(call, is_valid) || is_forgotten {
                 drop(state);
                 return self.count_calls(call, &failures);
             }

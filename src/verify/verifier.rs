@@ -410,7 +410,8 @@ impl Verifier {
     /// Forgets what the Backend API has said about the opaque token with this id, such as
     /// [`ApiKey::id`](crate::ApiKey::id). The next request with it asks again.
     ///
-    /// Call it when you know that a key was revoked, for example from a webhook. It visits every kept answer.
+    /// Call it when you know that a key was revoked, for example from a webhook. It visits every kept answer. A call in
+    /// progress whose answer has this id is made once more, because it may have been answered before.
     ///
     /// ```
     /// # #[cfg(feature = "testing")]

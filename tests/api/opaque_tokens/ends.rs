@@ -91,6 +91,43 @@ async fn a_call_in_flight_when_its_token_is_forgotten_keeps_no_answer() {
 }
 
 #[tokio::test]
+async fn a_first_call_keeps_no_answer_about_an_id_that_is_forgotten() {
+    let fixture = Fixture::new(Api::valid());
+    fixture.api.always(Reply::Hold);
+    let mut waiting = Box::pin(fixture.verify("ak_a"));
+    let mut other = Box::pin(fixture.verify("mt_a"));
+    assert_eq!((at_once(waiting.as_mut()), at_once(other.as_mut())), (None, None));
+    fixture.api.started(2).await;
+    // Only the answers, which may be older, say which of them has this id.
+    fixture.verifier.forget_opaque_token("ak_id");
+    fixture.api.about("ak_a", Reply::Valid);
+    fixture.api.about("mt_a", Reply::Valid);
+    fixture.api.over(2).await;
+    fixture.api.always(Reply::Unknown);
+    fixture.api.about("ak_a", Reply::Unknown);
+    assert_eq!((waiting.await, other.await, fixture.api.calls()), (INACTIVE, GOOD, 3));
+    // A call that starts later has read its answer later.
+    fixture.api.about("ak_b", Reply::Valid);
+    assert_eq!((fixture.verify("ak_b").await, fixture.verify("ak_b").await, fixture.api.calls()), (GOOD, GOOD, 4));
+}
+
+#[tokio::test]
+async fn calls_start_anew_if_more_ids_are_forgotten_than_are_noted() {
+    for (ids, calls) in [(1024, 1), (1025, 2)] {
+        let fixture = Fixture::new(Api::valid());
+        fixture.api.always(Reply::Hold);
+        let mut waiting = Box::pin(fixture.verify("ak_a"));
+        assert_eq!(at_once(waiting.as_mut()), None);
+        fixture.api.started(1).await;
+        for id in 0..ids {
+            fixture.verifier.forget_opaque_token(&format!("ak_{id}"));
+        }
+        fixture.api.always(Reply::Valid);
+        assert_eq!((waiting.await, fixture.api.calls()), (GOOD, calls), "{ids}");
+    }
+}
+
+#[tokio::test]
 async fn what_was_forgotten_is_not_served_in_an_outage() {
     let fixture = Fixture::new(Api::valid());
     assert_eq!(fixture.verify("ak_a").await, GOOD);
