@@ -74,9 +74,8 @@ impl RequestInstruments {
         if !is_recording() {
             return Timer::off();
         }
-        let turn = TURN.get();
-        TURN.set(turn.wrapping_add(1));
-        Timer { is_recording: true, token: TimedToken::None, started: turn.is_multiple_of(SAMPLE).then(clock) }
+        let started = CACHED.get().is_multiple_of(SAMPLE).then(clock);
+        Timer { is_recording: true, token: TimedToken::None, started }
     }
 
     /// Counts a request that is forwarded with a principal.
@@ -123,7 +122,10 @@ impl RequestInstruments {
 
     fn record(&self, timer: Timer, clock: impl FnOnce() -> Duration) {
         let (histogram, cached) = match timer.token {
-            TimedToken::Cached => (&self.cached, "true"),
+            TimedToken::Cached => {
+                CACHED.set(CACHED.get().wrapping_add(1));
+                (&self.cached, "true")
+            }
             TimedToken::None => return,
             TimedToken::NotCached => (&self.verified, "false"),
         };
@@ -176,10 +178,12 @@ fn labels(outcome: &'static str, reason: &'static str, token: Option<TokenKind>,
 }
 
 thread_local! {
-    /// How many requests this thread has begun. The first of a thread is measured.
-    static TURN: Cell<u32> = const { Cell::new(0) };
+    /// How many cached tokens this thread has counted; the next is measured if this is a multiple of [`SAMPLE`]. Other
+    /// requests are not counted here: in a regular mix of both, the same place could be that of the others each time.
+    static CACHED: Cell<u32> = const { Cell::new(0) };
 }
 
 /// At this rate the readings of the clock and the record add a nanosecond or two to a hit, and a service with a request
-/// a second has a value a minute. A power of two, so that the remainder is a mask.
+/// a second has a value a minute. Requests without a token read the clock once in vain while a thread waits for the hit
+/// that it measures. A power of two, so that the remainder is a mask.
 const SAMPLE: u32 = 64;

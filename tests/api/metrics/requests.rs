@@ -204,7 +204,7 @@ async fn tokens_of_other_kinds_are_counted_as_their_kind() {
 async fn one_cached_token_in_64_is_timed_and_every_other_token() {
     let metrics = Metrics::start();
     let layer = layer();
-    // The first request of the thread is no hit.
+    // The first of them is not cached, the second is timed.
     for _ in 0..=64 {
         assert_eq!(send(&layer, &good()).await, 200);
     }
@@ -220,6 +220,22 @@ async fn one_cached_token_in_64_is_timed_and_every_other_token() {
     send_through(&layer, get(&[])).await;
     send(&layer, "Bearer two words").await;
     assert_eq!((metrics.durations(true), metrics.durations(false)), (3.0, 11.0));
+}
+
+#[tokio::test]
+async fn cached_tokens_are_timed_in_whatever_order_others_come_between() {
+    let metrics = Metrics::start();
+    let layer = layer();
+    assert_eq!(send(&layer, &good()).await, 200);
+    // In turn, so that each hit has an even place among all requests, or an odd one.
+    for _ in 0..64 {
+        send_through(&layer, get(&[])).await;
+        send(&layer, &good()).await;
+    }
+    assert_eq!(metrics.durations(true), 1.0);
+    send_through(&layer, get(&[])).await;
+    send(&layer, &good()).await;
+    assert_eq!(metrics.durations(true), 2.0);
 }
 
 #[tokio::test]
