@@ -1,6 +1,6 @@
 //! Builders of what handlers take, if it is not the user of a session.
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
 use serde::Serialize;
 
@@ -202,6 +202,11 @@ impl ApiKeyBuilder {
         I: IntoIterator<Item: Into<String>>,
     {
         self.with(|key| key.scopes(scopes))
+    }
+
+    /// Makes the key expire `lifetime` after [`ApiKey::builder`] was called. By default it does not expire.
+    pub fn lifetime(self, lifetime: Duration) -> Self {
+        self.with(|key| key.lifetime(lifetime))
     }
 
     /// Sets a custom claim of the key.

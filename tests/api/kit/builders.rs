@@ -1,5 +1,7 @@
 //! The builders of tokens, and of what handlers take.
 
+use std::time::{Duration, SystemTime};
+
 use serde_json::{Value, json};
 use tower_clerk::{
     ApiKey, ClerkAuth, M2mToken, OAuthToken, Principal, Requirement, Subject, TokenKind, testing::TokenBuilder,
@@ -72,6 +74,10 @@ fn an_api_key_is_built_outside_of_a_runtime() {
     assert_is_that_key(&api_key());
     assert_eq!(ApiKey::builder().machine_id("mch_a").build().machine_id(), Some("mch_a"));
     assert_eq!(ApiKey::builder().build().user_id(), Some("user_test"));
+    let now = SystemTime::now();
+    let expires_at = ApiKey::builder().lifetime(Duration::from_secs(3600)).build().expires_at().expect("a lifetime");
+    let in_an_hour = now + Duration::from_secs(3599)..now + Duration::from_secs(3700);
+    assert!(in_an_hour.contains(&expires_at), "{expires_at:?}");
 }
 
 #[tokio::test]
