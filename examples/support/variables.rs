@@ -35,11 +35,15 @@ pub(crate) fn port_beside(port: u16, name: &str, variable: impl Fn(&str) -> Opti
     }
 }
 
-/// An empty variable counts as not set, but an empty list of parties is a mistake, which the library reports.
+/// An empty variable counts as not set, unless more tokens would be accepted without its value: that is a mistake,
+/// which the library reports.
 pub(crate) fn is_set(name: &str) -> bool {
     let value = of_process(name);
-    value.is_some_and(|value| !value.to_string_lossy().trim().is_empty() || name == "CLERK_AUTHORIZED_PARTIES")
+    value.is_some_and(|value| !value.to_string_lossy().trim().is_empty() || NARROWING.contains(&name))
 }
+
+/// As in [`ClerkConfig::from_env`](tower_clerk::ClerkConfig::from_env).
+const NARROWING: [&str; 3] = ["CLERK_AUTHORIZED_PARTIES", "CLERK_MACHINE_ID", "CLERK_OAUTH_AUDIENCE"];
 
 #[cfg(test)]
 mod tests {

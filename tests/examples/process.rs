@@ -61,6 +61,8 @@ pub(crate) fn assert_names_bad_settings(name: &str) {
         ("CLERK_JWT_KEY", "hunter2!", "CLERK_JWT_KEY"),
         ("CLERK_JWT_KEY", "AAAA", "CLERK_JWT_KEY"),
         ("CLERK_AUTHORIZED_PARTIES", "", "CLERK_AUTHORIZED_PARTIES"),
+        ("CLERK_MACHINE_ID", "", "CLERK_MACHINE_ID"),
+        ("CLERK_OAUTH_AUDIENCE", " ", "CLERK_OAUTH_AUDIENCE"),
         ("CLERK_AUTHORIZED_PARTIES", "https://a.example", "CLERK_FRONTEND_API_URL"),
         ("CLERK_JWKS_REFRESH_SECONDS", "0", "CLERK_JWKS_REFRESH_SECONDS"),
         ("CLERK_CLOCK_SKEW_SECONDS", "hunter2", "CLERK_CLOCK_SKEW_SECONDS"),

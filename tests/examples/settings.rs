@@ -27,8 +27,8 @@ fn rows() -> Vec<(Vec<(&'static str, String)>, &'static str)> {
         let settings: Vec<_> = settings.collect();
         // Without a variable of this crate the example embeds an issuer.
         let is_read = |(name, value): &(&str, String)| {
-            ClerkConfig::ENVIRONMENT_VARIABLES.contains(name)
-                && (!value.trim().is_empty() || *name == "CLERK_AUTHORIZED_PARTIES")
+            let is_narrowing = ["CLERK_AUTHORIZED_PARTIES", "CLERK_MACHINE_ID", "CLERK_OAUTH_AUDIENCE"].contains(name);
+            ClerkConfig::ENVIRONMENT_VARIABLES.contains(name) && (!value.trim().is_empty() || is_narrowing)
         };
         (!settings.is_empty() && settings.iter().all(is_read)).then_some((settings, error))
     };
