@@ -76,8 +76,7 @@ impl Issuer {
         let id = parameters.get("client_id").ok_or("client_id is missing")?;
         let client = self.clients.get(id).ok_or("the client is not registered")?;
         let uri = parameters.get("redirect_uri").ok_or("redirect_uri is missing")?;
-        let redirect = client.redirect_uris.iter().find(|registered| *registered == uri);
-        let redirect = redirect.and_then(|uri| redirect_uri::read(uri)).ok_or("redirect_uri is not registered")?;
+        let redirect = redirect_uri::requested(uri, &client.redirect_uris).ok_or("redirect_uri is not registered")?;
         let state = parameters.get("state").map(str::to_owned);
         let grant = self.grant(&parameters, id, uri)?;
         Ok(Authorization { client, redirect, state, grant })

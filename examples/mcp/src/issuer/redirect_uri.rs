@@ -22,6 +22,28 @@ pub(super) fn read(text: &str) -> Option<Url> {
     (is_allowed && has_sound_host(&url) && is_bare).then_some(url)
 }
 
+/// Reads the URI that a client asks to be answered at, if it is one of those that the client has registered.
+///
+/// All of it is compared as text (RFC 9700, section 2.1), but for the port of a program on this machine, which listens
+/// on whichever is free when it asks (RFC 8252, section 7.3).
+pub(super) fn requested(text: &str, registered: &[String]) -> Option<Url> {
+    let rest = without_port(text);
+    let is_registered = |uri: &String| uri == text || rest.is_some_and(|rest| without_port(uri) == Some(rest));
+    registered.iter().any(is_registered).then(|| read(text)).flatten()
+}
+
+/// The host of a program on this machine, and what follows its port.
+fn without_port(text: &str) -> Option<(&str, &str)> {
+    let authority = text.strip_prefix("http://")?;
+    let (host, after) = LOOPBACK.iter().find_map(|host| Some((*host, authority.strip_prefix(host)?)))?;
+    let after = match after.strip_prefix(':') {
+        Some(port) => port.trim_start_matches(|character: char| character.is_ascii_digit()),
+        None => after,
+    };
+    // Anything else is still of the authority: what looked like the host may be the name of a user.
+    (after.is_empty() || after.starts_with(['/', '?'])).then_some((host, after))
+}
+
 /// Whether the host is an IP address or a domain name (RFC 1123, section 2.1). The URL standard allows more, such as
 /// `;` and `,`, which would end a directive of the consent page's policy.
 fn has_sound_host(url: &Url) -> bool {
@@ -43,6 +65,9 @@ pub(super) fn source(url: &Url) -> String {
 
 /// The schemes of MCP clients. A browser would run some others, such as `javascript`.
 const APPLICATIONS: [&str; 4] = ["claude", "cursor", "vscode", "vscode-insiders"];
+/// The hosts at which a client may take any port. RFC 8252 has the addresses alone, RFC 9700 also `localhost`, which
+/// some clients register.
+const LOOPBACK: [&str; 3] = ["127.0.0.1", "[::1]", "localhost"];
 /// The parameters of an answer. With two of one name, client and issuer could mean different ones.
 const ANSWER: [&str; 4] = ["code", "error", "iss", "state"];
 /// In bytes. Those of known clients are far shorter.
@@ -99,6 +124,89 @@ mod tests {
             &format!("https://app.example.com/{}", "a".repeat(MAX_LENGTH)),
         ] {
             assert!(read(uri).is_none(), "{uri}");
+        }
+    }
+
+    #[test]
+    fn a_program_on_this_machine_may_take_another_port() {
+        for (registered, uri) in [
+            ("http://127.0.0.1:33418/callback?a=b", "http://127.0.0.1:33418/callback?a=b"),
+            ("http://127.0.0.1:33418/callback?a=b", "http://127.0.0.1:1/callback?a=b"),
+            ("http://127.0.0.1:33418/callback?a=b", "http://127.0.0.1:65535/callback?a=b"),
+            ("http://127.0.0.1:33418/", "http://127.0.0.1/"),
+            ("http://127.0.0.1/", "http://127.0.0.1:33418/"),
+            ("http://127.0.0.1:33418", "http://127.0.0.1:1"),
+            ("http://127.0.0.1?a=b", "http://127.0.0.1:1?a=b"),
+            ("http://localhost:1/callback", "http://localhost:2/callback"),
+            ("http://localhost/callback", "http://localhost:2/callback"),
+            ("http://[::1]:1/callback", "http://[::1]:2/callback"),
+            ("http://[::1]/callback", "http://[::1]:2/callback"),
+            ("https://a.example:1/", "https://a.example:1/"),
+            ("cursor://a/b", "cursor://a/b"),
+        ] {
+            let others = [registered, "https://b.example/"].map(str::to_owned);
+            assert_eq!(requested(uri, &others), Some(Url::parse(uri).unwrap()), "{registered} {uri}");
+        }
+    }
+
+    #[test]
+    fn nothing_but_a_port_on_this_machine_may_differ() {
+        let callback = "http://127.0.0.1:33418/callback?a=b";
+        for (registered, uri) in [
+            (callback, "http://127.0.0.1:1/callback"),
+            (callback, "http://127.0.0.1:1/callback?a=c"),
+            (callback, "http://127.0.0.1:1/callback?a=b&c=d"),
+            (callback, "http://127.0.0.1:1/other?a=b"),
+            (callback, "http://127.0.0.1:1/callback/?a=b"),
+            (callback, "http://127.0.0.1:1/%63allback?a=b"),
+            (callback, "http://127.0.0.1:1/a/../callback?a=b"),
+            (callback, "http://127.0.0.1:1//callback?a=b"),
+            (callback, "http://127.0.0.1:1\\callback?a=b"),
+            (callback, "http://127.0.0.1:1/callback?a=b#part"),
+            (callback, "http://127.0.0.1:1?a=b"),
+            (callback, "http://127.0.0.1:65536/callback?a=b"),
+            (callback, "http://127.0.0.1:-1/callback?a=b"),
+            (callback, "http://127.0.0.1:1\t2/callback?a=b"),
+            (callback, "http://127.0.0.1:a/callback?a=b"),
+            (callback, "http://127.0.0.1:1:2/callback?a=b"),
+            (callback, "http://localhost:33418/callback?a=b"),
+            (callback, "http://[::1]:33418/callback?a=b"),
+            (callback, "http://127.0.0.2:33418/callback?a=b"),
+            (callback, "http://127.1:33418/callback?a=b"),
+            (callback, "http://127.0.0.11/callback?a=b"),
+            (callback, "http://127.0.0.1.evil.example:1/callback?a=b"),
+            (callback, "http://127.0.0.1:1@evil.example/callback?a=b"),
+            (callback, "http://127.0.0.1@evil.example/callback?a=b"),
+            (callback, "http://127.0.0.1:1\\@evil.example/callback?a=b"),
+            (callback, "http://user@127.0.0.1:1/callback?a=b"),
+            (callback, "http://@127.0.0.1:1/callback?a=b"),
+            (callback, "https://127.0.0.1:1/callback?a=b"),
+            (callback, "HTTP://127.0.0.1:1/callback?a=b"),
+            (callback, "http:/127.0.0.1:1/callback?a=b"),
+            (callback, " http://127.0.0.1:1/callback?a=b"),
+            ("http://127.0.0.1:1/", "http://127.0.0.1:1@evil.example/"),
+            ("http://127.0.0.1:1/", "http://127.0.0.1:2"),
+            ("http://localhost:1/", "http://127.0.0.1:1/"),
+            ("http://localhost:1/", "http://LOCALHOST:2/"),
+            ("http://localhost:1/", "http://localhost.:2/"),
+            ("http://127.0.0.2:1/", "http://127.0.0.2:2/"),
+            ("https://127.0.0.1:1/", "https://127.0.0.1:2/"),
+            ("https://127.0.0.1:1/", "http://127.0.0.1:1/"),
+            ("https://localhost:1/", "https://localhost:2/"),
+            ("https://a.example/", "https://a.example:2/"),
+            ("https://a.example:1/", "https://a.example:2/"),
+            // Registration refuses these, too.
+            ("http://a.example:1/", "http://a.example:2/"),
+            ("http://a.example:1/", "http://a.example:1/"),
+            ("http://127.0.0.1:1/#part", "http://127.0.0.1:2/#part"),
+            ("http://127.0.0.1:1/?code=a", "http://127.0.0.1:2/?code=a"),
+            ("cursor://a:1/b", "cursor://a:2/b"),
+            ("cursor://127.0.0.1:1/b", "cursor://127.0.0.1:2/b"),
+        ] {
+            assert_eq!(requested(uri, &[registered.to_owned()]), None, "{registered} {uri}");
+        }
+        for uri in ["http://127.0.0.1:1@a.example/", "http://127.0.0.1.a.example/", "http://localhostage:1/"] {
+            assert_eq!(without_port(uri), None, "{uri}");
         }
     }
 

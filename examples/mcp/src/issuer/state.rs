@@ -64,7 +64,7 @@ impl Issuer {
 #[derive(Clone)]
 pub(super) struct Client {
     pub(super) name: String,
-    /// As the client wrote them: they are compared byte by byte.
+    /// As the client wrote them: they are compared as text.
     pub(super) redirect_uris: Vec<String>,
 }
 

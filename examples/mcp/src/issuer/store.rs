@@ -3,11 +3,13 @@
 use std::{
     collections::VecDeque,
     sync::{Mutex, MutexGuard, PoisonError},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use aws_lc_rs::rand;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+// Not the one of the standard library: tests set its clock.
+use tokio::time::Instant;
 
 /// A bounded number of values under names that cannot be guessed. A new one replaces the oldest that is not protected,
 /// or the oldest of all if every one is.
@@ -32,7 +34,14 @@ impl<T: Clone> Store<T> {
 
     /// Keeps the value and returns its name.
     pub(super) fn keep(&self, value: T) -> Result<String, NoRandomness> {
-        self.keep_at(value, Instant::now())
+        let name = random_name()?;
+        let mut entries = self.entries();
+        while entries.len() >= self.capacity {
+            let oldest = entries.iter().position(|entry| !entry.is_protected).unwrap_or_default();
+            entries.remove(oldest);
+        }
+        entries.push_back(Entry { name: name.clone(), kept_at: Instant::now(), is_protected: false, value });
+        Ok(name)
     }
 
     pub(super) fn get(&self, name: &str) -> Option<T> {
@@ -42,7 +51,10 @@ impl<T: Clone> Store<T> {
 
     /// Removes the value, so that nobody else can have it.
     pub(super) fn take(&self, name: &str) -> Option<T> {
-        self.take_at(name, Instant::now())
+        let mut entries = self.entries();
+        let position = entries.iter().position(|entry| entry.name == name)?;
+        let entry = entries.remove(position)?;
+        self.lifetime.is_none_or(|lifetime| entry.kept_at.elapsed() < lifetime).then_some(entry.value)
     }
 
     /// Lets the value stay while there are others to make room.
@@ -50,25 +62,6 @@ impl<T: Clone> Store<T> {
         if let Some(entry) = self.entries().iter_mut().find(|entry| entry.name == name) {
             entry.is_protected = true;
         }
-    }
-
-    fn keep_at(&self, value: T, kept_at: Instant) -> Result<String, NoRandomness> {
-        let name = random_name()?;
-        let mut entries = self.entries();
-        while entries.len() >= self.capacity {
-            let oldest = entries.iter().position(|entry| !entry.is_protected).unwrap_or_default();
-            entries.remove(oldest);
-        }
-        entries.push_back(Entry { name: name.clone(), kept_at, is_protected: false, value });
-        Ok(name)
-    }
-
-    fn take_at(&self, name: &str, now: Instant) -> Option<T> {
-        let mut entries = self.entries();
-        let position = entries.iter().position(|entry| entry.name == name)?;
-        let entry = entries.remove(position)?;
-        let age = now.saturating_duration_since(entry.kept_at);
-        self.lifetime.is_none_or(|lifetime| age <= lifetime).then_some(entry.value)
     }
 
     fn entries(&self) -> MutexGuard<'_, VecDeque<Entry<T>>> {
@@ -89,9 +82,9 @@ pub(super) fn random_name() -> Result<String, NoRandomness> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use tokio::time::advance;
 
-    const SECOND: Duration = Duration::from_secs(1);
+    use super::*;
 
     #[test]
     fn a_value_is_taken_once() {
@@ -100,13 +93,14 @@ mod tests {
         assert_eq!((store.get(&name), store.take(&name), store.take(&name)), (Some("a"), Some("a"), None));
     }
 
-    #[test]
-    fn a_value_is_taken_within_its_lifetime() {
-        let store = Store::new(2, Some(60 * SECOND));
-        let start = Instant::now();
-        let [early, late] = [0, 1].map(|_| store.keep_at("a", start).unwrap());
-        assert_eq!(store.take_at(&early, start + 60 * SECOND), Some("a"));
-        assert_eq!(store.take_at(&late, start + 61 * SECOND), None);
+    #[tokio::test(start_paused = true)]
+    async fn a_value_is_taken_within_its_lifetime() {
+        let store = Store::new(2, Some(Duration::from_secs(60)));
+        let [early, late] = [0, 1].map(|_| store.keep("a").unwrap());
+        advance(Duration::from_millis(59_999)).await;
+        assert_eq!(store.take(&early), Some("a"));
+        advance(Duration::from_millis(1)).await;
+        assert_eq!(store.take(&late), None);
     }
 
     #[test]

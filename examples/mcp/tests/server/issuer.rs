@@ -1,5 +1,6 @@
-//! What the embedded issuer refuses.
+//! What the embedded issuer grants and refuses.
 
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use reqwest::{Response, StatusCode};
 use serde_json::{Value, json};
 use url::Url;
@@ -34,7 +35,7 @@ fn authorization(server: &Running, client: &str, changes: &[(&str, Option<&str>)
 }
 
 /// Redeems a code with a request that is sound, but for these changes.
-async fn redeem(server: &Running, client: &str, code: &str, changes: &[(&str, &str)]) -> Response {
+async fn redeem(server: &Running, client: &str, code: &str, changes: &[(&str, Option<&str>)]) -> Response {
     let sound = [
         ("grant_type", "authorization_code"),
         ("client_id", client),
@@ -43,7 +44,11 @@ async fn redeem(server: &Running, client: &str, code: &str, changes: &[(&str, &s
         ("code_verifier", VERIFIER),
         ("resource", &server.url),
     ];
-    let form = sound.map(|(name, value)| (name, changes.iter().find(|change| change.0 == name).map_or(value, |c| c.1)));
+    let changed = |(name, value)| {
+        let change = changes.iter().find(|(changed, _)| *changed == name);
+        change.map_or(Some(value), |(_, value)| *value).map(|value| (name, value))
+    };
+    let form: Vec<_> = sound.into_iter().filter_map(changed).collect();
     server.post_form("/oauth/token", &form).await
 }
 
@@ -54,6 +59,12 @@ async fn code(server: &Running, client: &str) -> String {
 async fn error(response: Response) -> Value {
     assert_eq!(response.status(), StatusCode::BAD_REQUEST);
     response.json::<Value>().await.unwrap()["error"].clone()
+}
+
+/// What a token says, unchecked.
+fn claims(token: &str) -> Value {
+    let payload = token.split('.').nth(1).unwrap();
+    serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload).unwrap()).unwrap()
 }
 
 #[tokio::test]
@@ -72,6 +83,86 @@ async fn a_sound_request_gets_a_token_that_the_server_accepts() {
     assert_eq!(answer.status(), StatusCode::OK);
 }
 
+/// It listens on a port that is free, which is seldom the same twice (RFC 8252, section 7.3).
+#[tokio::test]
+async fn a_client_on_this_machine_comes_back_under_another_port() {
+    let server = start().await;
+    let client = server.register(REDIRECT_URI).await;
+    for uri in [REDIRECT_URI, "http://127.0.0.1:33419/callback?a=b", "http://127.0.0.1/callback?a=b"] {
+        let change = ("redirect_uri", Some(uri));
+        let url = authorization(&server, &client, &[change]);
+        // A browser would not follow the answer to a port that the policy does not name.
+        let page = http().get(&url).send().await.unwrap();
+        let target = Url::parse(uri).unwrap().origin().ascii_serialization();
+        let policy = page.headers()["content-security-policy"].to_str().unwrap();
+        assert!(policy.contains(&format!("form-action 'self' {target};")), "{policy}");
+        assert!(page.text().await.unwrap().contains(&format!("It gets the answer at {target}.")), "{uri}");
+
+        for decision in ["deny", "allow"] {
+            let callback = click(&url, decision).await;
+            assert!(callback.as_str().starts_with(&format!("{uri}&")), "{callback}");
+        }
+        let code = parameter(&click(&url, "allow").await, "code").unwrap();
+        let token: Value = redeem(&server, &client, &code, &[change]).await.json().await.unwrap();
+        let answer = server.call(token["access_token"].as_str(), "whoami").await;
+        assert_eq!(answer.status(), StatusCode::OK, "{uri}");
+    }
+}
+
+#[tokio::test]
+async fn a_code_is_good_for_the_port_that_was_asked_for_alone() {
+    let server = start().await;
+    let client = server.register(REDIRECT_URI).await;
+    let other = "http://127.0.0.1:33419/callback?a=b";
+    for (asked, redeemed) in [
+        (REDIRECT_URI, Some(other)),
+        (other, Some(REDIRECT_URI)),
+        (other, Some("http://127.0.0.1:33420/callback?a=b")),
+        (other, Some("http://127.0.0.1/callback?a=b")),
+    ] {
+        let url = authorization(&server, &client, &[("redirect_uri", Some(asked))]);
+        let code = parameter(&click(&url, "allow").await, "code").unwrap();
+        let response = redeem(&server, &client, &code, &[("redirect_uri", redeemed)]).await;
+        assert_eq!(error(response).await, "invalid_grant", "{asked} {redeemed:?}");
+    }
+}
+
+/// Older clients know no `resource` (RFC 8707), and this issuer has only one.
+#[tokio::test]
+async fn a_token_is_for_the_resource_whether_a_client_names_it_or_not() {
+    let server = start().await;
+    let client = server.register(REDIRECT_URI).await;
+    let named = Some(server.url.as_str());
+    for (asked, redeemed) in [(None, None), (None, named), (named, None), (named, named), (Some(""), Some(""))] {
+        let url = authorization(&server, &client, &[("resource", asked)]);
+        assert_eq!(parameter(&Url::parse(&url).unwrap(), "resource").as_deref(), asked);
+        let code = parameter(&click(&url, "allow").await, "code").unwrap();
+        let response = redeem(&server, &client, &code, &[("resource", redeemed)]).await;
+        assert_eq!(response.status(), StatusCode::OK, "{asked:?} {redeemed:?}");
+        let token: Value = response.json().await.unwrap();
+        let token = token["access_token"].as_str().unwrap();
+        assert_eq!(claims(token)["aud"], server.url, "{asked:?} {redeemed:?}");
+        assert_eq!(server.call(Some(token), "whoami").await.status(), StatusCode::OK, "{asked:?} {redeemed:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_code_is_good_for_no_other_resource() {
+    let server = start().await;
+    let client = server.register(REDIRECT_URI).await;
+    let (slash, origin) = (format!("{}/", server.url), server.issuer.url());
+    for asked in [None, Some(server.url.as_str())] {
+        for redeemed in ["https://other.example/mcp", &slash, origin] {
+            let url = authorization(&server, &client, &[("resource", asked)]);
+            let code = parameter(&click(&url, "allow").await, "code").unwrap();
+            let response = redeem(&server, &client, &code, &[("resource", Some(redeemed))]).await;
+            assert_eq!(error(response).await, "invalid_target", "{asked:?} {redeemed}");
+            let again = redeem(&server, &client, &code, &[]).await;
+            assert_eq!(error(again).await, "invalid_grant", "{asked:?} {redeemed}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_client_that_is_unknown_or_elsewhere_is_not_redirected_to() {
     let server = start().await;
@@ -81,7 +172,12 @@ async fn a_client_that_is_unknown_or_elsewhere_is_not_redirected_to() {
         [("client_id", None)],
         [("redirect_uri", None)],
         [("redirect_uri", Some("http://127.0.0.1:33418/callback"))],
-        [("redirect_uri", Some("http://127.0.0.1:33419/callback?a=b"))],
+        [("redirect_uri", Some("http://127.0.0.1:33419/callback"))],
+        [("redirect_uri", Some("http://127.0.0.1:33419/callback?a=b#part"))],
+        [("redirect_uri", Some("http://127.0.0.1:33419@evil.example/callback?a=b"))],
+        [("redirect_uri", Some("http://user@127.0.0.1:33419/callback?a=b"))],
+        [("redirect_uri", Some("http://localhost:33418/callback?a=b"))],
+        [("redirect_uri", Some("https://127.0.0.1:33419/callback?a=b"))],
         [("redirect_uri", Some("HTTP://127.0.0.1:33418/callback?a=b"))],
         [("redirect_uri", Some("http://127.0.0.1:33418/callback?a=b&c=d"))],
         [("redirect_uri", Some("https://evil.example/"))],
@@ -196,13 +292,12 @@ async fn a_code_is_good_for_its_client_and_its_secret_alone() {
         ("code_verifier", "", "invalid_request"),
         ("code_verifier", CHALLENGE, "invalid_grant"),
         ("code_verifier", &VERIFIER[1..], "invalid_grant"),
-        ("resource", "https://other.example/mcp", "invalid_target"),
         ("grant_type", "refresh_token", "unsupported_grant_type"),
         ("grant_type", "password", "unsupported_grant_type"),
         ("grant_type", "", "invalid_request"),
     ] {
         let code = code(&server, &client).await;
-        let response = redeem(&server, &client, &code, &[(name, value)]).await;
+        let response = redeem(&server, &client, &code, &[(name, Some(value))]).await;
         assert_eq!(error(response).await, expected, "{name}={value}");
     }
 }

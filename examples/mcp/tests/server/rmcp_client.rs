@@ -79,6 +79,30 @@ async fn it_signs_in_calls_steps_up_and_calls_again() {
 }
 
 #[tokio::test]
+async fn it_signs_in_again_at_another_port_as_the_same_client() {
+    let server = start().await;
+    let mut clients = Vec::new();
+    for port in [33418, 33419] {
+        let redirect_uri = format!("http://127.0.0.1:{port}/callback");
+        let request = AuthorizationRequest::new(&redirect_uri);
+        let request = clients.iter().fold(request, |request, id: &String| request.with_preregistered_client(id));
+        let mut state = OAuthState::new(&server.url, None).await.unwrap();
+        state.start_authorization(request).await.unwrap();
+        let callback = click(&state.get_authorization_url().await.unwrap(), "allow").await;
+        assert!(callback.as_str().starts_with(&redirect_uri), "{callback}");
+        state.handle_callback_url(callback.as_str()).await.unwrap();
+
+        let http = AuthClient::new(reqwest::Client::new(), state.into_authorization_manager().unwrap());
+        let config = StreamableHttpClientTransportConfig::with_uri(server.url.clone());
+        let client = ().serve(StreamableHttpClientTransport::with_client(http, config)).await.unwrap();
+        let caller = client.call_tool(call("whoami", json!({}))).await.unwrap().structured_content.unwrap();
+        clients.push(caller["client"].as_str().unwrap().to_owned());
+        client.cancel().await.unwrap();
+    }
+    assert_eq!(clients[0], clients[1]);
+}
+
+#[tokio::test]
 async fn it_learns_that_the_user_says_no() {
     let server = start().await;
     let mut state = OAuthState::new(&server.url, None).await.unwrap();

@@ -10,7 +10,7 @@ use crate::support::start;
 /// With Node 20 and what `npm ci` installs in `tests/typescript`.
 #[tokio::test]
 #[ignore = "needs Node and npm ci: .ci/mcp runs it"]
-async fn it_signs_in_calls_steps_up_and_calls_again() {
+async fn it_signs_in_calls_steps_up_and_signs_in_again_at_another_port() {
     let server = start().await;
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/typescript");
     let client =
@@ -19,9 +19,10 @@ async fn it_signs_in_calls_steps_up_and_calls_again() {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let said: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(said["tools"], json!(["create_thing", "whoami"]));
-    assert_eq!(said["asked"], json!(["profile", "profile things:write"]));
+    assert_eq!(said["asked"], json!(["profile", "profile things:write", "profile"]));
     assert_eq!(said["before"]["scopes"], json!(["profile"]));
     assert_eq!(said["after"]["scopes"], json!(["profile", "things:write"]));
     assert_eq!(said["before"]["client"], said["after"]["client"]);
+    assert_eq!(said["before"], said["later"]);
     assert_eq!(said["thing"], json!({ "name": "lamp", "owner": "user_ada" }));
 }

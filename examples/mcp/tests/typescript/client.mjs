@@ -8,6 +8,8 @@ import { StreamableHTTPClientTransport } from "@modelcontextprotocol/sdk/client/
 
 const url = new URL(process.argv[2]);
 const callback = "http://localhost:33419/callback";
+/** Where it listens at its second start. */
+const laterCallback = "http://localhost:33420/callback";
 const asked = [];
 
 /** Keeps what the SDK hands it, as an application would in a file. */
@@ -37,6 +39,7 @@ async function consent(provider) {
     redirect: "manual",
   });
   const back = new URL(answer.headers.get("location"));
+  if (back.origin + back.pathname !== provider.redirectUrl) throw new Error(`another place: ${back}`);
   if (back.searchParams.get("state") !== provider.sent) throw new Error(`another state: ${back}`);
   return back.searchParams.get("code");
 }
@@ -65,4 +68,8 @@ const tools = await withUser(provider, async (client) => (await client.listTools
 const before = await withUser(provider, call("whoami", {}));
 const thing = await withUser(provider, call("create_thing", { name: "lamp" }));
 const after = await withUser(provider, call("whoami", {}));
-console.log(JSON.stringify({ tools: tools.sort(), asked, before, thing, after }));
+// As at a later start: it has kept who it is, but not its tokens, and has another port.
+provider.saved = undefined;
+provider.redirectUrl = laterCallback;
+const later = await withUser(provider, call("whoami", {}));
+console.log(JSON.stringify({ tools: tools.sort(), asked, before, thing, after, later }));
