@@ -33,7 +33,7 @@ pub(crate) fn never_arrives(name: &HeaderName) -> bool {
 
 fn is_known(name: &HeaderName) -> bool {
     IdentityHeaders::Clerk.contain(name)
-        || starts_like(name, "x-forwarded-")
+        || RESERVED_PREFIXES.iter().any(|prefix| starts_like(name, prefix))
         || RESERVED_NAMES.iter().any(|reserved| is_like(name, reserved))
         // In its own spelling it belongs to the message.
         || MESSAGE_NAMES.iter().any(|own| name.as_str() != *own && is_like(name, own))
@@ -97,7 +97,7 @@ fn wants_trailers(headers: &HeaderMap) -> bool {
 
 /// Headers that some servers believe: on the address of the client, on the path or the method of the request, which the
 /// gateway has decided by others, or (`Proxy`, which becomes `HTTP_PROXY`) on where to send requests of their own.
-const RESERVED_NAMES: [&str; 11] = [
+const RESERVED_NAMES: [&str; 8] = [
     "forwarded",
     "proxy",
     "true-client-ip",
@@ -105,11 +105,9 @@ const RESERVED_NAMES: [&str; 11] = [
     "x-http-method",
     "x-http-method-override",
     "x-method-override",
-    "x-original-uri",
-    "x-original-url",
     "x-real-ip",
-    "x-rewrite-url",
 ];
+const RESERVED_PREFIXES: [&str; 3] = ["x-forwarded-", "x-original-", "x-rewrite-"];
 
 /// Names that a server which makes variables of headers would take another spelling for.
 const MESSAGE_NAMES: [&str; 5] =
@@ -191,6 +189,9 @@ mod tests {
             "x-http-method-override",
             "X-Method-Override",
             "X-Original-URI",
+            "X-Original-Method",
+            "x_original_path",
+            "X-Rewrite-Path",
             "X-Client-IP",
             "True-Client-IP",
             "true_client_ip",
@@ -205,9 +206,16 @@ mod tests {
         ] {
             assert!(cleaned(&[(name, "x")]).is_empty(), "{name}");
         }
-        for name in
-            ["x-clerk", "x-clerks-id", "x-forwarded", "forwarded-by", "x-real-ips", "remote-users", "xx-clerk-user-id"]
-        {
+        for name in [
+            "x-clerk",
+            "x-clerks-id",
+            "x-forwarded",
+            "forwarded-by",
+            "x-real-ips",
+            "x-original",
+            "remote-users",
+            "xx-clerk-user-id",
+        ] {
             assert_eq!(cleaned(&[(name, "x")]), [format!("{name}: x")], "{name}");
         }
     }
