@@ -45,9 +45,12 @@ impl IdentityHeaders {
         self.names().iter().map(|name| HeaderName::from_static(name)).zip(values.into_iter().chain(rest))
     }
 
-    /// Whether the headers of a request name an identity: a client must not, and a proxy in front has removed them.
+    /// Whether the headers of a request name an identity: a client must not, and a proxy in front has removed them, or
+    /// their values. In another spelling an empty value could replace that which is verified.
     pub(crate) fn are_forged_in(self, headers: &HeaderMap) -> bool {
-        headers.iter().any(|(name, value)| !value.is_empty() && self.contain(name))
+        let is_removed =
+            |name: &HeaderName, value: &HeaderValue| value.is_empty() && self.names().contains(&name.as_str());
+        headers.iter().any(|(name, value)| self.contain(name) && !is_removed(name, value))
     }
 
     /// Whether an upstream could take a header for one of these.
@@ -172,9 +175,22 @@ mod tests {
                 let mut sent = HeaderMap::new();
                 let name = HeaderName::from_bytes(name.as_bytes()).unwrap();
                 assert!(headers.contain(&name), "{name}");
-                sent.insert(&name, HeaderValue::from_static(""));
+                sent.insert(&name, HeaderValue::from_static("user_root"));
+                assert!(headers.are_forged_in(&sent), "{name}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_empty_value_is_no_identity_in_the_spelling_of_its_name_alone() {
+        for headers in [IdentityHeaders::Clerk, IdentityHeaders::Authelia, IdentityHeaders::OAuth2Proxy] {
+            for name in headers.names() {
+                let mut sent = HeaderMap::from_iter([(HeaderName::from_static(name), HeaderValue::from_static(""))]);
                 assert!(!headers.are_forged_in(&sent), "{name}");
-                sent.append(&name, HeaderValue::from_static("user_root"));
+                sent.append(*name, HeaderValue::from_static("user_root"));
+                assert!(headers.are_forged_in(&sent), "{name}");
+                let other = HeaderName::from_bytes(name.replace('-', "~").as_bytes()).unwrap();
+                let sent = HeaderMap::from_iter([(other, HeaderValue::from_static(""))]);
                 assert!(headers.are_forged_in(&sent), "{name}");
             }
         }

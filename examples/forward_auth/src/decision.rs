@@ -106,11 +106,12 @@ impl Decider {
                         || tracing::warn!(%peer, "not a trusted proxy: rules need --trusted-proxy with its network");
                     UNTRUSTED_PEER.call_once(report);
                 }
-                rules.decide(&original)?
+                rules.decide(original)?
             }
         };
         let service = self.services.get(number).ok_or(Problem::NoRule)?;
-        Ok((service.clone(), request(headers, original.method)))
+        let method = original.method().ok();
+        Ok((service.clone(), request(headers, method)))
     }
 }
 
@@ -122,7 +123,8 @@ fn request(mut headers: HeaderMap, method: Option<Method>) -> Request<()> {
         headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
     }
     let mut request = Request::new(());
-    // Proxies ask with a GET, whatever the client does. Unknown, it may be one that another site must not cause.
+    // Proxies ask with a GET, whatever the client does. Unknown, or in a spelling that servers may take for another
+    // one, it may be one that another site must not cause.
     *request.method_mut() = method.unwrap_or(Method::POST);
     *request.headers_mut() = headers;
     request

@@ -11,12 +11,18 @@ use http::{
 pub(crate) enum Problem {
     /// Servers could read the path in different ways, under different rules.
     AmbiguousPath,
+    /// The headers that tell method and URI of the request are repeated or contradict each other.
+    ContradictoryRequest,
     /// The client sent a header that only this program may set.
     ForgedIdentity,
-    /// The headers that tell method and URI of the request are missing, repeated or contradict each other.
-    OriginalRequest,
     /// No rule covers the path with this method.
     NoRule,
+    /// Rules need the method, and servers could take it for another one.
+    InvalidMethod,
+    /// Rules need the path, and the URI has none, or one that servers could take for another one.
+    InvalidPath,
+    /// Rules need method and URI of the request, and nobody who is trusted tells them.
+    MissingRequest,
 }
 
 impl Problem {
@@ -29,19 +35,28 @@ impl Problem {
         match self {
             Self::AmbiguousPath => "ambiguous_path",
             Self::ForgedIdentity => "forged_identity",
-            Self::OriginalRequest => "original_request",
             Self::NoRule => "no_rule",
+            Self::ContradictoryRequest | Self::InvalidMethod | Self::InvalidPath | Self::MissingRequest => {
+                "original_request"
+            }
         }
     }
 
     fn detail(self) -> &'static str {
         match self {
             Self::AmbiguousPath => "Servers could read the path in different ways.",
-            Self::ForgedIdentity => "The request has an identity header, which clients must not send.",
-            Self::OriginalRequest => {
-                "Method and URI of the request are missing, given twice, or from a proxy that is not trusted."
+            Self::ContradictoryRequest => {
+                "Headers tell the method or the URI of the request twice, or contradict each other."
             }
+            Self::ForgedIdentity => "The request has an identity header, which clients must not send.",
             Self::NoRule => "No rule lets anyone use this path with this method.",
+            Self::InvalidMethod => "The method has characters other than capital letters and hyphens.",
+            Self::InvalidPath => {
+                "The URI of the request has no path that begins with a slash and is visible ASCII throughout."
+            }
+            Self::MissingRequest => {
+                "Method or URI of the request is missing, or comes from a proxy that is not trusted."
+            }
         }
     }
 }
@@ -74,7 +89,14 @@ mod tests {
 
     #[test]
     fn nginx_gets_no_400() {
-        for problem in [Problem::AmbiguousPath, Problem::ForgedIdentity, Problem::OriginalRequest] {
+        for problem in [
+            Problem::AmbiguousPath,
+            Problem::ContradictoryRequest,
+            Problem::ForgedIdentity,
+            Problem::InvalidMethod,
+            Problem::InvalidPath,
+            Problem::MissingRequest,
+        ] {
             assert_eq!(problem.response(false).status(), 400);
             let response = problem.response(true);
             assert_eq!(response.status(), 401);

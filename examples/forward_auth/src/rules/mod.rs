@@ -37,13 +37,11 @@ impl Rules {
     }
 
     /// The number of the rule that applies to a request.
-    pub(crate) fn decide(&self, request: &OriginalRequest) -> Result<usize, Problem> {
-        let (Some(method), Some(path)) = (&request.method, &request.path) else {
-            return Err(Problem::OriginalRequest);
-        };
-        let prefix = self.prefix_of(path)?;
+    pub(crate) fn decide(&self, request: OriginalRequest<'_>) -> Result<usize, Problem> {
+        let method = request.method()?;
+        let prefix = self.prefix_of(request.path()?)?;
         let of_prefix = self.0.iter().enumerate().filter(|(_, rule)| Some(&rule.prefix) == prefix);
-        let mut applying = of_prefix.filter(|(_, rule)| rule.has(method));
+        let mut applying = of_prefix.filter(|(_, rule)| rule.has(&method));
         applying.next().map(|(number, _)| number).ok_or(Problem::NoRule)
     }
 
@@ -75,6 +73,8 @@ impl Rule {
 
 #[cfg(test)]
 mod tests {
+    use http::{HeaderMap, HeaderName};
+
     use super::*;
 
     const RULES: &str = r#"
@@ -92,10 +92,15 @@ mod tests {
         prefix = "/admin/public"
     "#;
 
+    fn told<'a>(lines: impl IntoIterator<Item = (&'a str, &'a str)>) -> HeaderMap {
+        let line = |(name, value): (&str, &str)| (name.parse::<HeaderName>().unwrap(), value.parse().unwrap());
+        lines.into_iter().map(line).collect()
+    }
+
     fn decide(text: &str, method: &str, path: &str) -> Result<usize, Problem> {
         let rules = Rules::read("rules.toml", text).unwrap();
-        let request = OriginalRequest { method: Some(method.parse().unwrap()), path: Some(path.to_owned()) };
-        rules.decide(&request)
+        let headers = told([("x-original-method", method), ("x-original-uri", path)]);
+        rules.decide(OriginalRequest::read(&headers).unwrap())
     }
 
     #[test]
@@ -194,12 +199,30 @@ mod tests {
     }
 
     #[test]
+    fn a_spelling_that_servers_read_in_different_ways_meets_no_rule() {
+        for method in ["get", "GET1", "G_T"] {
+            assert_eq!(decide(RULES, method, "/"), Err(Problem::InvalidMethod), "{method}");
+        }
+        for path in ["/café", "/admin\u{a0}", "/a b", "*"] {
+            assert_eq!(decide(RULES, "GET", path), Err(Problem::InvalidPath), "{path}");
+        }
+    }
+
+    #[test]
+    fn the_query_leads_to_no_other_rule() {
+        for query in ["", "q=café", "/admin", "/../admin", "%2fadmin", "\\;\t"] {
+            assert_eq!(decide(RULES, "GET", &format!("/a?{query}")), Ok(0), "{query}");
+            assert_eq!(decide(RULES, "GET", &format!("/admin?{query}")), Ok(1), "{query}");
+        }
+    }
+
+    #[test]
     fn rules_need_method_and_path() {
         let rules = Rules::read("rules.toml", RULES).unwrap();
-        let path = OriginalRequest { method: None, path: Some("/".to_owned()) };
-        let method = OriginalRequest { method: Some(Method::GET), path: None };
-        for request in [OriginalRequest::default(), path, method] {
-            assert_eq!(rules.decide(&request), Err(Problem::OriginalRequest));
+        for lines in [&[][..], &[("x-original-uri", "/")], &[("x-original-method", "GET")]] {
+            let headers = told(lines.iter().copied());
+            let request = OriginalRequest::read(&headers).unwrap();
+            assert_eq!(rules.decide(request), Err(Problem::MissingRequest), "{lines:?}");
         }
     }
 }

@@ -75,6 +75,27 @@ async fn a_forged_identity_never_reaches_the_application() {
     }
 }
 
+/// Through `h2c` a client would talk to the application alone.
+#[tokio::test]
+#[ignore = "needs nginx and Caddy"]
+async fn no_upgrade_but_to_a_websocket_is_offered_to_the_application() {
+    for proxy in Proxy::ALL {
+        let site = Site::start(proxy, &[], &[]).await;
+        let member = site.member();
+        for offered in
+            [&["h2c"][..], &["H2C"], &["h2c, websocket"], &["websocket, h2c"], &["websocket", "h2c"], &["x/1"]]
+        {
+            let settings = [("Connection", "Upgrade, HTTP2-Settings"), ("HTTP2-Settings", "AAMAAABkAAQAoAAA")];
+            let offers = offered.iter().map(|protocol| ("Upgrade", *protocol));
+            let headers: Vec<_> = [("Authorization", &*member)].into_iter().chain(settings).chain(offers).collect();
+            site.get("/a", &headers).await;
+            let seen = site.upstream.seen();
+            let upgrades: Vec<_> = seen.iter().flat_map(|request| request.all("upgrade")).collect();
+            assert!(upgrades.iter().all(|protocol| *protocol == "websocket"), "{proxy:?} {offered:?}: {seen:?}");
+        }
+    }
+}
+
 /// `Connection` names headers that the next one must not get: a proxy that obeys for the ones it has set lets a client
 /// choose which part of the verified identity the application sees.
 #[tokio::test]

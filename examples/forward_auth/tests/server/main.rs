@@ -8,5 +8,6 @@ mod advisories;
 mod attacks;
 mod program;
 mod proxies;
+mod spoofed_headers;
 mod support;
 mod verify;

@@ -1,14 +1,12 @@
 //! The endpoints, without a proxy.
 
-use std::fs;
-
-use tempfile::TempDir;
 use tower_clerk::testing::TestIssuer;
 
 use crate::support::{
     CLERK, RULES,
     forward_auth::ForwardAuth,
     http::{Message, request},
+    rules,
     site::bearer,
 };
 
@@ -19,14 +17,6 @@ fn identity(answer: &Message, names: &[&str]) -> Vec<String> {
         values[0].to_owned()
     };
     names.iter().map(one).collect()
-}
-
-fn rules(text: &str) -> (TempDir, String) {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("rules.toml");
-    fs::write(&file, text).unwrap();
-    let name = file.to_str().unwrap().to_owned();
-    (folder, name)
 }
 
 #[tokio::test]
@@ -177,11 +167,12 @@ async fn a_request_that_brings_an_identity_is_refused() {
             assert_eq!(answer.status(), status, "{name}");
             assert!(answer.text().contains(r#""code":"forged_identity""#), "{name}");
             assert_eq!(answer.all("www-authenticate"), [r#"Bearer error="invalid_request""#], "{name}");
-            // The second line counts too, and an empty one does no harm.
+            // The second line counts too, and an empty one does no harm in the spelling that is overwritten.
             let twice = [("authorization", authorization.as_str()), (name, ""), (name, "user_root")];
             assert_eq!(server.verify(&twice).await.status(), status, "{name}");
             let empty = [("authorization", authorization.as_str()), (name, "")];
-            assert_eq!(server.verify(&empty).await.status(), 200, "{name}");
+            let is_overwritten = ["X-Clerk-User-Id", "X-Clerk-Session-Id"].contains(&name);
+            assert_eq!(server.verify(&empty).await.status(), if is_overwritten { 200 } else { status }, "{name}");
         }
     }
     let server = ForwardAuth::start(&issuer, &["--headers", "authelia"], &[]).await;
@@ -247,9 +238,67 @@ async fn without_rules_what_contradicts_itself_is_refused_too() {
     let issuer = TestIssuer::start().await.unwrap();
     let server = ForwardAuth::start(&issuer, &[], &[]).await;
     let admin = bearer(&issuer.token("user_ada"));
-    let two = [("authorization", admin.as_str()), ("X-Forwarded-Uri", "/a"), ("X-Original-URI", "/b")];
-    assert_eq!(server.verify(&two).await.status(), 400);
-    assert_eq!(server.verify(&two[..2]).await.status(), 200);
+    for (name, value, other_name, other) in [
+        ("X-Forwarded-Uri", "/a", "X-Original-URI", "/b"),
+        ("X-Forwarded-Uri", "/é", "X-Original-URI", "/è"),
+        ("X-Forwarded-Uri", "/?é", "X-Original-URL", "https://a.example/?e"),
+        ("X-Forwarded-Method", "GET", "X-Original-Method", "get"),
+        ("X-Forwarded-Uri", "/é", "X-Forwarded-Uri", "/é"),
+    ] {
+        let two = [("authorization", admin.as_str()), (name, value), (other_name, other)];
+        let answer = server.verify(&two).await;
+        assert_eq!(answer.status(), 400, "{two:?}");
+        assert!(answer.text().contains("twice, or contradict each other"), "{two:?}: {}", answer.text());
+        assert_eq!(server.verify(&two[..2]).await.status(), 200, "{two:?}");
+    }
+}
+
+/// The lines of a question about a request that is unusual, and what is wrong with it where rules need to know.
+const UNUSUAL: [(&str, &str, &str); 9] = [
+    ("GET", "/?q=café", ""),
+    ("GET", "/a?\u{a0}\t", ""),
+    ("PROPFIND", "/", ""),
+    ("propfind", "/", "characters other than capital letters"),
+    ("GET1", "/", "characters other than capital letters"),
+    ("get", "/", "characters other than capital letters"),
+    ("GET", "/café", "is visible ASCII throughout"),
+    ("GET", "/café?q", "is visible ASCII throughout"),
+    ("GET", "*", "begins with a slash"),
+];
+
+#[tokio::test]
+async fn without_rules_the_token_alone_decides_whatever_method_and_uri_are() {
+    let issuer = TestIssuer::start().await.unwrap();
+    let server = ForwardAuth::start(&issuer, &[], &[]).await;
+    let authorization = bearer(&issuer.token("user_ada"));
+    for (method, target, _) in UNUSUAL {
+        let headers =
+            [("X-Original-Method", method), ("X-Original-URI", target), ("authorization", authorization.as_str())];
+        assert_eq!(server.verify(&headers).await.status(), 200, "{method} {target}");
+        assert_eq!(server.verify(&headers[..2]).await.status(), 401, "{method} {target}");
+    }
+}
+
+#[tokio::test]
+async fn with_rules_the_query_may_be_anything_and_method_and_path_may_not() {
+    let issuer = TestIssuer::start().await.unwrap();
+    let (_folder, file) = rules(RULES);
+    let server = ForwardAuth::start(&issuer, &["--rules", &file], &[]).await;
+    let member = bearer(&issuer.token("user_bob").organization("org_acme", "member"));
+    for (method, target, detail) in UNUSUAL {
+        for names in [["X-Original-Method", "X-Original-URI"], ["X-Forwarded-Method", "X-Forwarded-Uri"]] {
+            let headers = [(names[0], method), (names[1], target), ("authorization", member.as_str())];
+            let answer = server.verify(&headers).await;
+            assert_eq!(answer.status(), if detail.is_empty() { 200 } else { 400 }, "{method} {target}");
+            let is_refused = answer.text().contains(r#""code":"original_request""#);
+            assert!(is_refused != detail.is_empty() && answer.text().contains(detail), "{target}: {}", answer.text());
+        }
+    }
+    for query in ["q=café", "/../a", "\u{a0}"] {
+        let target = format!("/admin?{query}");
+        let headers = [("X-Original-Method", "GET"), ("X-Original-URI", &target), ("authorization", member.as_str())];
+        assert_eq!(server.verify(&headers).await.status(), 403, "{query}");
+    }
 }
 
 #[tokio::test]
@@ -269,6 +318,9 @@ async fn a_cookie_counts_only_if_asked_for_and_not_from_another_site() {
         (&[("X-Forwarded-Method", "POST")], 403),
         // The proxy asks with a GET, and does not tell what for.
         (&[], 403),
+        // Which a server may take for any other one.
+        (&[("X-Forwarded-Method", "get")], 403),
+        (&[("X-Forwarded-Method", "GET1")], 403),
         (&[("sec-fetch-site", "same-origin")], 200),
         // A handshake of WebSocket is a GET. Proxies leave out `Upgrade` when they ask.
         (&[("X-Forwarded-Method", "GET"), ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==")], 403),

@@ -1,9 +1,13 @@
 //! The proxies.
 
 use std::{
-    env, fs,
+    env,
+    fs::{self, Permissions},
+    iter,
     net::{SocketAddr, TcpListener},
+    os::unix::fs::PermissionsExt,
     process::Stdio,
+    sync::atomic::{AtomicU16, Ordering},
     time::Duration,
 };
 
@@ -62,12 +66,27 @@ pub(crate) struct Addresses {
     pub(crate) fastcgi: SocketAddr,
 }
 
-/// A running proxy. It is killed with this value.
+/// A running proxy. It ends with this value.
 #[derive(Debug)]
 pub(crate) struct RunningProxy {
     pub(crate) address: SocketAddr,
-    _process: Child,
+    process: Child,
     _folder: TempDir,
+}
+
+impl Drop for RunningProxy {
+    fn drop(&mut self) {
+        // If nginx is killed, its workers go on.
+        if let Some(id) = self.process.id() {
+            let _ = std::process::Command::new("kill").arg(id.to_string()).status();
+        }
+        for _ in 0..100 {
+            if !matches!(self.process.try_wait(), Ok(None)) {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
 }
 
 impl RunningProxy {
@@ -83,7 +102,7 @@ impl RunningProxy {
 
     /// `None`: another program took the port in the meantime.
     async fn try_start(proxy: Proxy, configuration: &str, addresses: Addresses) -> Option<Self> {
-        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let address = free_address();
         let mut text = configuration.to_owned();
         for (sample, real) in [
             ("127.0.0.1:8080", address),
@@ -95,12 +114,18 @@ impl RunningProxy {
         }
         let text = text.replace("http://:8080", &format!("http://:{}", address.port()));
         let folder = tempfile::tempdir().unwrap();
+        // Those of nginx for bodies are below /var/lib, where only root may make them.
+        let paths = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
+            .map(|name| format!("{name}_temp_path {};", folder.path().join(name).display()));
+        let text = text.replacen("\nhttp {\n", &format!("\nhttp {{\n{}\n", paths.concat()), 1);
         let file = folder.path().join("configuration");
         fs::write(&file, text).unwrap();
         let mut command = Command::new(proxy.program());
         if proxy == Proxy::Nginx {
             let pid = folder.path().join("pid");
             command.arg("-c").arg(&file).arg("-g").arg(format!("daemon off; pid {};", pid.display()));
+            // As root, its workers have another user.
+            fs::set_permissions(folder.path(), Permissions::from_mode(0o711)).unwrap();
         } else {
             command.args(["run", "--adapter", "caddyfile", "--config"]).arg(&file);
             command.env("XDG_DATA_HOME", folder.path()).env("XDG_CONFIG_HOME", folder.path());
@@ -112,10 +137,21 @@ impl RunningProxy {
                 return None;
             }
             if TcpStream::connect(address).await.is_ok() {
-                return Some(Self { address, _process: process, _folder: folder });
+                return Some(Self { address, process, _folder: folder });
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         None
     }
+}
+
+/// An address on which nobody listens, with a port below those that the system gives to listeners of other tests: one
+/// of them could be there before the proxy is.
+fn free_address() -> SocketAddr {
+    static COUNT: AtomicU16 = AtomicU16::new(0);
+
+    let first = u16::try_from(std::process::id() % 10_000).unwrap();
+    let next = || 20_000 + first.wrapping_add(COUNT.fetch_add(1, Ordering::Relaxed)) % 10_000;
+    let free = iter::repeat_with(next).find_map(|port| TcpListener::bind(("127.0.0.1", port)).ok());
+    free.unwrap().local_addr().unwrap()
 }
