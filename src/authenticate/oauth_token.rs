@@ -46,6 +46,9 @@ pub struct OAuthToken(pub(super) Machine);
 
 impl OAuthToken {
     /// Returns the id of the user who granted the token (`sub`).
+    ///
+    /// In an opaque token it starts with `user_`, or the token is rejected. In a JWT it is whatever Clerk has signed,
+    /// unless that is the id of a machine.
     #[must_use]
     pub fn user_id(&self) -> &str {
         self.0.claims.subject()
