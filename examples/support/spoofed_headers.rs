@@ -1,3 +1,5 @@
+//! Headers in which clients must not be believed, for tests of what stands in front of applications.
+
 /// Headers from which some applications take the path, the method or the scheme of a request, or the address or the
 /// user of its client. Whoever stands in front writes them or removes them.
 pub(crate) const SPOOFABLE_HEADERS: [&str; 30] = [
@@ -32,3 +34,14 @@ pub(crate) const SPOOFABLE_HEADERS: [&str; 30] = [
     "X-Real-IP",
     "X-Rewrite-URL",
 ];
+
+/// A name, and others that servers which make variables of headers may take for the same one.
+pub(crate) fn spellings(name: &str) -> [String; 5] {
+    [
+        name.to_owned(),
+        name.to_lowercase(),
+        name.replace('-', "_"),
+        name.to_uppercase().replace('-', "."),
+        name.replacen('-', "_", 1),
+    ]
+}

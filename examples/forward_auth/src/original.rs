@@ -30,7 +30,7 @@ impl<'a> OriginalRequest<'a> {
 
     pub(crate) fn method(self) -> Result<Method, Problem> {
         let bytes = self.method.ok_or(Problem::MissingRequest)?;
-        std::str::from_utf8(bytes).ok().and_then(known_method).ok_or(Problem::InvalidMethod)
+        known_method(bytes).ok_or(Problem::InvalidMethod)
     }
 
     /// The path, without the query. No rule looks at the query, which may have any bytes.
@@ -62,12 +62,12 @@ fn agreed<'a>(
 }
 
 /// Methods are case-sensitive (RFC 9110, section 9.1), but some servers are not.
-pub(crate) fn known_method(text: &str) -> Option<Method> {
-    let is_upper = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'-');
-    is_upper.then(|| Method::from_bytes(text.as_bytes()).ok()).flatten()
+pub(crate) fn known_method(name: &[u8]) -> Option<Method> {
+    let is_upper = !name.is_empty() && name.iter().all(|byte| byte.is_ascii_uppercase() || *byte == b'-');
+    is_upper.then(|| Method::from_bytes(name).ok()).flatten()
 }
 
-/// The path and the query of a URL. An authority with other signs could hold the beginning of a path.
+/// The path and the query of a URL. An authority with other characters could hold the beginning of a path.
 fn without_authority(url: &[u8]) -> Option<&[u8]> {
     if url.starts_with(b"/") {
         return Some(url);

@@ -68,7 +68,7 @@ fn with_port(origin: &str) -> String {
 
 /// The names that a page on this machine is opened under. rmcp compares them as text, so CORS does too: rmcp refuses
 /// other loopback addresses, such as 127.0.0.2.
-const LOOPBACK: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
+pub(crate) const LOOPBACK: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
 const SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-id");
 const PROTOCOL_VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
 /// Chromium keeps the answer of a preflight for no longer.

@@ -100,7 +100,7 @@ impl Reader<'_> {
         let mut methods = Vec::new();
         for value in values.iter() {
             let start = value.span().start;
-            match value.get_ref().as_str().and_then(known_method) {
+            match value.get_ref().as_str().and_then(|name| known_method(name.as_bytes())) {
                 None => self.report(start, "a method must be a word in capital letters, such as GET"),
                 Some(method) if methods.contains(&method) => self.report(start, &format!("{method} is listed twice")),
                 Some(method) => methods.push(method),

@@ -1,4 +1,8 @@
+use self::list::{SPOOFABLE_HEADERS, spellings};
 use crate::support::{Gateway, WRITTEN, settings};
+
+#[path = "../../../support/spoofed_headers.rs"]
+mod list;
 
 const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
 
@@ -109,6 +113,17 @@ async fn forwarded_headers_are_written_anew() {
     assert_eq!(head.one("x-forwarded-host"), "api.example:81");
     assert_eq!(head.one("x-forwarded-proto"), "http");
     assert_eq!(head.one("forwarded"), r#"for=127.0.0.1;host="api.example:81";proto=http"#);
+}
+
+#[tokio::test]
+async fn what_a_client_says_about_its_request_does_not_arrive() {
+    for name in SPOOFABLE_HEADERS {
+        let gateway = Gateway::start().await;
+        let lines = spellings(name).map(|name| format!("{name}: /spoofed\r\n")).concat();
+        let _client = gateway.request(&format!("GET / HTTP/1.1\r\nhost: a\r\n{lines}\r\n")).await;
+        let head = gateway.accept().await.head().await;
+        assert!(!format!("{head:?}").contains("spoofed"), "{name}: {head:?}");
+    }
 }
 
 #[tokio::test]

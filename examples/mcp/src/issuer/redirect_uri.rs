@@ -2,7 +2,7 @@
 
 use url::{Host, Url};
 
-use crate::browsers::is_loopback;
+use crate::browsers::{LOOPBACK, is_loopback};
 
 /// Reads the URI of a client: a page over https, a program that listens on this machine (RFC 8252, section 7.3), or one
 /// that has registered a scheme.
@@ -32,7 +32,8 @@ pub(super) fn requested(text: &str, registered: &[String]) -> Option<Url> {
     registered.iter().any(is_registered).then(|| read(text)).flatten()
 }
 
-/// The host of a program on this machine, and what follows its port.
+/// The host of a program on this machine, and what follows its port. RFC 8252 has the addresses alone, RFC 9700 also
+/// `localhost`, which some clients register.
 fn without_port(text: &str) -> Option<(&str, &str)> {
     let authority = text.strip_prefix("http://")?;
     let (host, after) = LOOPBACK.iter().find_map(|host| Some((*host, authority.strip_prefix(host)?)))?;
@@ -65,9 +66,6 @@ pub(super) fn source(url: &Url) -> String {
 
 /// The schemes of MCP clients. A browser would run some others, such as `javascript`.
 const APPLICATIONS: [&str; 4] = ["claude", "cursor", "vscode", "vscode-insiders"];
-/// The hosts at which a client may take any port. RFC 8252 has the addresses alone, RFC 9700 also `localhost`, which
-/// some clients register.
-const LOOPBACK: [&str; 3] = ["127.0.0.1", "[::1]", "localhost"];
 /// The parameters of an answer. With two of one name, client and issuer could mean different ones.
 const ANSWER: [&str; 4] = ["code", "error", "iss", "state"];
 /// In bytes. Those of known clients are far shorter.

@@ -112,24 +112,24 @@ impl RunningProxy {
         ] {
             text = text.replace(sample, &real.to_string());
         }
-        let text = text.replace("http://:8080", &format!("http://:{}", address.port()));
+        let mut text = text.replace("http://:8080", &format!("http://:{}", address.port()));
         let folder = tempfile::tempdir().unwrap();
-        // Those of nginx for bodies are below /var/lib, where only root may make them.
-        let paths = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
-            .map(|name| format!("{name}_temp_path {};", folder.path().join(name).display()));
-        let text = text.replacen("\nhttp {\n", &format!("\nhttp {{\n{}\n", paths.concat()), 1);
         let file = folder.path().join("configuration");
-        fs::write(&file, text).unwrap();
         let mut command = Command::new(proxy.program());
         if proxy == Proxy::Nginx {
             let pid = folder.path().join("pid");
             command.arg("-c").arg(&file).arg("-g").arg(format!("daemon off; pid {};", pid.display()));
+            // Its own folders for bodies are below /var/lib, where only root may make them.
+            let paths = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
+                .map(|name| format!("{name}_temp_path {};", folder.path().join(name).display()));
+            text = text.replacen("\nhttp {\n", &format!("\nhttp {{\n{}\n", paths.concat()), 1);
             // As root, its workers have another user.
             fs::set_permissions(folder.path(), Permissions::from_mode(0o711)).unwrap();
         } else {
             command.args(["run", "--adapter", "caddyfile", "--config"]).arg(&file);
             command.env("XDG_DATA_HOME", folder.path()).env("XDG_CONFIG_HOME", folder.path());
         }
+        fs::write(&file, text).unwrap();
         let process = command.stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true).spawn();
         let mut process = process.unwrap_or_else(|error| panic!("{proxy:?} cannot be started: {error}"));
         for _ in 0..500 {
